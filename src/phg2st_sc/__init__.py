@@ -1,0 +1,29 @@
+"""Predict gene expression over a whole H&E section from its image and a few measured spots.
+
+The submodules load when they are first used, so importing the package stays cheap.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import datasets, encoders, metrics, models, pl, pp, tl
+
+__version__ = version("phg2st-sc")
+__all__ = ["__version__", "datasets", "encoders", "metrics", "models", "pl", "pp", "tl"]
+
+_SUBMODULES = frozenset(__all__) - {"__version__"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return import_module(f"{__name__}.{name}")
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
