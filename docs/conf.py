@@ -1,0 +1,60 @@
+"""Sphinx configuration."""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import metadata
+
+info = metadata("phg2st-sc")
+project = info["Name"]
+author = info["Author"]
+copyright = f"2026, {author}"
+version = release = info["Version"]
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+]
+# Other projects' inventories need the network: offline they would only be warnings, which fail the build.
+if os.environ.get("READTHEDOCS") or os.environ.get("DOCS_INTERSPHINX"):
+    extensions.append("sphinx.ext.intersphinx")
+    intersphinx_mapping = {
+        "python": ("https://docs.python.org/3", None),
+        "anndata": ("https://anndata.readthedocs.io/en/stable/", None),
+        "numpy": ("https://numpy.org/doc/stable/", None),
+        "pandas": ("https://pandas.pydata.org/docs/", None),
+        "spatialdata": ("https://spatialdata.scverse.org/en/stable/", None),
+        "squidpy": ("https://squidpy.readthedocs.io/en/stable/", None),
+    }
+
+templates_path = ["_templates"]
+exclude_patterns = ["_build", "Thumbs.db", "**.ipynb_checkpoints", "tutorials/*.py"]
+source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb", ".rst": "restructuredtext"}
+
+autosummary_generate = True
+autosummary_ignore_module_all = False
+autosummary_imported_members = True
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+napoleon_google_docstring = False
+napoleon_numpy_docstring = True
+napoleon_use_rtype = False
+napoleon_use_ivar = True
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+nb_execution_mode = "force"
+nb_execution_timeout = 300
+nb_execution_raise_on_error = True
+nb_execution_show_tb = True
+nb_merge_streams = True
+
+html_theme = "sphinx_book_theme"
+html_title = project
+html_theme_options = {"show_navbar_depth": 1, "home_page_in_toc": True}
+suppress_warnings = ["myst.header"]
