@@ -16,7 +16,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "_keys.p
 SLOTS = frozenset({"layers", "obs", "obsm", "obsp", "uns", "var", "varm", "varp"})
 LOOKUPS = frozenset({"get", "pop", "setdefault"})
 CONSTANTS = {value for name, value in vars(_keys).items() if name.isupper() and isinstance(value, str)}
-# Words like "spatial" or "mpp" mean other things too; only names that cannot be anything else are looked for everywhere.
+# Words like "spatial" or "mpp" mean other things too: only names that cannot be anything else are looked for everywhere.
 FOREIGN = {_keys.SPOT_DIAMETER, _keys.SOURCE_IMAGE, _keys.SPATIALDATA_ATTRS}
 DISTINCTIVE = {value for value in CONSTANTS if value.startswith("phg2st_")} | FOREIGN
 TEMPLATES = ("X_", "_context_index", "_predicted", "_trust")
@@ -35,20 +35,26 @@ def _slot_literals(tree: ast.AST) -> Iterator[ast.expr]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Subscript) and _is_slot(node.value) and _literal(node.slice):
             yield node.slice
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
-            if node.func.attr in LOOKUPS and _is_slot(node.func.value) and _literal(node.args[0]):
-                yield node.args[0]
-        elif isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In | ast.NotIn):
-            if _is_slot(node.comparators[0]) and _literal(node.left):
-                yield node.left
+        elif isinstance(node, ast.Call) and _is_lookup(node) and _literal(node.args[0]):
+            yield node.args[0]
+        elif isinstance(node, ast.Compare) and _is_membership(node) and _literal(node.left):
+            yield node.left
+
+
+def _is_lookup(node: ast.Call) -> bool:
+    call = node.func
+    return isinstance(call, ast.Attribute) and call.attr in LOOKUPS and _is_slot(call.value) and bool(node.args)
+
+
+def _is_membership(node: ast.Compare) -> bool:
+    return isinstance(node.ops[0], ast.In | ast.NotIn) and _is_slot(node.comparators[0])
 
 
 def _distinctive_literals(tree: ast.AST) -> Iterator[ast.expr]:
     """Literals equal to a key that has no other meaning, and f-strings that build one."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and node.value in DISTINCTIVE:
-            yield node
-        elif isinstance(node, ast.JoinedStr) and _builds_a_key(node):
+        is_key = isinstance(node, ast.Constant) and node.value in DISTINCTIVE
+        if is_key or (isinstance(node, ast.JoinedStr) and _builds_a_key(node)):
             yield node
 
 
