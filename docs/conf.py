@@ -33,7 +33,8 @@ if os.environ.get("READTHEDOCS") or os.environ.get("DOCS_INTERSPHINX"):
 
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "Thumbs.db", "**.ipynb_checkpoints", "tutorials/*.py"]
-source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb", ".rst": "restructuredtext"}
+# The first one is what autosummary writes.
+source_suffix = {".rst": "restructuredtext", ".md": "myst-nb", ".ipynb": "myst-nb"}
 
 autosummary_generate = True
 autosummary_ignore_module_all = False
