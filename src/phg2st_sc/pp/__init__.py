@@ -1,0 +1,10 @@
+"""Prepare objects: counts, gene panels, prompts, image embeddings."""
+
+from __future__ import annotations
+
+from ._genes import select_genes
+from ._normalize import normalize
+from ._prompts import sample_prompts
+from ._strategies import nested_masks, register_strategy, sample_mask
+
+__all__ = ["nested_masks", "normalize", "register_strategy", "sample_mask", "sample_prompts", "select_genes"]

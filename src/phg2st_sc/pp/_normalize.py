@@ -1,0 +1,150 @@
+"""Counts to log-normalised expression, in a layer of its own."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from .. import _keys
+from .._counts import check_counts, gene_columns, read_rows, row_totals
+from .._slide import SlotUpdate, open_slides, write_slots
+from .._text import some
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+    from .._counts import Matrix
+
+_BLOCK_ROWS = 4096
+
+
+def normalize(
+    data: AnnData | SpatialData,
+    *,
+    counts_layer: str | None = None,
+    target_sum: float | None = None,
+    slide_key: str | None = None,
+    table: str | None = None,
+    write: bool = False,
+) -> None:
+    """Write log1p(s * count / total) to ``layers["phg2st_lognorm"]``; the counts stay as they are.
+
+    ``total`` is a spot's total over all genes of the object. This layer is for looking at and comparing with: predictions
+    start from the raw counts of the prompts, and never from it, because the median total knows spots that were held out.
+
+    Parameters
+    ----------
+    data
+        Object with raw counts. Rows that are NaN in every gene, such as spots that were not measured, stay NaN.
+    counts_layer
+        Layer with raw counts; ``None`` for ``X``.
+    target_sum
+        The scale s. ``None`` takes the median total of the measured spots that have counts: one value for the whole
+        object, so that its slides compare, or one for each slide where ``slide_key`` is given.
+    slide_key
+        ``obs`` column that tells the slides of the object apart.
+    table
+        Table of a SpatialData that has several.
+    write
+        Also store the layer in the zarr store behind a SpatialData.
+
+    Returns
+    -------
+    Nothing. Writes ``layers["phg2st_lognorm"]`` (n_obs, n_vars) float32, sparse where the counts are, and
+    ``uns["phg2st_lognorm"]``, the recipe. Spots without counts become zeros, with a warning.
+
+    Raises
+    ------
+    KeyError
+        The layer does not exist.
+    ValueError
+        A measured spot holds a value that is negative, NaN, infinite or not an integer; ``target_sum`` is not above 0;
+        no spot has counts.
+
+    Examples
+    --------
+    >>> import anndata, numpy as np
+    >>> import phg2st_sc as phg2st
+    >>> a = anndata.AnnData(np.array([[1, 3], [2, 2], [5, 3]], dtype="float32"))
+    >>> a.obsm["spatial"] = np.array([[0.0, 0], [1, 0], [0, 1]])
+    >>> phg2st.pp.normalize(a, target_sum=4)
+    >>> np.expm1(a.layers["phg2st_lognorm"]).round(2)[2].tolist()
+    [2.5, 1.5]
+    """
+    if target_sum is not None and not (np.isfinite(target_sum) and target_sum > 0):
+        raise ValueError(f"target_sum={target_sum!r} must be a number above 0, or None for the median total.")
+    slides = open_slides(data, slide_key=slide_key, table=table)
+    target = slides[0].table
+    gene_columns(target, None)
+    rows = np.arange(target.n_obs)
+    matrix = read_rows(target, rows, counts_layer=counts_layer)
+    missing = _all_nan(matrix)
+    measured = matrix[~missing] if missing.any() else matrix
+    check_counts(measured, target, rows[~missing], counts_layer=counts_layer)
+    totals = np.where(missing, np.nan, row_totals(matrix))
+    groups = [slide.rows for slide in slides] if slide_key is not None else [rows]
+    sums = _target_sums(totals, groups, target_sum)
+    _warn_of_empty(target, totals)
+    recipe = {
+        "formula": "log1p(target_sum * count / total)",
+        "target_sum": np.array([float(sums[group[0]]) for group in groups]),
+        "target_sum_from": "argument" if target_sum is not None else "median total of the spots with counts",
+        "slides": np.array([s.name for s in slides] if slide_key is not None else [], dtype=object),
+        "counts_layer": counts_layer or "X",
+        "n_genes": int(target.n_vars),
+        "n_rows_without_measurement": int(missing.sum()),
+    }
+    layer = _lognorm(matrix, totals, sums)
+    update = SlotUpdate(layers={_keys.LOGNORM: layer}, uns={_keys.LOGNORM: recipe})
+    write_slots(data, target, update, write=write)
+
+
+def _all_nan(matrix: Matrix) -> NDArray[np.bool_]:
+    if matrix.dtype.kind != "f" or matrix.shape[1] == 0:
+        return np.zeros(matrix.shape[0], dtype=bool)
+    if sparse.issparse(matrix):
+        per_row = np.add.reduceat(np.append(np.isnan(matrix.data), False), matrix.indptr[:-1], dtype=np.int64)
+        per_row[np.diff(matrix.indptr) == 0] = 0
+        return per_row == matrix.shape[1]
+    step = _BLOCK_ROWS
+    parts = [np.isnan(matrix[i : i + step]).all(axis=1) for i in range(0, matrix.shape[0], step)]
+    return np.concatenate(parts)
+
+
+def _target_sums(
+    totals: NDArray[np.float64], groups: list[NDArray[np.int64]], target_sum: float | None
+) -> NDArray[np.float64]:
+    if not (totals > 0).any():
+        raise ValueError("No spot has a single count: check `counts_layer=`.")
+    sums = np.full(totals.shape, np.nan)
+    for group in groups:
+        counted = totals[group][totals[group] > 0]
+        sums[group] = target_sum if target_sum is not None else (np.median(counted) if counted.size else 1.0)
+    return sums
+
+
+def _warn_of_empty(table: AnnData, totals: NDArray[np.float64]) -> None:
+    empty = totals == 0
+    if empty.any():
+        warnings.warn(
+            f"{int(empty.sum())} spots have no counts at all and become zeros: {some(table.obs_names[empty])}.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _lognorm(matrix: Matrix, totals: NDArray[np.float64], sums: NDArray[np.float64]) -> Any:
+    factor = np.where(totals == 0, 0.0, sums / np.where(totals == 0, 1.0, totals))
+    if sparse.issparse(matrix):
+        values = np.log1p(matrix.data * np.repeat(factor, np.diff(matrix.indptr))).astype(np.float32)
+        return type(matrix)((values, matrix.indices, matrix.indptr), shape=matrix.shape)
+    out = np.empty(matrix.shape, dtype=np.float32)
+    for start in range(0, len(out), _BLOCK_ROWS):
+        part = slice(start, start + _BLOCK_ROWS)
+        out[part] = np.log1p(matrix[part] * factor[part, None])
+    return out

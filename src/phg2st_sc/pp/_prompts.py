@@ -1,0 +1,113 @@
+"""Choose which spots count as measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+import numpy as np
+
+from .. import _keys
+from .._slide import SlotUpdate, open_slides, write_slots
+from ._strategies import get_strategy, number_of_prompts, sample_mask
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+    from .._slide import Slide
+
+
+def sample_prompts(
+    data: AnnData | SpatialData,
+    *,
+    fraction: float = 0.1,
+    n: int | None = None,
+    strategy: str = "random",
+    key_added: str = _keys.PROMPT,
+    seed: int = 0,
+    slide_key: str | None = None,
+    table: str | None = None,
+    write: bool = False,
+) -> None:
+    """Draw the spots that count as measured, the same number whatever the seed.
+
+    Expression is not read. Each slide is drawn for itself, by a generator that depends on ``seed`` and on the slide's
+    name: adding a slide to the object moves no prompt of another.
+
+    Parameters
+    ----------
+    data
+        Object with spot centres.
+    fraction
+        Part of each slide's spots to draw, above 0 and below 1; ``round(fraction * n_spots)`` of them, at least 1.
+    n
+        How many spots to draw on each slide, instead of ``fraction``.
+    strategy
+        ``"random"``: anywhere. ``"poisson"``: well spread. ``"grid"``: a regular sub-lattice. ``"squares"``: several
+        small squares of about nine spots. ``"block"``: one square region, as a small capture area would give. Others
+        can be added by :func:`register_strategy`.
+    key_added
+        ``obs`` column to write.
+    seed
+        Equal seeds draw equal spots.
+    slide_key
+        ``obs`` column that tells the slides of the object apart.
+    table
+        Table of a SpatialData that has several.
+    write
+        Also store the new columns in the zarr store behind a SpatialData.
+
+    Returns
+    -------
+    Nothing. Writes ``obs[key_added]``, bool, and ``uns["phg2st_<key_added>"]``, how it was drawn.
+
+    Raises
+    ------
+    ValueError
+        Unknown strategy; ``fraction``, ``n`` or ``seed`` out of range; no spot left to predict; ``obs[key_added]``
+        exists and was not drawn by this function.
+
+    Examples
+    --------
+    >>> import anndata, numpy as np
+    >>> import phg2st_sc as phg2st
+    >>> a = anndata.AnnData(np.ones((100, 3), dtype="float32"))
+    >>> a.obsm["spatial"] = np.argwhere(np.ones((10, 10))) * 100.0
+    >>> phg2st.pp.sample_prompts(a, fraction=0.2, strategy="poisson", seed=1)
+    >>> int(a.obs["prompt"].sum())
+    20
+    """
+    get_strategy(strategy)
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ValueError(f"seed={seed!r} must be an integer of at least 0.")
+    slides = open_slides(data, slide_key=slide_key, table=table)
+    target = slides[0].table
+    _refuse_to_overwrite(target, key_added)
+    numbers = [number_of_prompts(s.rows.size, fraction=fraction, n=n, name=f"slide {s.name!r}") for s in slides]
+    mask = np.zeros(target.n_obs, dtype=bool)
+    for slide, number in zip(slides, numbers, strict=True):
+        mask[slide.rows] = sample_mask(slide.positions, number, strategy, _generator(seed, slide))
+    record = {
+        "strategy": strategy,
+        "seed": int(seed),
+        "asked": f"n={n}" if n is not None else f"fraction={float(fraction)}",
+        "slides": np.array([slide.name for slide in slides], dtype=object),
+        "n_prompts": np.array(numbers, dtype=np.int64),
+    }
+    update = SlotUpdate(obs={key_added: mask}, uns={_keys.prompt_record(key_added): record})
+    write_slots(data, target, update, write=write)
+
+
+def _generator(seed: int, slide: Slide) -> np.random.Generator:
+    return np.random.default_rng([int(seed), crc32(slide.name.encode())])
+
+
+def _refuse_to_overwrite(table: AnnData, key: str) -> None:
+    record: Any = table.uns.get(_keys.prompt_record(key))
+    if key in table.obs and record is None:
+        msg = (
+            f"obs[{key!r}] exists and was not drawn by `sample_prompts`, so it may hold what you really measured. "
+            f"Choose another `key_added=`, or delete it first: `del data.obs[{key!r}]`."
+        )
+        raise ValueError(msg)
