@@ -1,0 +1,36 @@
+"""What results carry so that they can be trusted later: which spots, which software."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+
+_RECORDED = ("phg2st-sc", "anndata", "numpy", "scipy", "scikit-image", "scikit-learn", "torch")
+
+
+def names_hash(names: Iterable[object]) -> str:
+    """Return a short hash of names and their order, e.g. of ``obs_names``.
+
+    Examples
+    --------
+    >>> names_hash(["a", "b"]) == names_hash(["b", "a"])
+    False
+    """
+    digest = sha256()
+    for name in names:
+        encoded = str(name).encode()
+        digest.update(len(encoded).to_bytes(8, "little"))
+        digest.update(encoded)
+    return digest.hexdigest()[:32]
+
+
+def package_versions(packages: Iterable[str] = _RECORDED) -> dict[str, str]:
+    """Return the installed versions of the packages that shape results; absent ones are left out."""
+    found = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,15 @@
+"""Image encoders: from tiles to features, by name, with cards that say what each takes, gives and allows.
+
+``"texture"`` needs neither weights nor network. Another encoder is one more module here and one line below.
+"""
+
+from __future__ import annotations
+
+from ._base import Encoder, EncoderCard
+from ._registry import get_encoder, list_encoders, register_encoder
+from ._texture import CARD as _TEXTURE
+from ._texture import TextureEncoder
+
+register_encoder(_TEXTURE, TextureEncoder)
+
+__all__ = ["Encoder", "EncoderCard", "TextureEncoder", "get_encoder", "list_encoders", "register_encoder"]

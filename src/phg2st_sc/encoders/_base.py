@@ -1,0 +1,68 @@
+"""What an encoder is: a card that says what it takes and gives, and a call from tiles to features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class EncoderCard:
+    """Facts about an encoder.
+
+    Attributes
+    ----------
+    name
+        Registry name; features go to ``obsm["X_<name>"]``.
+    dim
+        Features per tile and field, or ``None`` when only a first call tells.
+    input_px
+        Side in pixels of the tiles it takes.
+    tile_um
+        Side in µm it was made for.
+    fields
+        Fields of view, as multiples of the tile side: every tile is read once per field around the same centre, each
+        resampled to ``input_px``, and the features are concatenated.
+    licence
+        Licence of the weights, or of the code where there are none.
+    needs_weights
+        Whether weights have to be fetched first.
+    revision
+        Version of weights or code; features of different revisions do not mix.
+    transform
+        What happens to the pixels first.
+    source
+        Where it comes from.
+    """
+
+    name: str
+    dim: int | None
+    input_px: int
+    tile_um: float
+    fields: tuple[float, ...] = (1.0,)
+    licence: str = "unknown"
+    needs_weights: bool = False
+    revision: str = "unknown"
+    transform: str = "none"
+    source: str = ""
+
+    @property
+    def total_dim(self) -> int | None:
+        """Length of a tile's features over all fields."""
+        return None if self.dim is None else self.dim * len(self.fields)
+
+
+class Encoder(Protocol):
+    """An opened encoder."""
+
+    @property
+    def card(self) -> EncoderCard:
+        """Facts about the encoder."""
+        ...
+
+    def __call__(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Encode (b, input_px, input_px, 3) uint8 RGB tiles to (b, dim) float32, each tile on its own."""
+        ...

@@ -1,0 +1,139 @@
+"""The offline encoder: stain-separated colour and multi-scale texture statistics, deterministic, without weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._base import EncoderCard
+from ._texture_maps import Map, binary_patterns, distribution, halve, orientation, pyramid, scale_energies
+from ._texture_nuclei import nuclei
+
+INPUT_PX = 160
+TILE_UM = 112.0
+FIELDS = (1.0, 5.0)
+"""The tile itself, and the 5 x 5 block of tiles around it: spots lie 100-200 µm apart, and expression varies over more."""
+_MIN_PX = 32
+_TISSUE, _DENSE = 0.15, 0.6
+_LEVELS = 4
+
+
+N_FEATURES = 141
+CARD = EncoderCard(
+    name="texture",
+    dim=N_FEATURES,
+    input_px=INPUT_PX,
+    tile_um=TILE_UM,
+    fields=FIELDS,
+    licence="BSD-3-Clause",
+    needs_weights=False,
+    revision="1",
+    transform="none",
+    source="scikit-image, scipy",
+)
+
+
+class TextureEncoder:
+    """Colour, texture and nuclei statistics of every tile, computed tile by tile in float32.
+
+    Nothing is random and no tile sees another one, so a tile has the same features, to the bit, in every batch.
+    """
+
+    def __init__(self) -> None:
+        self.card = CARD
+
+    def __call__(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Encode (b, h, w, 3) uint8 tiles to (b, d) float32."""
+        out = np.empty((len(tiles), N_FEATURES), dtype=np.float32)
+        for row, tile in zip(out, tiles, strict=True):
+            row[:] = tile_features(tile)
+        return out
+
+
+def tile_features(tile: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """All statistics of one (h, w, 3) uint8 tile, in the order of :func:`feature_names`."""
+    if min(tile.shape[:2]) < _MIN_PX:
+        msg = f"The texture encoder needs tiles of at least {_MIN_PX} x {_MIN_PX} pixels, got {tile.shape[:2]}."
+        raise ValueError(msg)
+    values = np.array([value for _, value in _describe(tile)], dtype=np.float32)
+    return np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+@cache
+def feature_names() -> tuple[str, ...]:
+    """Names of the statistics of one tile and field, in order."""
+    blank = np.full((_MIN_PX, _MIN_PX, 3), 255, dtype=np.uint8)
+    return tuple(name for name, _ in _describe(blank))
+
+
+def _describe(tile: NDArray[np.uint8]) -> Iterator[tuple[str, float]]:
+    stains = _stains(tile)
+    density = stains["density"]
+    yield "tissue_fraction", np.mean(density > _TISSUE)
+    yield "dense_fraction", np.mean(density > _DENSE)
+    small = {name: halve(channel) for name, channel in stains.items()}
+    for name, channel in {**small, **_lab(tile)}.items():
+        yield from _named(name, distribution(channel))
+    yield from _textures(stains)
+    grey = tile.mean(axis=-1, dtype=np.float32)
+    for level, channel in enumerate(pyramid(grey, 3)[1:], start=1):
+        yield from _named(f"grey_s{level}", binary_patterns(channel))
+    yield from _named("structure", orientation(small["density"], 9))
+    yield from _named("nuclei", nuclei(small["haematoxylin"], 2 * TILE_UM / tile.shape[0]))
+
+
+def _textures(stains: dict[str, Map]) -> Iterator[tuple[str, float]]:
+    for name in ("haematoxylin", "eosin"):
+        levels = pyramid(stains[name], _LEVELS + 1)
+        for scale, level in enumerate(levels[1:], start=1):
+            yield from _named(f"{name}_s{scale}", scale_energies(level))
+    h, e = halve(halve(stains["haematoxylin"])), halve(halve(stains["eosin"]))
+    yield "haematoxylin_eosin_corr", _correlation(h, e)
+
+
+def _named(prefix: str, values: Iterator[tuple[str, float]]) -> Iterator[tuple[str, float]]:
+    for name, value in values:
+        yield f"{prefix}_{name}", value
+
+
+def _correlation(a: Map, b: Map) -> float:
+    a, b = a - a.mean(), b - b.mean()
+    scale = float(np.sqrt(np.mean(a * a) * np.mean(b * b)))
+    return float(np.mean(a * b)) / scale if scale > 1e-5 else 0.0
+
+
+@cache
+def _density_table() -> NDArray[np.float32]:
+    """Optical density of every 8-bit value, floored at one grey level."""
+    return -np.log10(np.maximum(np.arange(256, dtype=np.float64), 1.0) / 255.0).astype(np.float32)
+
+
+@cache
+def _unmixing() -> NDArray[np.float32]:
+    from skimage.color import hed_from_rgb
+
+    # scikit-image scales its matrix for natural logarithms over log(1e-6); only the directions matter here.
+    return np.asarray(hed_from_rgb, dtype=np.float32)
+
+
+def _stains(tile: NDArray[np.uint8]) -> dict[str, Map]:
+    density = _density_table()[tile]
+    unmixed = [_weighted(density, column) for column in _unmixing().T]
+    total = (density[..., 0] + density[..., 1] + density[..., 2]) / np.float32(3.0)
+    return {"haematoxylin": unmixed[0], "eosin": unmixed[1], "residual": unmixed[2], "density": total}
+
+
+def _weighted(channels: NDArray[np.float32], weights: NDArray[np.float32]) -> Map:
+    return channels[..., 0] * weights[0] + channels[..., 1] * weights[1] + channels[..., 2] * weights[2]
+
+
+def _lab(tile: NDArray[np.uint8]) -> dict[str, Map]:
+    """CIE Lab of the four-fold reduced tile: colour, without its finest grain."""
+    from skimage.color import rgb2lab
+
+    reduced = np.stack([halve(halve(tile[..., c].astype(np.float32))) for c in range(3)], axis=-1)
+    lab = rgb2lab(reduced / np.float32(255.0)).astype(np.float32)
+    return {"lightness": lab[..., 0], "green_red": lab[..., 1], "blue_yellow": lab[..., 2]}

@@ -1,0 +1,339 @@
+"""Image embeddings of spots and of the tiles around them."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _keys
+from .._alignment import check_centres, check_tissue
+from .._provenance import names_hash, package_versions
+from .._slide import Slide, SlotUpdate, open_slides, write_slots
+from .._tiles import Tiles, context_blocks, context_grid, tile_pixels
+from ..encoders import Encoder, get_encoder
+from ..encoders._apply import encode_tiles
+from ..encoders._registry import check_name
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+    from .._image import SlideImage
+    from ..encoders._registry import TileFunction
+
+logger = logging.getLogger("phg2st_sc")
+
+_MPP_TOLERANCE = 0.1
+_PREFIX = _keys.embedding("")
+
+
+@dataclass(frozen=True)
+class _Job:
+    encoder: Encoder
+    tile_um: float
+    context: int
+    exact: bool
+    batch_size: int
+    progress: bool
+
+
+@dataclass(frozen=True, eq=False)
+class _Encoded:
+    """What one slide yields."""
+
+    slide: Slide
+    mpp: float
+    mpp_source: str
+    n_padded: int
+    spots: NDArray[np.float32]
+    index: NDArray[np.int32] | None = None
+    tiles: Tiles | None = None
+    tile_features: NDArray[np.float16] | None = None
+    blocks: NDArray[np.float16] | None = None
+
+
+def extract_embeddings(
+    data: AnnData | SpatialData,
+    *,
+    image: Any = None,
+    encoder: str | Encoder | TileFunction = "uni",
+    mpp: float | None = None,
+    pitch_um: float | None = None,
+    platform: str | None = None,
+    tile_um: float = 112.0,
+    context: int | None | Literal["auto"] = "auto",
+    exact_context: bool = False,
+    key_added: str | None = None,
+    input_px: int | None = None,
+    batch_size: int = 64,
+    progress: bool = True,
+    slide_key: str | None = None,
+    table: str | None = None,
+    coordinate_system: str | None = None,
+    write: bool = False,
+) -> None:
+    """Embed the image around every spot.
+
+    A tile of ``tile_um`` is centred on each spot, read from the pyramid level that fits, resampled to the encoder's
+    input size and encoded. Tiles that reach beyond the image are padded with white. With ``context``, the tiles around
+    the spots are encoded too: on one grid per slide that neighbouring spots share (a spot's block is centred on it to
+    half a tile), or, with ``exact_context``, centred on every spot exactly, at up to ``context``² times the work.
+
+    Nothing is written before all slides are done, so the call can be interrupted at any time.
+
+    Parameters
+    ----------
+    data
+        AnnData with ``obsm["spatial"]`` in full-resolution pixels, or SpatialData.
+    image
+        The full-resolution H&E image: a path, array, ``DataArray`` or image element; by default what the object's
+        record names. A dict by slide name for several slides.
+    encoder
+        A registered name (:func:`phg2st_sc.encoders.list_encoders`), or a function from (b, h, w, 3) uint8 tiles to
+        (b, d) features that treats each tile on its own. ``"texture"`` needs no weights.
+    mpp
+        µm per full-resolution pixel.
+    pitch_um
+        Distance of neighbouring spots in µm, from which mpp follows.
+    platform
+        A platform with a known pitch, e.g. ``"visium"``.
+    tile_um
+        Side of a tile in µm.
+    context
+        Tiles along a side of the block around each spot (odd), or ``None`` for no block. ``"auto"`` takes 5, and none
+        for ``"texture"``, whose features cover that field already.
+    exact_context
+        Centre every block on its spot instead of sharing one grid.
+    key_added
+        Key in ``obsm``, by default ``"X_<encoder>"``.
+    input_px
+        Tile side in pixels for an encoder that is a function; 224 by default.
+    batch_size
+        Tiles per read and encoder call; it changes no result.
+    progress
+        Show a progress bar.
+    slide_key
+        Column of ``obs`` that tells several slides in one object apart.
+    table, coordinate_system
+        Which table and coordinate system of a SpatialData to use, where several would do.
+    write
+        Also save the new slots into the zarr store behind ``data``.
+
+    Raises
+    ------
+    KeyError
+        If there is no image, or no spot coordinates.
+    ValueError
+        If mpp is unknown, centres lie outside the image, x and y are swapped, ``data`` is a view, or the encoder is
+        unknown or returns unusable features.
+
+    Notes
+    -----
+    Reads ``obsm["spatial"]`` and ``uns["spatial"]``. Writes ``obsm["X_<encoder>"]`` (n_obs, d) float32 and its
+    provenance in ``uns["phg2st_embeddings"]["X_<encoder>"]``. With context also
+    ``obsm["X_<encoder>_context_index"]`` (n_obs, context²) int32 into
+    ``uns["phg2st_tiles"]["X_<encoder>"]["features"]`` (tiles, d) float16, -1 where a tile's centre is outside the
+    image; with ``exact_context`` instead ``obsm["X_<encoder>_context"]`` (n_obs, context², d) float16, NaN there.
+    Expression is never read.
+
+    Examples
+    --------
+    >>> import phg2st_sc as phg2st
+    >>> adata = phg2st.datasets.simulate(seed=0)
+    >>> phg2st.pp.extract_embeddings(adata, encoder="texture", progress=False)
+    >>> adata.obsm["X_texture"].shape[0] == adata.n_obs
+    True
+    """
+    rep, opened = _resolve_encoder(encoder, key_added, input_px)
+    job = _Job(opened, float(tile_um), _resolve_context(context, opened), exact_context, _batch(batch_size), progress)
+    slides = open_slides(
+        data,
+        slide_key=slide_key,
+        image=image,
+        mpp=mpp,
+        pitch_um=pitch_um,
+        platform=platform,
+        table=table,
+        coordinate_system=coordinate_system,
+    )
+    by_table: dict[int, list[_Encoded]] = {}
+    for slide in slides:
+        by_table.setdefault(id(slide.table), []).append(_encode_slide(slide, image, job))
+    for encoded in by_table.values():
+        target = encoded[0].slide.table
+        write_slots(data, target, _update(target, encoded, rep, job), write=write)
+        _drop_stale(target, rep, job)
+
+
+def _resolve_encoder(
+    encoder: str | Encoder | TileFunction, key_added: str | None, input_px: int | None
+) -> tuple[str, Encoder]:
+    if key_added is not None:
+        check_name(key_added)
+    is_lambda = getattr(encoder, "__name__", "") == "<lambda>"
+    name = key_added.removeprefix(_PREFIX) if key_added is not None and is_lambda else None
+    opened = get_encoder(encoder, name=name, input_px=input_px)
+    return key_added or _keys.embedding(opened.card.name), opened
+
+
+def _resolve_context(context: int | None | str, encoder: Encoder) -> int:
+    if context == "auto":
+        return 5 if max(encoder.card.fields) == 1.0 else 0
+    if context is None:
+        return 0
+    if isinstance(context, bool) or not isinstance(context, (int, np.integer)) or context < 1 or context % 2 == 0:
+        msg = f"`context` must be an odd number of tiles along a side, None or 'auto', got {context!r}."
+        raise ValueError(msg)
+    return int(context)
+
+
+def _batch(batch_size: int) -> int:
+    if batch_size < 1:
+        msg = f"`batch_size` must be at least 1, got {batch_size!r}."
+        raise ValueError(msg)
+    return int(batch_size)
+
+
+def _encode_slide(slide: Slide, image: Any, job: _Job) -> _Encoded:
+    opened = slide.open_image(image)
+    check_centres(slide.positions, opened, slide=slide.name)
+    mpp, source = _resolve_mpp(slide, opened)
+    size_px = tile_pixels(job.tile_um, mpp)
+    check_tissue(slide.positions, size_px, opened, slide=slide.name)
+    spots = Tiles(slide.positions, size_px)
+    n_padded = int(spots.beyond(opened).sum())
+    if n_padded:
+        logger.info("%s: %d of %d tiles reach beyond the image; padded with white", slide.name, n_padded, len(spots))
+    encoded = _run(slide, opened, spots, job)
+    return _Encoded(slide, mpp, source, n_padded, **encoded)
+
+
+def _run(slide: Slide, image: SlideImage, spots: Tiles, job: _Job) -> dict[str, Any]:
+    """Encode the spots of one slide, and their context in the form asked for."""
+    from tqdm.auto import tqdm
+
+    tiles, index = _context(spots, image, job)
+    total = (len(spots) + (len(tiles) if tiles else 0)) * len(job.encoder.card.fields)
+    with tqdm(total=total, desc=slide.name, unit="tile", disable=not job.progress) as bar:
+        found: dict[str, Any] = {"spots": encode_tiles(image, spots, job.encoder, batch_size=job.batch_size, bar=bar)}
+        if tiles is None or index is None:
+            return found
+        features = encode_tiles(image, tiles, job.encoder, batch_size=job.batch_size, bar=bar).astype(np.float16)
+    if job.exact:
+        found["blocks"] = _gather(features, index)
+    else:
+        found.update(index=index, tiles=tiles, tile_features=features)
+    return found
+
+
+def _context(spots: Tiles, image: SlideImage, job: _Job) -> tuple[Tiles | None, NDArray[np.int32] | None]:
+    if not job.context:
+        return None, None
+    make = context_blocks if job.exact else context_grid
+    return make(spots.centres, spots.size_px, job.context, image)
+
+
+def _gather(features: NDArray[np.float16], index: NDArray[np.int32]) -> NDArray[np.float16]:
+    blocks = np.full((*index.shape, features.shape[1]), np.nan, dtype=np.float16)
+    blocks[index >= 0] = features[index[index >= 0]]
+    return blocks
+
+
+def _resolve_mpp(slide: Slide, image: SlideImage) -> tuple[float, str]:
+    """Take µm per pixel from the slide's record or arguments, else from the image file; never guess."""
+    if slide.mpp is None and image.mpp is not None:
+        return image.mpp, "image"
+    mpp = slide.require_mpp()
+    if image.mpp is not None and abs(image.mpp / mpp - 1.0) > _MPP_TOLERANCE:
+        msg = (
+            f"Slide {slide.name!r}: {mpp:.4g} µm per pixel ({slide.mpp_source}) is used, but the image file says "
+            f"{image.mpp:.4g}. Pass `mpp=` if the file is right."
+        )
+        warnings.warn(msg, UserWarning, stacklevel=4)
+    return mpp, str(slide.mpp_source)
+
+
+def _update(table: AnnData, encoded: Sequence[_Encoded], rep: str, job: _Job) -> SlotUpdate:
+    """Everything one call writes on one table."""
+    obsm: dict[str, Any] = {rep: _scatter(table.n_obs, encoded, "spots", np.float32(np.nan))}
+    uns: dict[str, Any] = {}
+    if job.context and job.exact:
+        obsm[_keys.context(rep)] = _scatter(table.n_obs, encoded, "blocks", np.float16(np.nan))
+    elif job.context:
+        obsm[_keys.context_index(rep)], tiles = _join_tiles(table.n_obs, encoded)
+        uns[_keys.TILES] = {**table.uns.get(_keys.TILES, {}), rep: tiles}
+    record = _record(table, encoded, job, obsm[rep].shape[1])
+    uns[_keys.EMBEDDINGS] = {**table.uns.get(_keys.EMBEDDINGS, {}), rep: record}
+    return SlotUpdate(obsm=obsm, uns=uns)
+
+
+def _scatter(n_obs: int, encoded: Sequence[_Encoded], what: str, fill: np.generic) -> NDArray[Any]:
+    first = getattr(encoded[0], what)
+    out = np.full((n_obs, *first.shape[1:]), fill, dtype=first.dtype)
+    for one in encoded:
+        out[one.slide.rows] = getattr(one, what)
+    return out
+
+
+def _join_tiles(n_obs: int, encoded: Sequence[_Encoded]) -> tuple[NDArray[np.int32], dict[str, Any]]:
+    """Index over all rows of the table, and the tiles of its slides one slide after the other."""
+    index: NDArray[np.int32] | None = None
+    features, centres, codes, start = [], [], [], 0
+    for code, one in enumerate(encoded):
+        if one.index is None or one.tiles is None or one.tile_features is None:
+            continue
+        if index is None:
+            index = np.full((n_obs, one.index.shape[1]), -1, dtype=np.int32)
+        index[one.slide.rows] = np.where(one.index >= 0, one.index + start, -1)
+        features.append(one.tile_features)
+        centres.append(one.tiles.centres)
+        codes.append(np.full(len(one.tiles), code, dtype=np.int32))
+        start += len(one.tiles)
+    tiles = {
+        "features": np.concatenate(features),
+        "positions": np.concatenate(centres),
+        "slide": np.concatenate(codes),
+        "slides": np.array([one.slide.name for one in encoded]),
+    }
+    return np.asarray(index, dtype=np.int32), tiles
+
+
+def _record(table: AnnData, encoded: Sequence[_Encoded], job: _Job, dim: int) -> dict[str, Any]:
+    """Provenance of one embedding; the one thing that tells later steps it comes from the image."""
+    card = job.encoder.card
+    return {
+        "source": "image",
+        "encoder": card.name,
+        "revision": card.revision,
+        "transform": card.transform,
+        "licence": card.licence,
+        "dim": dim,
+        "input_px": card.input_px,
+        "fields": np.array(card.fields),
+        "tile_um": job.tile_um,
+        "context": job.context,
+        "context_form": ("exact" if job.exact else "grid") if job.context else "none",
+        "slides": np.array([one.slide.name for one in encoded]),
+        "mpp": np.array([one.mpp for one in encoded]),
+        "mpp_source": np.array([one.mpp_source for one in encoded]),
+        "n_padded": np.array([one.n_padded for one in encoded]),
+        "n_obs": table.n_obs,
+        "obs_names_hash": names_hash(table.obs_names),
+        "versions": package_versions(("phg2st-sc", "numpy", "scipy", "scikit-image", "pillow")),
+    }
+
+
+def _drop_stale(table: AnnData, rep: str, job: _Job) -> None:
+    """Remove context that an earlier call left under the same key in another form."""
+    keep_index = bool(job.context) and not job.exact
+    if not keep_index:
+        table.obsm.pop(_keys.context_index(rep), None)
+        table.uns.get(_keys.TILES, {}).pop(rep, None)
+    if not (job.context and job.exact):
+        table.obsm.pop(_keys.context(rep), None)
