@@ -54,9 +54,10 @@ def test_survives_a_file(counts, tmp_path):
     a = table_of(sparse.csr_matrix(counts))
     phg2st.pp.normalize(a)
     a.write_h5ad(tmp_path / "a.h5ad")
-    back = ad.read_h5ad(tmp_path / "a.h5ad")
-    np.testing.assert_array_equal(dense(back.layers["phg2st_lognorm"]), dense(a.layers["phg2st_lognorm"]))
-    assert back.uns["phg2st_lognorm"]["counts_layer"] == "X"
+    a.write_zarr(tmp_path / "a.zarr")
+    for back in (ad.read_h5ad(tmp_path / "a.h5ad"), ad.read_zarr(tmp_path / "a.zarr")):
+        np.testing.assert_array_equal(dense(back.layers["phg2st_lognorm"]), dense(a.layers["phg2st_lognorm"]))
+        assert back.uns["phg2st_lognorm"]["counts_layer"] == "X"
 
 
 def test_slides_have_their_own_scale_only_with_slide_key(counts):

@@ -114,6 +114,13 @@ def test_with_a_mask_nothing_else_is_read(filling):
         phg2st.pp.select_genes([a, section(1, [])], prompt_mask=mask)
 
 
+def test_reading_held_out_spots_is_told():
+    a = section(0, [3, 8])
+    a.obs["prompt"] = np.arange(64) % 4 == 0
+    with pytest.warns(UserWarning, match=r"every spot of .* pass prompt_mask='prompt'"):
+        phg2st.pp.select_genes(a, n_top=10)
+
+
 def test_slides_with_too_few_spots():
     a, b = section(0, [3, 8]), section(1, [20, 21])
     a.obs["prompt"] = np.arange(64) % 2 == 0

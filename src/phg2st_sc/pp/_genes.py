@@ -63,7 +63,8 @@ def select_genes(
     prompt_mask
         Read measured spots only: an ``obs`` column of every object, or, for one object, any mask that
         :func:`phg2st_sc.tl.impute` takes. ``None`` reads **every** spot, which is right for training slides; choosing
-        genes on a slide that is to be predicted without a mask leaks what was held out.
+        genes on a slide that is to be predicted without a mask leaks what was held out (a warning tells where
+        ``obs["prompt"]`` exists).
     slide_key
         ``obs`` column that tells the slides of an object apart.
     key_added
@@ -98,10 +99,12 @@ def select_genes(
     tables = list({id(slide.table): slide.table for slide in slides}.values())
     genes = _common_genes(tables)
     chosen_slides = _of_patients(slides, patients)
-    mask_of = _masks(tables, prompt_mask)
+    _check_mask(tables, prompt_mask)
+    if prompt_mask is None:
+        _warn_of_prompts(chosen_slides)
     variances, detected, n_read = [], np.zeros(len(genes), dtype=np.int64), 0
     for slide in chosen_slides:
-        counts = _read(slide, mask_of, counts_layer, genes)
+        counts = _read(slide, prompt_mask, counts_layer, genes)
         if counts is not None:
             variances.append(residual_variance(counts))
             detected += np.asarray((counts > 0).sum(axis=0), dtype=np.int64).ravel()
@@ -207,14 +210,28 @@ def _of_patients(slides: list[Slide], patients: Collection[str] | None) -> list[
     return [slide for slide in slides if slide.patient in wanted]
 
 
-def _masks(tables: list[AnnData], prompt_mask: Any) -> Any:
+def _check_mask(tables: list[AnnData], prompt_mask: Any) -> None:
     if prompt_mask is not None and not isinstance(prompt_mask, str) and len(tables) > 1:
         msg = (
             f"A prompt mask as values fits one object, but {len(tables)} were given: store each mask in its object, "
             "e.g. `data.obs['prompt'] = mask`, and pass the column name."
         )
         raise TypeError(msg)
-    return prompt_mask
+
+
+def _warn_of_prompts(slides: list[Slide]) -> None:
+    marked = [
+        slide.name
+        for slide in slides
+        if _keys.PROMPT in slide.table.obs and not slide.table.obs[_keys.PROMPT].isin([True]).all()
+    ]
+    if marked:
+        warnings.warn(
+            f"Genes are chosen by every spot of {some(marked)}, although obs[{_keys.PROMPT!r}] marks only some as measured."
+            f" Right for training slides; for a slide to be predicted pass prompt_mask={_keys.PROMPT!r}.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _read(slide: Slide, prompt_mask: Any, counts_layer: str | None, genes: pd.Index) -> Any:

@@ -90,15 +90,16 @@ def normalize(
     groups = [slide.rows for slide in slides] if slide_key is not None else [rows]
     sums = _target_sums(totals, groups, target_sum)
     _warn_of_empty(target, totals)
-    recipe = {
+    recipe: dict[str, Any] = {
         "formula": "log1p(target_sum * count / total)",
         "target_sum": np.array([float(sums[group[0]]) for group in groups]),
         "target_sum_from": "argument" if target_sum is not None else "median total of the spots with counts",
-        "slides": np.array([s.name for s in slides] if slide_key is not None else [], dtype=object),
         "counts_layer": counts_layer or "X",
         "n_genes": int(target.n_vars),
         "n_rows_without_measurement": int(missing.sum()),
     }
+    if slide_key is not None:
+        recipe["slides"] = np.array([slide.name for slide in slides], dtype=object)
     layer = _lognorm(matrix, totals, sums)
     update = SlotUpdate(layers={_keys.LOGNORM: layer}, uns={_keys.LOGNORM: recipe})
     write_slots(data, target, update, write=write)

@@ -179,8 +179,10 @@ def poisson(positions: Positions, n: int, rng: np.random.Generator) -> NDArray[n
     tree = cKDTree(positions)
     nearest = np.full(len(positions), np.inf)
     chosen: list[int] = []
-    radius = diagonal = float(np.linalg.norm(np.ptp(positions, axis=0)))
-    while len(chosen) < n and radius > 1e-6 * diagonal:
+    extent = np.ptp(positions, axis=0)
+    # no n darts in a box of that size are farther apart than this: starting wider would only favour the edges
+    radius = widest = max(float(np.sqrt(1.16 * extent.prod() / n)), float(np.linalg.norm(extent)) / n)
+    while len(chosen) < n and radius > 1e-6 * widest:
         for spot in order[nearest[order] >= radius]:
             if len(chosen) == n:
                 break
