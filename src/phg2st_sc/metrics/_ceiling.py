@@ -1,0 +1,139 @@
+"""How well a perfect prediction could score, given that the held-out counts are themselves noisy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+
+from ._correlation import is_constant, pcc
+from ._targets import RADIUS, THETA, Counts, average, gene_blocks, neighbour_operator, pearson_residuals
+
+N_SPLITS = 5
+
+
+def noise_ceiling(
+    counts: Counts,
+    positions: ArrayLike | None,
+    *,
+    seed: int = 0,
+    n_splits: int = N_SPLITS,
+    radius: float = RADIUS,
+    theta: float = THETA,
+) -> NDArray[np.float64]:
+    r"""Correlation that the noise-free expression would reach on the depth-free target.
+
+    Every count is split into two halves by fair coins, which for Poisson noise are independent measurements of the
+    same spot at half the depth. With r the correlation of the targets of both halves, averaged over ``n_splits``
+    splits, the ceiling is :math:`\sqrt{2r / (1 + r)}` (Spearman-Brown, then the square root for a noise-free
+    prediction), and 0 where r is not positive.
+
+    Parameters
+    ----------
+    counts
+        (n, G) raw counts of the held-out spots over the panel.
+    positions
+        (n, 2) their centres in lattice pitches; ``None`` for the ceiling of the unsmoothed target.
+    seed
+        Seed of the coins.
+    n_splits
+        How many splits r is averaged over.
+    radius, theta
+        As in :func:`~phg2st_sc.metrics.depth_free_target`.
+
+    Returns
+    -------
+    (G,) float64; NaN for a gene without any count.
+
+    Raises
+    ------
+    ValueError
+        If the counts are negative or not whole numbers, or ``n_splits`` is less than 1.
+
+    Notes
+    -----
+    Each gene's r is itself noisy. Do not average these ceilings over genes: see
+    :func:`~phg2st_sc.metrics.ceiling_of`, and the ceiling in :func:`~phg2st_sc.metrics.summarise`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from phg2st_sc.metrics import noise_ceiling
+    >>> rng = np.random.default_rng(0)
+    >>> deep = rng.poisson(np.linspace(100, 900, 200)[:, None] * [1, 0] + [[0, 500]])
+    >>> bool(noise_ceiling(deep, None)[0] > 0.95)
+    True
+    """
+    operator = None if positions is None else neighbour_operator(positions, radius=radius)
+    r = half_correlations(counts, (operator,), seed=seed, n_splits=n_splits, theta=theta)[0]
+    return ceiling_of(r)
+
+
+def ceiling_of(r: ArrayLike) -> NDArray[np.float64]:
+    r"""Ceiling :math:`\sqrt{2r / (1 + r)}` that belongs to a correlation r of two halves; 0 where r is not positive.
+
+    For one number over a whole section, give the *mean* r over genes: a mean of per-gene ceilings is biased by the
+    noise of each r, while the ceiling of the mean is a bound on the mean correlation (Jensen's inequality).
+
+    Parameters
+    ----------
+    r
+        Correlations of any shape; NaN stays NaN.
+
+    Returns
+    -------
+    float64, shaped as ``r``.
+
+    Examples
+    --------
+    >>> from phg2st_sc.metrics import ceiling_of
+    >>> ceiling_of([-0.2, 0.0, 1.0]).tolist()
+    [0.0, 0.0, 1.0]
+    """
+    positive = np.maximum(np.asarray(r, dtype=np.float64), 0.0)
+    return np.sqrt(2 * positive / (1 + positive))
+
+
+def half_correlations(
+    counts: Counts, operators: Sequence[sparse.csr_array | None], *, seed: int, n_splits: int, theta: float
+) -> NDArray[np.float64]:
+    """Correlation (operators, G) of two halves' targets, for several neighbourhoods from the same splits."""
+    if n_splits < 1:
+        msg = f"`n_splits` must be at least 1, not {n_splits}."
+        raise ValueError(msg)
+    whole = _whole_counts(counts)
+    rng = np.random.default_rng(seed)
+    r = np.mean([_half_correlation(whole, operators, rng, theta) for _ in range(n_splits)], axis=0)
+    r[:, np.asarray(whole.sum(axis=0)).reshape(-1) == 0] = np.nan
+    return r
+
+
+def _whole_counts(counts: Counts) -> sparse.csc_array:
+    whole = sparse.csc_array(counts, dtype=np.float64)
+    wrong = whole.data[(whole.data < 0) | (whole.data != np.floor(whole.data)) | ~np.isfinite(whole.data)]
+    if wrong.size:
+        msg = f"The noise ceiling splits raw counts; {wrong[0]} is none. Pass the layer that holds raw counts."
+        raise ValueError(msg)
+    return whole
+
+
+def _half_correlation(
+    whole: sparse.csc_array, operators: Sequence[sparse.csr_array | None], rng: np.random.Generator, theta: float
+) -> NDArray[np.float64]:
+    """Correlation of the two halves' targets, 0 where a half is constant (no sign of signal)."""
+    first = rng.binomial(whole.data.astype(np.int64), 0.5).astype(np.float64)
+    parts = (first, whole.data - first)
+    halves = [sparse.csc_array((part, whole.indices, whole.indptr), whole.shape) for part in parts]
+    depths = [np.asarray(half.sum(axis=1)).reshape(-1) for half in halves]
+    r = np.zeros((len(operators), whole.shape[1]))
+    for block in gene_blocks(*whole.shape):
+        a, b = (
+            pearson_residuals(half[:, block], depths=depth, theta=theta)
+            for half, depth in zip(halves, depths, strict=True)
+        )
+        for row, operator in enumerate(operators):
+            pair = (a, b) if operator is None else (average(a, operator), average(b, operator))
+            r[row, block] = np.where(is_constant(pair[0], pair[0]), 0.0, pcc(*pair))
+    return r

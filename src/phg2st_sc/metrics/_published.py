@@ -1,0 +1,162 @@
+"""The published scoring, kept to show what it does. Never report a number from this module as accuracy.
+
+The published evaluation replaces each label by the mean over its 3 x 3 block of spots *before* the prompts are drawn,
+and scores the prompts as well. A prompt then carries the counts of its unmeasured neighbours, and part of the answers
+is scored against itself: on pure noise, interpolation reaches a correlation above 0.3. The honest rules are in
+:func:`phg2st_sc.metrics.score_section`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from ._correlation import ccc, mae, pcc
+from ._targets import (
+    RADIUS,
+    SHARE_SCALE,
+    Counts,
+    average,
+    dense_counts,
+    lognorm_target,
+    neighbour_operator,
+    predicted_share,
+)
+
+_DEPTH = 1e6
+
+PUBLISHED_WARNING = (
+    "protocol='published' scores smoothed labels, prompts included: pure noise reaches a correlation above 0.3 under "
+    "it. Use it to understand published figures, never to report accuracy; protocol='honest' is the default."
+)
+
+
+def smooth_published(values: Counts, positions: ArrayLike) -> NDArray[np.float64]:
+    """Mean over each spot's 3 x 3 block of spots, **prompts and held-out spots alike: it leaks**.
+
+    For ``protocol="published"`` only: a prompt taken from smoothed values carries the expression of the unmeasured
+    spots around it, so whatever is scored afterwards is no held-out score.
+
+    Parameters
+    ----------
+    values
+        (n, G) labels or counts of *all* spots of the slide.
+    positions
+        (n, 2) their centres in lattice pitches. On a hexagonal lattice the block is the spot and its six neighbours.
+
+    Returns
+    -------
+    (n, G) float64.
+
+    Raises
+    ------
+    ValueError
+        If ``values`` and ``positions`` are not over the same spots.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from phg2st_sc.metrics import smooth_published
+    >>> grid = np.argwhere(np.ones((3, 3)))
+    >>> float(smooth_published(np.eye(9), grid)[4, 0])  # the centre carries a ninth of its corner
+    0.1111111111111111
+    """
+    dense, operator = dense_counts(values), neighbour_operator(positions, radius=RADIUS)
+    if dense.shape[0] != operator.shape[0]:
+        msg = f"The values are over {dense.shape[0]} spots, `positions` over {operator.shape[0]}."
+        raise ValueError(msg)
+    return average(dense, operator)
+
+
+def published_counts(counts: Counts, totals: ArrayLike, positions: ArrayLike) -> NDArray[np.float64]:
+    """Whole counts whose log-normalised shares are the smoothed labels, to hand to a method as prompts; **it leaks**.
+
+    For ``protocol="published"`` only, see :func:`smooth_published`. Every spot gets a total near one million, since the
+    published methods take their prompts as exact.
+
+    Parameters
+    ----------
+    counts
+        (n, G) raw counts of *all* spots of the slide, over all genes.
+    totals
+        (n,) totals over all genes.
+    positions
+        (n, 2) their centres in lattice pitches.
+
+    Returns
+    -------
+    (n, G) float64 whole numbers.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit.
+    """
+    labels = smooth_published(lognorm_target(counts, totals, target_sum=SHARE_SCALE), positions)
+    return np.rint(_DEPTH / SHARE_SCALE * np.expm1(labels))
+
+
+def score_published(
+    counts: Counts,
+    totals: ArrayLike,
+    positions: ArrayLike,
+    prediction: ArrayLike,
+    target_sum: float,
+    prompts: ArrayLike,
+    *,
+    genes: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """Score as published: smoothed labels, prompts included; **not a measure of accuracy**.
+
+    Parameters
+    ----------
+    counts
+        (n, G) raw counts of *all* spots of the slide.
+    totals
+        (n,) totals over all genes.
+    positions
+        (n, 2) spot centres in lattice pitches.
+    prediction
+        (n, G) prediction log1p(s * rate) at all spots.
+    target_sum
+        The scale s of the prediction.
+    prompts
+        (n,) bool, True at prompts.
+    genes
+        G names; default 0, 1, ...
+
+    Returns
+    -------
+    One row per gene: ``pcc``, ``ccc``, ``mae`` over all spots, and ``pcc_heldout`` over the unprompted ones only,
+    which still leaks because their labels were averaged into the prompts. ``.attrs["protocol"]`` is ``"published"``.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit.
+
+    Warns
+    -----
+    UserWarning
+        Always.
+    """
+    warnings.warn(PUBLISHED_WARNING, UserWarning, stacklevel=2)
+    labels = smooth_published(lognorm_target(counts, totals, target_sum=SHARE_SCALE), positions)
+    predicted = predicted_share(prediction, target_sum)
+    heldout = ~np.asarray(prompts, dtype=bool)
+    table = pd.DataFrame(
+        {
+            "gene": list(genes) if genes is not None else range(labels.shape[1]),
+            "pcc": pcc(labels, predicted),
+            "pcc_heldout": pcc(labels[heldout], predicted[heldout]),
+            "ccc": ccc(labels, predicted),
+            "mae": mae(labels, predicted),
+        }
+    )
+    means = {name: float(table[name].mean()) for name in ("pcc", "pcc_heldout", "ccc", "mae")}
+    table.attrs = {"protocol": "published", "n_spots": int(labels.shape[0]), "means": means}
+    return table
