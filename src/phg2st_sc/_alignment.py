@@ -64,9 +64,7 @@ def check_tissue(positions: NDArray[np.float64], size_px: float, image: SlideIma
     warnings.warn(msg, UserWarning, stacklevel=3)
 
 
-def _refuse_swap(
-    probes: NDArray[np.float64], hit: float, size_px: float, image: SlideImage, slide: str
-) -> None:
+def _refuse_swap(probes: NDArray[np.float64], hit: float, size_px: float, image: SlideImage, slide: str) -> None:
     swapped = probes[:, ::-1]
     if not inside_image(swapped, image).all():
         return

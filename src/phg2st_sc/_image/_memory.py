@@ -120,7 +120,7 @@ def _open_picture(path: Path) -> Iterator[Image]:
 def _picture_to_rgb(picture: Image) -> NDArray[np.uint8]:
     if picture.mode.startswith("I") or picture.mode == "F":
         pixels = np.asarray(picture)
-        if pixels.dtype.kind == "i" and 0 <= pixels.min() and pixels.max() <= np.iinfo(np.uint16).max:
+        if pixels.dtype.kind == "i" and pixels.min() >= 0 and pixels.max() <= np.iinfo(np.uint16).max:
             pixels = pixels.astype(np.uint16)
         check_dtype(pixels.dtype)
         return to_rgb(pixels, "yx")

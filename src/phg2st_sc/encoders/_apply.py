@@ -40,9 +40,7 @@ def encode_tiles(
     return np.hstack(fields)
 
 
-def _encode_field(
-    image: SlideImage, tiles: Tiles, encoder: Encoder, batch_size: int, bar: Any
-) -> NDArray[np.float32]:
+def _encode_field(image: SlideImage, tiles: Tiles, encoder: Encoder, batch_size: int, bar: Any) -> NDArray[np.float32]:
     out: NDArray[np.float32] | None = None
     for index, batch in iter_tiles(image, tiles, encoder.card.input_px, batch_size=batch_size):
         features = np.asarray(encoder(batch), dtype=np.float32)

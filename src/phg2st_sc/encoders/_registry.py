@@ -51,7 +51,9 @@ def list_encoders() -> list[EncoderCard]:
     return [card for _, (card, _) in sorted(_registry.items())]
 
 
-def get_encoder(encoder: str | Encoder | TileFunction, *, name: str | None = None, input_px: int | None = None) -> Encoder:
+def get_encoder(
+    encoder: str | Encoder | TileFunction, *, name: str | None = None, input_px: int | None = None
+) -> Encoder:
     """Open an encoder by name, or wrap a function as one.
 
     Parameters
@@ -118,13 +120,15 @@ class FunctionEncoder:
 def check_name(name: str) -> None:
     """Refuse names that cannot be part of a slot key in every container."""
     if not _NAME.fullmatch(name):
-        msg = f"{name!r} cannot name an encoder: use letters, digits, `_`, `-` and `.` only (`key_added=` sets another)."
+        msg = (
+            f"{name!r} cannot name an encoder: use letters, digits, `_`, `-` and `.` only (`key_added=` sets another)."
+        )
         raise ValueError(msg)
 
 
 def _function_name(function: object) -> str:
     name = getattr(function, "__name__", type(function).__name__)
     if name == "<lambda>":
-        msg = "A lambda has no name to store its features under. Pass `key_added=\"X_<name>\"`, or use a named function."
+        msg = 'A lambda has no name to store its features under. Pass `key_added="X_<name>"`, or use a named function.'
         raise ValueError(msg)
     return str(name)

@@ -16,7 +16,7 @@ INPUT_PX = 160
 TILE_UM = 112.0
 FIELDS = (1.0, 5.0)
 """The tile itself, and the 5 x 5 block of tiles around it: spots lie 100-200 µm apart, and expression varies over more."""
-_MIN_PX = 32
+_MIN_PX = 64
 _TISSUE, _DENSE = 0.15, 0.6
 _LEVELS = 4
 
@@ -72,8 +72,8 @@ def feature_names() -> tuple[str, ...]:
 def _describe(tile: NDArray[np.uint8]) -> Iterator[tuple[str, float]]:
     stains = _stains(tile)
     density = stains["density"]
-    yield "tissue_fraction", np.mean(density > _TISSUE)
-    yield "dense_fraction", np.mean(density > _DENSE)
+    yield "tissue_fraction", float(np.mean(density > _TISSUE))
+    yield "dense_fraction", float(np.mean(density > _DENSE))
     small = {name: halve(channel) for name, channel in stains.items()}
     for name, channel in {**small, **_lab(tile)}.items():
         yield from _named(name, distribution(channel))

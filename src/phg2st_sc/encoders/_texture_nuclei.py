@@ -50,10 +50,10 @@ def _spacing(points: NDArray[np.int64]) -> Iterator[tuple[str, float]]:
 
 def _segments(stain: Map, pixel_um: float, area_mm2: float) -> Iterator[tuple[str, float]]:
     from scipy.ndimage import gaussian_filter, label
+    from skimage.filters import threshold_otsu
 
     smooth = gaussian_filter(stain, 1.0, mode="nearest", truncate=3.0)
-    threshold = max(_MIN_STAIN, float(smooth.mean() + 0.8 * smooth.std()))
-    mask = smooth > threshold
+    mask = smooth > max(_MIN_STAIN, float(threshold_otsu(smooth)))
     labels, n_found = label(mask)
     areas = np.bincount(labels.ravel())[1:] * pixel_um**2
     areas = areas[areas >= 2 * pixel_um**2]

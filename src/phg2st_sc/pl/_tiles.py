@@ -126,7 +126,7 @@ def tiles(
     ax.set(xlim=(view[0], view[2]), ylim=(view[3], view[1]), aspect="equal", xlabel="x (px)", ylabel="y (px)")
     ax.set_title(chosen.name if title is None else title)
     if save is not None:
-        ax.figure.savefig(save, dpi=200, bbox_inches="tight")
+        ax.get_figure(root=True).savefig(save, dpi=200, bbox_inches="tight")
     if show:
         plt.show()
     return ax

@@ -67,7 +67,7 @@ def extract_embeddings(
     pitch_um: float | None = None,
     platform: str | None = None,
     tile_um: float = 112.0,
-    context: int | None | Literal["auto"] = "auto",
+    context: int | Literal["auto"] | None = "auto",
     exact_context: bool = False,
     key_added: str | None = None,
     input_px: int | None = None,
@@ -182,7 +182,7 @@ def _resolve_encoder(
     return key_added or _keys.embedding(opened.card.name), opened
 
 
-def _resolve_context(context: int | None | str, encoder: Encoder) -> int:
+def _resolve_context(context: int | str | None, encoder: Encoder) -> int:
     if context == "auto":
         return 5 if max(encoder.card.fields) == 1.0 else 0
     if context is None:

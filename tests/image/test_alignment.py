@@ -1,0 +1,59 @@
+"""Spots that cannot belong to the image are refused; doubtful ones are pointed out."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+
+from phg2st_sc._alignment import check_centres, check_tissue
+from phg2st_sc._image import open_image
+
+
+@pytest.fixture
+def section():
+    """Tissue in the lower left corner of a white image, with a lattice on it."""
+    pixels = np.full((1000, 1000, 3), 250, dtype=np.uint8)
+    pixels[500:950, 50:450] = (150, 90, 160)
+    x, y = np.meshgrid(np.arange(80, 430, 40.0), np.arange(530, 930, 40.0))
+    return open_image(pixels), np.column_stack([x.ravel(), y.ravel()])
+
+
+def test_good_centres_pass_in_silence(section):
+    image, centres = section
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_centres(centres, image, slide="s")
+        check_tissue(centres, 30.0, image, slide="s")
+
+
+def test_hires_image_with_full_resolution_centres(section):
+    image, centres = section
+    with pytest.raises(ValueError, match=r"'s': 9\d of 90 .* outside the image of 1000 x 1000.*downscaled.*image="):
+        check_centres(centres * 8, image, slide="s")
+
+
+def test_swapped_centres_that_leave_the_image():
+    image = open_image(np.zeros((1000, 400, 3), dtype=np.uint8))
+    with pytest.raises(ValueError, match="fit with x and y swapped"):
+        check_centres(np.array([[900.0, 100.0], [800.0, 200.0]]), image, slide="s")
+
+
+def test_swapped_centres_that_stay_inside(section):
+    image, centres = section
+    with pytest.raises(ValueError, match=r"0% of the spots lie on tissue, but 100% do with x and y swapped"):
+        check_tissue(centres[:, ::-1], 30.0, image, slide="s")
+
+
+def test_centres_on_background_warn(section):
+    image, centres = section
+    with pytest.warns(UserWarning, match="only 0% of the spots lie on stained tissue"):
+        check_tissue(centres + [500, 0], 30.0, image, slide="s")
+
+
+def test_nan_centres(section):
+    image, centres = section
+    centres[3] = np.nan
+    with pytest.raises(ValueError, match="1 spot centres are NaN"):
+        check_centres(centres, image, slide="s")
