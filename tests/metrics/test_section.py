@@ -53,12 +53,12 @@ def test_every_column_is_what_it_says(section: dict[str, np.ndarray]) -> None:
     counts, totals, positions, prediction = section.values()
     scores = score_section(**section, target_sum=S, seed=4)
     free, share = depth_free_target(counts, positions), np.log1p(1e4 * np.expm1(prediction.astype(float)) / S)
-    lognorm = lognorm_target(counts, totals, target_sum=S)
+    lognorm, rate = lognorm_target(counts, totals, target_sum=S), np.expm1(prediction.astype(float))
     expected = {
         "pcc": pcc(free, prediction),
-        "pcc_rate": pcc(free, np.expm1(prediction.astype(float))),
+        "pcc_share": pcc(free, rate / rate.sum(axis=1, keepdims=True)),
         "pcc_unsmoothed": pcc(depth_free_target(counts, None), prediction),
-        "pcc_depth_only": pcc(free, np.log(totals)),
+        "pcc_depth_only": pcc(free, np.log(counts.sum(axis=1))),
         "pcc_lognorm": pcc(lognorm, prediction),
         "pcc_lognorm_depth_only": pcc(lognorm, np.log(totals)),
         "pcc_lognorm_depth_adjusted": partial_pcc(lognorm, prediction, np.log(totals)),
@@ -172,7 +172,7 @@ def test_noise_scores_zero_under_the_honest_rules(noise: dict[str, np.ndarray]) 
     known = np.log1p(S * counts[prompts] / totals[prompts, None])
     prediction = idw(known, positions[prompts], positions[heldout])
     scores = score_section(counts[heldout], totals[heldout], positions[heldout], prediction, S, n_splits=1)
-    for name in ("pcc", "pcc_rate", "pcc_unsmoothed", "pcc_lognorm", "ccc", "ccc_unsmoothed"):
+    for name in ("pcc", "pcc_share", "pcc_unsmoothed", "pcc_lognorm", "ccc", "ccc_unsmoothed"):
         error = scores[name].std() / np.sqrt(150)
         assert abs(scores[name].mean()) < 3 * error + 1e-3, name
 

@@ -29,7 +29,7 @@ from ._targets import (
 
 SCORES: tuple[str, ...] = (
     "pcc",
-    "pcc_rate",
+    "pcc_share",
     "pcc_unsmoothed",
     "pcc_depth_only",
     "pcc_lognorm",
@@ -99,12 +99,13 @@ def score_section(
     ``pcc``
         The primary score: correlation with the depth-free target (Pearson residuals averaged over held-out
         neighbours). Constant prediction 0, constant truth NaN; so for every correlation here.
-    ``pcc_rate``
-        The same with the predicted rate itself, in which the target is linear, instead of its logarithm.
+    ``pcc_share``
+        The same with the prediction brought to the target's own terms: its rate as a share of the predicted panel
+        instead of the logarithm of a share of all genes. Higher than ``pcc`` as a rule.
     ``pcc_unsmoothed``
         As ``pcc``, with each spot's own residuals.
     ``pcc_depth_only``
-        What a spot's own total, which no method can know, reaches on the depth-free target. Near 0.
+        What a spot's own total over the panel, which no method can know, reaches on the depth-free target. Near 0.
     ``pcc_lognorm``, ``pcc_lognorm_depth_only``, ``pcc_lognorm_depth_adjusted``
         Correlation with log1p(s * count / total), what the spot's own log total alone reaches there, and the partial
         correlation given it.
@@ -164,6 +165,7 @@ class _Truth:
     pooled_share: NDArray[np.float64]
     share: NDArray[np.float64]
     log_depth: NDArray[np.float64]
+    log_total: NDArray[np.float64]
     target_sum: float
 
     @classmethod
@@ -177,24 +179,29 @@ class _Truth:
             lognorm=lognorm_target(counts, spots.totals, target_sum=target_sum),
             pooled_share=lognorm_target(pooled, pooled_totals, target_sum=SHARE_SCALE),
             share=lognorm_target(counts, spots.totals, target_sum=SHARE_SCALE),
-            log_depth=np.log(spots.totals),
+            log_depth=np.log(spots.depths),
+            log_total=np.log(spots.totals),
             target_sum=target_sum,
         )
 
     def depth_only(self) -> dict[str, NDArray[np.float64]]:
         return {
             "pcc_depth_only": pcc(self.smoothed, self.log_depth),
-            "pcc_lognorm_depth_only": pcc(self.lognorm, self.log_depth),
+            "pcc_lognorm_depth_only": pcc(self.lognorm, self.log_total),
         }
 
-    def score(self, prediction: NDArray[np.floating]) -> dict[str, NDArray[np.float64]]:
+    def score(
+        self, prediction: NDArray[np.floating], panel_rate: NDArray[np.float64]
+    ) -> dict[str, NDArray[np.float64]]:
         share = predicted_share(prediction, self.target_sum)
+        rate = predicted_rate(prediction, self.target_sum)
+        panel_share = (rate / panel_rate).astype(rate.dtype)
         return {
             "pcc": pcc(self.smoothed, prediction),
-            "pcc_rate": pcc(self.smoothed, predicted_rate(prediction, self.target_sum)),
+            "pcc_share": pcc(self.smoothed, panel_share),
             "pcc_unsmoothed": pcc(self.residuals, prediction),
             "pcc_lognorm": pcc(self.lognorm, prediction),
-            "pcc_lognorm_depth_adjusted": partial_pcc(self.lognorm, prediction, self.log_depth),
+            "pcc_lognorm_depth_adjusted": partial_pcc(self.lognorm, prediction, self.log_total),
             "ccc": ccc(self.pooled_share, share),
             "ccc_unsmoothed": ccc(self.share, share),
             "mae": mae(self.pooled_share, share),
@@ -206,15 +213,24 @@ def _score(
     spots: HeldOut, predictions: Mapping[str, NDArray[np.floating]], target_sum: float, theta: float
 ) -> dict[str, dict[str, NDArray[np.float64]]]:
     blocks: dict[str, list[dict[str, NDArray[np.float64]]]] = {name: [] for name in predictions}
+    panel_rates = {name: _panel_rate(values, target_sum) for name, values in predictions.items()}
     for genes in gene_blocks(spots.n_spots, spots.n_genes):
         truth = _Truth.of(spots, genes, float(target_sum), theta)
         depth_only = truth.depth_only()
         for name, values in predictions.items():
-            blocks[name].append(truth.score(values[:, genes]) | depth_only)
+            blocks[name].append(truth.score(values[:, genes], panel_rates[name]) | depth_only)
     return {
         name: {score: np.concatenate([part[score] for part in parts]) for score in SCORES if score in parts[0]}
         for name, parts in blocks.items()
     }
+
+
+def _panel_rate(prediction: NDArray[np.floating], target_sum: float) -> NDArray[np.float64]:
+    """(n, 1) predicted rates summed over the panel; infinite where nothing is predicted, so that shares are 0."""
+    total = np.zeros(prediction.shape[0])
+    for genes in gene_blocks(*prediction.shape):
+        total += predicted_rate(prediction[:, genes], target_sum).sum(axis=1, dtype=np.float64)
+    return np.where(total > 0, total, np.inf)[:, None]
 
 
 def _ceilings(spots: HeldOut, n_splits: int, seed: int, theta: float) -> dict[str, NDArray[np.float64]]:
