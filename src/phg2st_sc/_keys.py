@@ -1,0 +1,104 @@
+"""Every slot name and record key the package reads or writes, once.
+
+Reference: the slot table of the documentation page *Slots*. A literal key anywhere else in the package is a bug.
+"""
+
+from __future__ import annotations
+
+# --- read: what squidpy, scanpy and spatialdata-io write -------------------------------------------------------------
+SPATIAL = "spatial"
+"""``obsm``: spot centres in full-resolution pixels (x, y); ``uns``: one Visium-style record per library."""
+IMAGES = "images"
+SCALEFACTORS = "scalefactors"
+METADATA = "metadata"
+HIRES = "hires"
+LOWRES = "lowres"
+SPOT_DIAMETER = "spot_diameter_fullres"
+HIRES_SCALEF = "tissue_hires_scalef"
+SOURCE_IMAGE = "source_image_path"
+MPP = "mpp"
+PLATFORM = "platform"
+PITCH_UM = "pitch_um"
+PATIENT = "patient"
+LIBRARY = "library_id"
+SECTION = "section"
+IN_TISSUE = "in_tissue"
+ARRAY_ROW = "array_row"
+ARRAY_COL = "array_col"
+LABEL = "pathologist_label"
+SPATIALDATA_ATTRS = "spatialdata_attrs"
+
+# --- written ----------------------------------------------------------------------------------------------------------
+LOGNORM = "phg2st_lognorm"
+"""``layers``: log1p(s * count / total); ``uns``: its recipe."""
+PANEL = "phg2st_panel"
+"""``var``: bool, the genes that :func:`phg2st_sc.pp.select_genes` chose; ``uns``: how."""
+PROMPT = "prompt"
+"""``obs``: bool, True where expression was measured; ``uns["phg2st_prompt"]`` holds how it was drawn."""
+EMBEDDINGS = "phg2st_embeddings"
+"""``uns``: provenance of every ``obsm["X_<encoder>"]`` the package wrote, by that key."""
+TILES = "phg2st_tiles"
+"""``uns``: tile features (tiles, d) float16 of every embedding with context, by its ``obsm`` key."""
+HYPERGRAPH = "hypergraph"
+DEFAULT_RESULT = "phg2st"
+"""``key_added`` of predictions when the default method is used."""
+TARGET_SUM = "target_sum"
+"""Scale s of log1p(s * rate): in ``uns[key_added]``, and in ``uns`` of what ``tl.predict`` returns."""
+
+# --- simulated truth: written by phg2st_sc.datasets.simulate ----------------------------------------------------------
+TRUE_RATE = "true_rate"
+"""``layers``: expected share of a spot's counts, so every row sums to 1."""
+TRUE_DEPTH = "true_depth"
+"""``obs``: expected total count of the spot."""
+TRUE_PROGRAMMES = "true_programmes"
+"""``obsm``: activity of every gene programme, in the order of ``uns["simulation"]["programmes"]``."""
+COMPARTMENT = "compartment"
+N_NUCLEI = "n_nuclei"
+GENE_PROGRAMME = "programme"
+IS_NOISE = "is_noise"
+IMAGE_DRIVEN = "image_driven"
+SPACE_DRIVEN = "space_driven"
+OVERDISPERSION = "overdispersion"
+"""``var``: a of variance = mean + a * mean**2."""
+SIMULATION = "simulation"
+"""``uns``: the settings a simulated slide was made with."""
+
+
+def embedding(encoder: str) -> str:
+    """``obsm`` key of the spot embeddings of an encoder."""
+    return f"X_{encoder}"
+
+
+def context_index(rep: str) -> str:
+    """``obsm`` key of the (n_obs, 25) index into the tile features of an embedding."""
+    return f"{rep}_context_index"
+
+
+def context(rep: str) -> str:
+    """``obsm`` key of the (n_obs, 25, d) context features of an embedding in the exact per-spot mode."""
+    return f"{rep}_context"
+
+
+def prompt_record(key: str) -> str:
+    """``uns`` key of the record that tells how the prompts in ``obs[key]`` were drawn."""
+    return f"phg2st_{key}"
+
+
+def std(key_added: str) -> str:
+    """``layers`` key of the predictive standard deviation."""
+    return f"{key_added}_std"
+
+
+def trust(key_added: str) -> str:
+    """``var`` key of the expected held-out correlation."""
+    return f"{key_added}_trust"
+
+
+def predicted(key_added: str) -> str:
+    """``var`` key that marks the predicted genes."""
+    return f"{key_added}_predicted"
+
+
+def used_prompts(key_added: str) -> str:
+    """``obs`` key of the prompt mask that was used."""
+    return f"{key_added}_prompt"
