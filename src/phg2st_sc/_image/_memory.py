@@ -125,4 +125,6 @@ def _picture_to_rgb(picture: Image) -> NDArray[np.uint8]:
         check_dtype(pixels.dtype)
         return to_rgb(pixels, "yx")
     has_alpha = "A" in picture.getbands() or "transparency" in picture.info
-    return to_rgb(np.asarray(picture.convert("RGBA" if has_alpha else "RGB")), "yxc")
+    mode = "RGBA" if has_alpha else "RGB"
+    # PIL's convert copies even where the mode fits, which counts for a whole section.
+    return to_rgb(np.asarray(picture if picture.mode == mode else picture.convert(mode)), "yxc")

@@ -1,0 +1,201 @@
+"""Embeddings land on their spots, say where they come from, and never see expression."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from anndata import AnnData, read_h5ad
+
+from phg2st_sc import _keys, pp
+from phg2st_sc._provenance import names_hash
+
+PITCH_PX = 40.0
+
+
+def colour(tiles):
+    return tiles.mean(axis=(1, 2))
+
+
+def _extract(adata, image, **options):
+    options = {"encoder": colour, "input_px": 16, "pitch_um": 200, "progress": False, **options}
+    pp.extract_embeddings(adata, image=image, **options)
+    return adata
+
+
+@pytest.fixture
+def painted(lattice_positions):
+    """Image whose tile at spot i has the colour (i, 255 - i, i), on white."""
+    pixels = np.full((480, 560, 3), 255, dtype=np.uint8)
+    for i, (x, y) in enumerate(lattice_positions.astype(int)):
+        pixels[y - 12 : y + 12, x - 12 : x + 12] = (i, 255 - i, i)
+    return pixels
+
+
+def test_every_spot_gets_its_own_tile(spot_adata, painted):
+    # 90 µm at 200 µm / 40 px are 18 px: with the support of the resampling filter still inside the painted 24 px.
+    _extract(spot_adata, painted, tile_um=90)
+    i = np.arange(spot_adata.n_obs)
+    features = spot_adata.obsm["X_colour"]
+    assert features.dtype == np.float32
+    np.testing.assert_allclose(features, np.column_stack([i, 255 - i, i]), atol=0.6)
+
+
+def test_permuting_spots_permutes_embeddings(spot_adata, he_image, rng):
+    order = rng.permutation(spot_adata.n_obs)
+    other = spot_adata[order].copy()
+    _extract(spot_adata, he_image, context=3)
+    _extract(other, he_image, context=3)
+    np.testing.assert_array_equal(other.obsm["X_colour"], spot_adata.obsm["X_colour"][order])
+    key = _keys.context_index("X_colour")
+    np.testing.assert_array_equal(other.obsm[key], spot_adata.obsm[key][order])
+
+
+def test_batch_size_changes_no_bit(spot_adata, he_image):
+    small = spot_adata[:20].copy()
+    first = _extract(small.copy(), he_image, encoder="texture", input_px=None, batch_size=7)
+    second = _extract(small.copy(), he_image, encoder="texture", input_px=None, batch_size=64)
+    np.testing.assert_array_equal(first.obsm["X_texture"], second.obsm["X_texture"])
+
+
+def test_record_says_where_features_come_from(spot_adata, he_image):
+    _extract(spot_adata, he_image, context=3)
+    record = spot_adata.uns[_keys.EMBEDDINGS]["X_colour"]
+    assert record["source"] == "image"
+    assert record["encoder"] == "colour"
+    assert record["tile_um"] == 112
+    assert record["context"] == 3
+    assert record["input_px"] == 16
+    np.testing.assert_allclose(record["mpp"], [5.0])
+    assert list(record["mpp_source"]) == ["pitch_um"]
+    assert record["obs_names_hash"] == names_hash(spot_adata.obs_names)
+    assert "phg2st-sc" in record["versions"]
+
+
+def test_context_points_at_the_tiles_around(spot_adata, he_image):
+    _extract(spot_adata, he_image, context=5, tile_um=100)
+    index = spot_adata.obsm["X_colour_context_index"]
+    tiles = spot_adata.uns[_keys.TILES]["X_colour"]
+    assert index.shape == (120, 25)
+    assert index.dtype == np.int32
+    assert tiles["features"].dtype == np.float16
+    # 100 µm = half the pitch: the grid is commensurate, so every middle tile is the spot's own.
+    np.testing.assert_allclose(tiles["features"][index[:, 12]], spot_adata.obsm["X_colour"], rtol=1e-3)
+    np.testing.assert_allclose(tiles["positions"][index[:, 12]], spot_adata.obsm["spatial"])
+    np.testing.assert_allclose(tiles["positions"][index[:, 13]] - spot_adata.obsm["spatial"], [[20.0, 0.0]] * 120)
+
+
+def test_exact_context_is_a_block_per_spot(spot_adata, he_image):
+    spot_adata.obsm["spatial"] = spot_adata.obsm["spatial"] - 55.0
+    _extract(spot_adata, he_image, context=3, exact_context=True)
+    blocks = spot_adata.obsm["X_colour_context"]
+    assert blocks.shape == (120, 9, 3)
+    np.testing.assert_allclose(blocks[:, 4], spot_adata.obsm["X_colour"], rtol=1e-3)
+    assert np.isnan(blocks[0, [0, 1, 2, 3, 6]]).all()
+    assert np.isfinite(blocks[0, [4, 5, 7, 8]]).all()
+    assert "X_colour_context_index" not in spot_adata.obsm
+
+
+def test_context_of_an_earlier_call_goes(spot_adata, he_image):
+    _extract(spot_adata, he_image, context=3)
+    _extract(spot_adata, he_image, context=3, key_added="X_other")
+    _extract(spot_adata, he_image, context=None)
+    assert "X_colour_context_index" not in spot_adata.obsm
+    assert list(spot_adata.uns[_keys.TILES]) == ["X_other"]
+    assert sorted(spot_adata.uns[_keys.EMBEDDINGS]) == ["X_colour", "X_other"]
+
+
+def test_texture_needs_no_context_and_others_get_five(spot_adata, he_image):
+    _extract(spot_adata, he_image)
+    assert spot_adata.obsm["X_colour_context_index"].shape == (120, 25)
+    _extract(spot_adata, he_image, encoder="texture", input_px=None)
+    assert spot_adata.uns[_keys.EMBEDDINGS]["X_texture"]["context"] == 0
+
+
+def test_expression_is_never_read_nor_changed(spot_adata, he_image):
+    other = spot_adata.copy()
+    other.X = other.X.copy() * np.nan
+    _extract(spot_adata, he_image)
+    _extract(other, he_image)
+    np.testing.assert_array_equal(other.obsm["X_colour"], spot_adata.obsm["X_colour"])
+    assert np.isnan(other.X.data).all()
+
+
+def test_several_slides_in_one_table(spot_adata, he_image, painted):
+    spot_adata.obs["section"] = np.where(np.arange(120) % 2 == 0, "a", "b")
+    images = {"a": he_image, "b": painted}
+    _extract(spot_adata, images, slide_key="section", context=3)
+    index, tiles = spot_adata.obsm["X_colour_context_index"], spot_adata.uns[_keys.TILES]["X_colour"]
+    for code, (name, image) in enumerate(images.items()):
+        rows = np.flatnonzero(spot_adata.obs["section"] == name)
+        alone = _extract(spot_adata[rows].copy(), image, slide_key="section", context=3)
+        np.testing.assert_array_equal(spot_adata.obsm["X_colour"][rows], alone.obsm["X_colour"])
+        used = index[rows][index[rows] >= 0]
+        assert (tiles["slide"][used] == code).all()
+        own = alone.obsm["X_colour_context_index"]
+        np.testing.assert_array_equal(
+            tiles["features"][index[rows]], alone.uns[_keys.TILES]["X_colour"]["features"][own]
+        )
+
+
+def test_survives_h5ad(spot_adata, he_image, tmp_path):
+    _extract(spot_adata, he_image, context=3).write_h5ad(tmp_path / "a.h5ad")
+    back = read_h5ad(tmp_path / "a.h5ad")
+    for key in ("X_colour", "X_colour_context_index"):
+        np.testing.assert_array_equal(back.obsm[key], spot_adata.obsm[key])
+    np.testing.assert_array_equal(
+        back.uns[_keys.TILES]["X_colour"]["features"], spot_adata.uns[_keys.TILES]["X_colour"]["features"]
+    )
+    assert back.uns[_keys.EMBEDDINGS]["X_colour"]["encoder"] == "colour"
+
+
+def _state(adata: AnnData):
+    return sorted(adata.obsm), sorted(adata.uns), sorted(adata.obs)
+
+
+BAD = {
+    "no mpp": ({"pitch_um": None}, ValueError, "mpp"),
+    "unknown encoder": ({"encoder": "nope", "input_px": None}, ValueError, "Unknown encoder 'nope'"),
+    "even context": ({"context": 4}, ValueError, "odd number of tiles"),
+    "negative tile": ({"tile_um": -1}, ValueError, "tile_um"),
+    "batch of none": ({"batch_size": 0}, ValueError, "batch_size"),
+    "bad key": ({"key_added": "a/b"}, ValueError, "cannot name"),
+    "wrong shape": ({"encoder": lambda t: t.mean(), "key_added": "X_m"}, ValueError, r"returned shape \(\) for 64"),
+    "NaN": ({"encoder": lambda t: colour(t) * np.nan, "key_added": "X_m"}, ValueError, "returned NaN"),
+}
+
+
+@pytest.mark.parametrize(("options", "kind", "message"), BAD.values(), ids=BAD)
+def test_bad_arguments_change_nothing(options, kind, message, spot_adata, he_image):
+    before = _state(spot_adata)
+    with pytest.raises(kind, match=message):
+        _extract(spot_adata, he_image, **options)
+    assert _state(spot_adata) == before
+
+
+def test_bad_objects_change_nothing(spot_adata, he_image):
+    before = _state(spot_adata)
+    with pytest.raises(ValueError, match="outside the image"):
+        _extract(spot_adata, he_image[::8, ::8])
+    with pytest.raises(KeyError, match="image"):
+        _extract(spot_adata, None)
+    with pytest.raises(FileNotFoundError, match="not found"):
+        _extract(spot_adata, "nowhere.tif")
+    with pytest.raises(ValueError, match="view"):
+        _extract(spot_adata[:50], he_image)
+    assert _state(spot_adata) == before
+
+
+def test_interruption_leaves_nothing_behind(spot_adata, he_image):
+    seen = []
+
+    def stops(tiles):
+        seen.append(len(tiles))
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return colour(tiles)
+
+    before = _state(spot_adata)
+    with pytest.raises(KeyboardInterrupt):
+        _extract(spot_adata, he_image, encoder=stops)
+    assert _state(spot_adata) == before
+    assert seen == [64, 56]
