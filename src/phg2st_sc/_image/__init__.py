@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._base import ImageLevel, SlideImage
+from ._base import ImageLevel, SlideImage, is_slide_image
 from ._open import open_image
 
-__all__ = ["ImageLevel", "SlideImage", "open_image"]
+__all__ = ["ImageLevel", "SlideImage", "is_slide_image", "open_image"]

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from ._embeddings import extract_embeddings
 from ._genes import select_genes
 from ._normalize import normalize
 from ._prompts import sample_prompts
 from ._strategies import nested_masks, register_strategy, sample_mask
 
-__all__ = ["nested_masks", "normalize", "register_strategy", "sample_mask", "sample_prompts", "select_genes"]
+__all__ = [
+    "extract_embeddings",
+    "nested_masks",
+    "normalize",
+    "register_strategy",
+    "sample_mask",
+    "sample_prompts",
+    "select_genes",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .. import _keys
 from .._alignment import check_centres, check_tissue
+from .._image import is_slide_image
 from .._provenance import names_hash, package_versions
 from .._slide import Slide, SlotUpdate, open_slides, write_slots
 from .._tiles import Tiles, context_blocks, context_grid, tile_pixels
@@ -202,16 +203,23 @@ def _batch(batch_size: int) -> int:
 
 def _encode_slide(slide: Slide, image: Any, job: _Job) -> _Encoded:
     opened = slide.open_image(image)
-    check_centres(slide.positions, opened, slide=slide.name)
-    mpp, source = _resolve_mpp(slide, opened)
+    try:
+        return _encode_on(slide, opened, job)
+    finally:
+        if not is_slide_image(image[slide.name] if isinstance(image, Mapping) else image):
+            opened.close()
+
+
+def _encode_on(slide: Slide, image: SlideImage, job: _Job) -> _Encoded:
+    check_centres(slide.positions, image, slide=slide.name)
+    mpp, source = _resolve_mpp(slide, image)
     size_px = tile_pixels(job.tile_um, mpp)
-    check_tissue(slide.positions, size_px, opened, slide=slide.name)
+    check_tissue(slide.positions, size_px, image, slide=slide.name)
     spots = Tiles(slide.positions, size_px)
-    n_padded = int(spots.beyond(opened).sum())
+    n_padded = int(spots.beyond(image).sum())
     if n_padded:
         logger.info("%s: %d of %d tiles reach beyond the image; padded with white", slide.name, n_padded, len(spots))
-    encoded = _run(slide, opened, spots, job)
-    return _Encoded(slide, mpp, source, n_padded, **encoded)
+    return _Encoded(slide, mpp, source, n_padded, **_run(slide, image, spots, job))
 
 
 def _run(slide: Slide, image: SlideImage, spots: Tiles, job: _Job) -> dict[str, Any]:
