@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from phg2st_sc._alignment import check_centres, check_tissue
@@ -57,3 +58,17 @@ def test_nan_centres(section):
     centres[3] = np.nan
     with pytest.raises(ValueError, match="1 spot centres are NaN"):
         check_centres(centres, image, slide="s")
+
+
+@pytest.mark.parametrize(("section", "picture"), [("B4", "B/B4/BT10737_D2_HE.jpg"), ("C4", "C/C4/5714_HE_BT_D2.jpg")])
+def test_real_section_fits_and_its_swap_does_not(section, picture, real_data):
+    folder = real_data / "her2st"
+    spots = pd.read_csv(folder / "ST-spotfiles" / f"{section}_selection.tsv", sep="\t")
+    centres = spots.loc[spots["selected"] == 1, ["pixel_x", "pixel_y"]].to_numpy(dtype=float)
+    image = open_image(folder / "ST-imgs" / picture)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_centres(centres, image, slide=section)
+        check_tissue(centres, 162.0, image, slide=section)
+    with pytest.raises(ValueError, match="x and y swapped"):
+        check_tissue(centres[:, ::-1], 162.0, image, slide=section)

@@ -275,3 +275,11 @@ def test_truncated_picture(pixels, tmp_path):
 def test_box_outside_is_refused(box, pixels):
     with pytest.raises(ValueError, match="does not lie inside the image of 300 x 400"):
         open_image(pixels).read(*box)
+
+
+def test_jpeg_compressed_tiles_like_those_of_scanners(tmp_path):
+    y, x = np.mgrid[:256, :384]
+    smooth = np.stack([x // 2 + 30, y // 2 + 60, (x + y) // 4 + 40], axis=-1).astype(np.uint8)
+    path = _write_tiff(tmp_path / "a.svs", smooth, tile=(128, 128), compression="jpeg")
+    read = open_image(path).read(100, 100, 200, 300)
+    assert np.abs(read.astype(int) - smooth[100:200, 100:300]).mean() < 3
