@@ -21,6 +21,16 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 Protocol = Literal["honest", "published"]
+SIMPLE_METHODS = (
+    "prompt_mean",
+    "idw",
+    "kriging",
+    "gene_kriging",
+    "image_ridge",
+    "space_image_kriging",
+    "regression_kriging",
+)
+"""What every other method has to beat; those that need an image are left out where there are no embeddings."""
 
 
 def evaluate(
@@ -188,17 +198,13 @@ def _compared(compare: str | Sequence[str] | None, slides: Sequence[Slide], laye
     if compare is None:
         return []
     if compare == "simple":
-        from ..models import simple_methods
+        from ..models import get_method
 
-        has_image = all(_has_embeddings(slide.table) for slide in slides)
-        names = list(simple_methods(image=has_image))
+        has_image = all(slide.table.uns.get(_keys.EMBEDDINGS) for slide in slides)
+        names = [name for name in SIMPLE_METHODS if has_image or not get_method(name).needs_image]
     else:
         names = [compare] if isinstance(compare, str) else list(compare)
     return [name for name in dict.fromkeys(names) if name != layer]
-
-
-def _has_embeddings(table: AnnData) -> bool:
-    return bool(table.uns.get(_keys.EMBEDDINGS))
 
 
 def _score_honest(slide: Slide, result: _Result, methods: Sequence[str], call: _Call) -> pd.DataFrame:
