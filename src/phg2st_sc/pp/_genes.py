@@ -86,8 +86,8 @@ def select_genes(
     --------
     >>> import anndata, numpy as np
     >>> import phg2st_sc as phg2st
-    >>> counts = np.random.default_rng(0).poisson(5, size=(50, 4))
-    >>> counts[:25, 2] *= 10
+    >>> counts = np.random.default_rng(0).poisson(5, size=(50, 40))
+    >>> counts[:25, 2] *= 3
     >>> a = anndata.AnnData(counts.astype("float32"))
     >>> a.obsm["spatial"] = np.argwhere(np.ones((10, 5))).astype(float)
     >>> phg2st.pp.select_genes(a, n_top=1)
