@@ -1,4 +1,4 @@
-"""Do the spot centres belong to this image? Checks that read little and refuse what cannot be meant."""
+"""Do the spots lie on tissue? A check that reads little, and tells swapped coordinates that stay inside the image."""
 
 from __future__ import annotations
 
@@ -16,35 +16,6 @@ _TISSUE_DENSITY = 0.12
 _SWAP_GAIN = 0.15
 _FEW, _MOST = 0.5, 0.9
 _FEWEST_PROBES = 10
-
-
-def check_centres(positions: NDArray[np.float64], image: SlideImage, *, slide: str) -> None:
-    """Refuse centres that are not finite or lie outside the image."""
-    if not np.isfinite(positions).all():
-        bad = int((~np.isfinite(positions).all(axis=1)).sum())
-        msg = f"Slide {slide!r}: {bad} spot centres are NaN or infinite in `obsm['spatial']`."
-        raise ValueError(msg)
-    outside = ~inside_image(positions, image)
-    if not outside.any():
-        return
-    msg = (
-        f"Slide {slide!r}: {int(outside.sum())} of {len(positions)} spot centres lie outside the image of "
-        f"{image.width} x {image.height} pixels (centres reach x = {positions[:, 0].max():.0f}, "
-        f"y = {positions[:, 1].max():.0f}). {_guess(positions, image)} "
-        "Look at it with `pl.tiles(data, image=...)`."
-    )
-    raise ValueError(msg)
-
-
-def _guess(positions: NDArray[np.float64], image: SlideImage) -> str:
-    if inside_image(positions[:, ::-1], image).all():
-        return "They fit with x and y swapped: `obsm['spatial']` must hold (x, y)."
-    if (positions.max(axis=0) > 1.5 * np.array([image.width, image.height])).any():
-        return (
-            "The image seems to be a downscaled one (hires / lowres) while the centres are full-resolution pixels: pass "
-            "the full-resolution image with `image=`."
-        )
-    return "Pass the image that the centres refer to with `image=`, or correct `obsm['spatial']`."
 
 
 def check_tissue(positions: NDArray[np.float64], size_px: float, image: SlideImage, *, slide: str) -> None:

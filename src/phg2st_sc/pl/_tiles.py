@@ -116,7 +116,7 @@ def tiles(
         coordinate_system=coordinate_system,
     )
     chosen = _choose(slides, slide)
-    opened = chosen.open_image(image)
+    opened = chosen.open_image()
     if ax is None:
         _, ax = plt.subplots(figsize=(8, 8), layout="constrained")
     view = crop or _whole(chosen.positions, opened)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._alignment import check_centres, check_tissue
-from .._image import is_slide_image
+from .._alignment import check_tissue
 from .._provenance import names_hash, package_versions
-from .._slide import Slide, SlotUpdate, open_slides, write_slots
+from .._slide import Slide, SlotUpdate, check_positions_in_image, open_slides, write_slots
 from .._tiles import Tiles, context_blocks, context_grid, tile_pixels
 from ..encoders import Encoder, get_encoder
 from ..encoders._apply import encode_tiles
@@ -165,7 +164,7 @@ def extract_embeddings(
     )
     by_table: dict[int, list[_Encoded]] = {}
     for slide in slides:
-        by_table.setdefault(id(slide.table), []).append(_encode_slide(slide, image, job))
+        by_table.setdefault(id(slide.table), []).append(_encode_slide(slide, job))
     for encoded in by_table.values():
         target = encoded[0].slide.table
         write_slots(data, target, _update(target, encoded, rep, job), write=write)
@@ -201,17 +200,17 @@ def _batch(batch_size: int) -> int:
     return int(batch_size)
 
 
-def _encode_slide(slide: Slide, image: Any, job: _Job) -> _Encoded:
-    opened = slide.open_image(image)
+def _encode_slide(slide: Slide, job: _Job) -> _Encoded:
+    opened = slide.open_image()
     try:
         return _encode_on(slide, opened, job)
     finally:
-        if not is_slide_image(image[slide.name] if isinstance(image, Mapping) else image):
+        if opened is not slide.image_source:
             opened.close()
 
 
 def _encode_on(slide: Slide, image: SlideImage, job: _Job) -> _Encoded:
-    check_centres(slide.positions, image, slide=slide.name)
+    check_positions_in_image(slide, image.height, image.width)
     mpp, source = _resolve_mpp(slide, image)
     size_px = tile_pixels(job.tile_um, mpp)
     check_tissue(slide.positions, size_px, image, slide=slide.name)
