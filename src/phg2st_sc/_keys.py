@@ -15,6 +15,8 @@ HIRES = "hires"
 LOWRES = "lowres"
 SPOT_DIAMETER = "spot_diameter_fullres"
 HIRES_SCALEF = "tissue_hires_scalef"
+MICRONS_PER_PIXEL = "microns_per_pixel"
+BIN_SIZE_UM = "bin_size_um"
 SOURCE_IMAGE = "source_image_path"
 MPP = "mpp"
 PLATFORM = "platform"
@@ -42,6 +44,8 @@ TILES = "phg2st_tiles"
 HYPERGRAPH = "hypergraph"
 DEFAULT_RESULT = "phg2st"
 """``key_added`` of predictions when the default method is used."""
+DERIVED_TABLE = "phg2st_table"
+"""``uns`` of a table of its own: which table of the SpatialData it belongs to."""
 TARGET_SUM = "target_sum"
 """Scale s of log1p(s * rate): in ``uns[key_added]``, and in ``uns`` of what ``tl.predict`` returns."""
 
@@ -62,6 +66,11 @@ OVERDISPERSION = "overdispersion"
 """``var``: a of variance = mean + a * mean**2."""
 SIMULATION = "simulation"
 """``uns``: the settings a simulated slide was made with."""
+
+
+def scalef(thumbnail: str) -> str:
+    """Scale factor of a thumbnail, ``"hires"`` or ``"lowres"``, in the Visium record."""
+    return f"tissue_{thumbnail}_scalef"
 
 
 def embedding(encoder: str) -> str:

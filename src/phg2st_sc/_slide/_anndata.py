@@ -1,0 +1,99 @@
+"""Slides of an AnnData."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _keys
+from ._lattice import Scale, lattice_pitch, resolve_mpp
+from ._model import THUMBNAILS, Slide, pick_image
+from ._record import check_table, find_patient, find_record, slide_name, split_rows, spot_diameter
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def anndata_slides(adata: AnnData, *, slide_key: str | None, image: Any, said: Scale, patient_key: str) -> list[Slide]:
+    """One slide for each value of ``slide_key``, else for each library."""
+    check_table(adata)
+    centres = _centres(adata)
+    groups = split_rows(adata, slide_key)
+    return [_slide(adata, centres, name, rows, image, said, patient_key) for name, rows in groups.items()]
+
+
+def _centres(adata: AnnData) -> NDArray[np.float64]:
+    if _keys.SPATIAL not in adata.obsm:
+        msg = (
+            f"No spot coordinates: obsm[{_keys.SPATIAL!r}] is missing. Store the spot centres there, (n_obs, 2) as (x, y) "
+            "in pixels of the full-resolution image."
+        )
+        raise KeyError(msg)
+    try:
+        centres = np.asarray(adata.obsm[_keys.SPATIAL], dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        msg = f"obsm[{_keys.SPATIAL!r}] must hold numbers: {error}"
+        raise ValueError(msg) from error
+    if centres.ndim != 2 or centres.shape[1] != 2:
+        msg = f"obsm[{_keys.SPATIAL!r}] must be (n_obs, 2), spot centres (x, y); it is {centres.shape}."
+        raise ValueError(msg)
+    return centres
+
+
+def _slide(
+    adata: AnnData,
+    centres: NDArray[np.float64],
+    name: str | None,
+    rows: NDArray[np.int64],
+    image: Any,
+    said: Scale,
+    patient_key: str,
+) -> Slide:
+    library, record = find_record(adata, rows, name)
+    name = slide_name(adata, rows, library) if name is None else name
+    source, thumbnail, scale = _image_source(record, None if image is None else pick_image(image, name), name)
+    positions = centres[rows] * scale
+    pitch = lattice_pitch(positions)
+    diameter = spot_diameter(record)
+    in_pixels = Scale(None if said.mpp is None else said.mpp / scale, said.pitch_um, said.platform)
+    mpp, mpp_source = resolve_mpp(in_pixels, record, pitch, pixel_scale=scale, name=name)
+    return Slide(
+        name=name,
+        table=adata,
+        rows=rows,
+        positions=positions,
+        spot_diameter_px=None if diameter is None else diameter * scale,
+        patient=find_patient(adata, rows, record, patient_key),
+        pitch_px=pitch,
+        mpp=mpp,
+        mpp_source=mpp_source,
+        image_source=source,
+        image_key=thumbnail,
+        record=record,
+        folders=() if adata.filename is None else (Path(adata.filename).parent,),
+    )
+
+
+def _image_source(record: Mapping[str, Any], image: Any, name: str) -> tuple[Any, str | None, float]:
+    """(what to open, thumbnail key, its pixels per full-resolution pixel)."""
+    if isinstance(image, str) and image in THUMBNAILS:
+        return _thumbnail(record, image, name)
+    if image is None:
+        image = (record.get(_keys.METADATA) or {}).get(_keys.SOURCE_IMAGE) or None
+    return image, None, 1.0
+
+
+def _thumbnail(record: Mapping[str, Any], key: str, name: str) -> tuple[Any, str, float]:
+    pixels = (record.get(_keys.IMAGES) or {}).get(key)
+    factor = (record.get(_keys.SCALEFACTORS) or {}).get(_keys.scalef(key))
+    if pixels is None or factor is None:
+        msg = (
+            f"Slide {name!r}: `image={key!r}` needs uns['spatial'][library]['images'][{key!r}] and "
+            f"['scalefactors'][{_keys.scalef(key)!r}]. Pass the path of the full-resolution image instead."
+        )
+        raise KeyError(msg)
+    return np.asarray(pixels), key, float(factor)

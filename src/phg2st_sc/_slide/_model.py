@@ -1,0 +1,159 @@
+"""The view of one slide that everything else works on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _keys
+from .._text import some
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from .._image import SlideImage
+
+THUMBNAILS = (_keys.HIRES, _keys.LOWRES)
+
+
+@dataclass(eq=False)
+class Slide:
+    """One slide of an AnnData or SpatialData. It holds references; nothing is copied.
+
+    Attributes
+    ----------
+    name
+        Value of ``slide_key``, region, or library of the slide.
+    table
+        The annotating table with all its rows, those of other slides included.
+    rows
+        (n,) int64, rows of ``table`` that belong to this slide, ascending.
+    positions
+        (n, 2) float64, spot centres (x, y) in pixels of the slide's image: full-resolution pixels of an AnnData, or
+        pixels of the image element of a SpatialData (units of the coordinate system where it has none).
+    spot_diameter_px
+        Diameter of a spot in the same pixels, where known.
+    patient
+        Patient the slide comes from, where known.
+    pitch_px
+        Distance of neighbouring spots in the same pixels; NaN with fewer than two spots.
+    mpp, mpp_source
+        µm per pixel, and whether it comes from ``"argument"``, ``"metadata"``, ``"pitch_um"`` or ``"platform"``; ``None``
+        where unknown.
+    image_source
+        What :meth:`open_image` opens by default: a path, an array or an image element.
+    image_key
+        ``"hires"`` / ``"lowres"``, or the name of the image element that ``positions`` refer to.
+    image_problem
+        Why there is no ``image_source``.
+    record
+        ``uns["spatial"][library]`` of the slide, empty where there is none.
+    other_images
+        Names of the other image elements of a SpatialData.
+    folders
+        Where relative image paths are looked for, after the working directory.
+    """
+
+    name: str
+    table: AnnData
+    rows: NDArray[np.int64]
+    positions: NDArray[np.float64]
+    spot_diameter_px: float | None
+    patient: str | None
+    pitch_px: float
+    mpp: float | None
+    mpp_source: str | None
+    image_source: Any = None
+    image_key: str | None = None
+    image_problem: str = ""
+    record: Mapping[str, Any] = field(default_factory=dict)
+    other_images: tuple[str, ...] = ()
+    folders: tuple[Path, ...] = ()
+
+    @property
+    def n_spots(self) -> int:
+        """Number of spots."""
+        return int(self.rows.shape[0])
+
+    def open_image(self, image: Any = None) -> SlideImage:
+        """Open the slide's image without decoding it.
+
+        Parameters
+        ----------
+        image
+            A path, array, ``DataArray`` or image element in whose pixels ``positions`` are, or a mapping of such by
+            slide name. ``None`` takes what the slide was opened with, or what its record names.
+
+        Raises
+        ------
+        KeyError
+            If there is no image.
+        FileNotFoundError
+            If the image file is not there.
+        ValueError
+            If ``image`` names a thumbnail or an element in whose pixels ``positions`` are not.
+        """
+        from .._image import open_image
+
+        source = self.image_source if image is None else pick_image(image, self.name)
+        if source is None:
+            raise KeyError(self.image_problem or self._no_image())
+        if isinstance(source, str) and source == self.image_key:
+            source = self.image_source
+        elif isinstance(source, str) and source in (*THUMBNAILS, *self.other_images):
+            msg = (
+                f"Slide {self.name!r}: its positions are in pixels of {self.image_key or 'the full-resolution image'!r}, "
+                f"not of {source!r}. Pass `image={source!r}` where the slide is opened."
+            )
+            raise ValueError(msg)
+        if isinstance(source, (str, Path)):
+            source = find_file(source, self.folders)
+        return open_image(source)
+
+    def _no_image(self) -> str:
+        return (
+            f"Slide {self.name!r} has no image: its record in uns['spatial'] names no {_keys.SOURCE_IMAGE!r}. "
+            "Pass `image=` with the path of the full-resolution H&E image."
+        )
+
+    def pitch_positions(self) -> NDArray[np.float64]:
+        """Spot centres in lattice pitches, so that neighbours are about 1 apart on every platform."""
+        if not np.isfinite(self.pitch_px):
+            msg = f"Slide {self.name!r} has {self.n_spots} spot(s) with distinct finite centres; at least 2 are needed."
+            raise ValueError(msg)
+        return self.positions / self.pitch_px
+
+    def require_mpp(self) -> float:
+        """Return µm per pixel, or raise a ``ValueError`` that names the arguments that give it."""
+        if self.mpp is None:
+            msg = (
+                f"Slide {self.name!r}: the size of a pixel is unknown, and is never guessed. Pass `mpp=` (µm per pixel), "
+                "or `pitch_um=` (distance of neighbouring spots in µm), or `platform=` ('ST', 'Visium', ...), or store "
+                f"it in uns['spatial'][library]['metadata'][{_keys.MPP!r}]."
+            )
+            raise ValueError(msg)
+        return self.mpp
+
+
+def pick_image(image: Any, name: str) -> Any:
+    """Return the image of one slide, where several were given by slide name."""
+    # a multiscale image (DataTree) is a Mapping too
+    if not isinstance(image, Mapping) or type(image).__module__.startswith("xarray"):
+        return image
+    if name not in image:
+        msg = f"`image=` has no entry for slide {name!r}, only for {some(image)}."
+        raise KeyError(msg)
+    return image[name]
+
+
+def find_file(path: str | Path, folders: tuple[Path, ...]) -> Path:
+    """Resolve a relative path against the working directory, then against the folders of the data."""
+    path = Path(path).expanduser()
+    if path.is_absolute() or path.exists():
+        return path
+    return next((folder / path for folder in folders if (folder / path).exists()), path)
