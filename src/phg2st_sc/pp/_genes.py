@@ -38,6 +38,7 @@ def select_genes(
     prompt_mask: Any = None,
     slide_key: str | None = None,
     key_added: str = _keys.PANEL,
+    table: str | None = None,
 ) -> list[str]:
     """Choose the genes that vary most over space or between spots, depth set aside, in all slides together.
 
@@ -69,6 +70,8 @@ def select_genes(
         ``obs`` column that tells the slides of an object apart.
     key_added
         ``var`` column to write.
+    table
+        Table of a SpatialData that has several.
 
     Returns
     -------
@@ -95,7 +98,7 @@ def select_genes(
     """
     if isinstance(n_top, bool) or not isinstance(n_top, (int, np.integer)) or n_top < 1:
         raise ValueError(f"n_top={n_top!r} must be an integer of at least 1.")
-    slides = resolve_datas(datas, slide_key=slide_key)
+    slides = resolve_datas(datas, slide_key=slide_key, table=table)
     tables = list({id(slide.table): slide.table for slide in slides}.values())
     genes = _common_genes(tables)
     chosen_slides = _of_patients(slides, patients)
