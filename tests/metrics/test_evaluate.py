@@ -146,3 +146,18 @@ def test_published_protocol_warns(predicted: AnnData) -> None:
     assert {"pcc", "pcc_heldout"} <= set(scores.columns)
     with pytest.raises(ValueError, match="'honest' or 'published'"):
         evaluate(predicted, protocol="fair")
+
+
+def test_spatialdata_scores_as_anndata(predicted: AnnData) -> None:
+    sd = pytest.importorskip("spatialdata")
+    expected = evaluate(predicted, n_splits=1)
+    table = predicted.copy()
+    shapes = sd.models.ShapesModel.parse(table.obsm.pop("spatial"), geometry=0, radius=11.0, index=table.obs_names)
+    table.obs["region"] = pd.Categorical(["spots"] * table.n_obs)
+    table.obs["spot"] = table.obs_names
+    order = np.random.default_rng(0).permutation(table.n_obs)  # rows are matched by instance, not by order
+    table = sd.models.TableModel.parse(table[order].copy(), region="spots", region_key="region", instance_key="spot")
+    sdata = sd.SpatialData(shapes={"spots": shapes}, tables={"table": table})
+    scores = evaluate(sdata, n_splits=1)
+    columns = ["gene", "pcc", "pcc_lognorm", "ccc", "mae"]
+    pd.testing.assert_frame_equal(scores[columns], expected[columns], rtol=1e-6)
