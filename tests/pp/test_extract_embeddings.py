@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from anndata import AnnData, read_h5ad
 
-from phg2st_sc import _keys, pp
+from phg2st_sc import _keys, datasets, pp
 from phg2st_sc._provenance import names_hash
 
 PITCH_PX = 40.0
@@ -199,3 +199,37 @@ def test_interruption_leaves_nothing_behind(spot_adata, he_image):
         _extract(spot_adata, he_image, encoder=stops)
     assert _state(spot_adata) == before
     assert seen == [64, 56]
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    options = {"n_spots": 60, "n_genes": 10, "seed": 1, "progress": False}
+    return [datasets.simulate(container=container, **options) for container in ("anndata", "spatialdata")]
+
+
+def test_spatialdata_gets_the_same_embeddings_as_anndata_and_keeps_them(simulated, tmp_path):
+    from spatialdata import read_zarr
+
+    adata, sdata = simulated
+    options = {"encoder": colour, "input_px": 32, "context": 3, "progress": False}
+    sdata.write(tmp_path / "a.zarr")
+    sdata = read_zarr(tmp_path / "a.zarr")
+    pp.extract_embeddings(adata, image="hires", **options)
+    pp.extract_embeddings(sdata, write=True, **options)
+    (table,) = sdata.tables.values()
+    # The element is a pyramid: a coarser level, made by its own kind of averaging, may be read.
+    np.testing.assert_allclose(table.obsm["X_colour"], adata.obsm["X_colour"], atol=2.0)
+    (back,) = read_zarr(tmp_path / "a.zarr").tables.values()
+    for key in ("X_colour", "X_colour_context_index"):
+        np.testing.assert_array_equal(back.obsm[key], table.obsm[key])
+    assert back.uns[_keys.EMBEDDINGS]["X_colour"]["source"] == "image"
+    assert len(back.uns[_keys.TILES]["X_colour"]["features"]) == table.obsm["X_colour_context_index"].max() + 1
+
+
+def test_texture_separates_simulated_compartments(simulated):
+    adata = simulated[0].copy()
+    pp.extract_embeddings(adata, image="hires", encoder="texture", progress=False)
+    features = adata.obsm["X_texture"]
+    assert features.shape == (adata.n_obs, 2 * 141)
+    assert np.isfinite(features).all()
+    assert (features[:, :141].std(axis=0) > 1e-6).mean() > 0.9

@@ -98,8 +98,8 @@ def tiles(
     Examples
     --------
     >>> import phg2st_sc as phg2st
-    >>> adata = phg2st.datasets.simulate(seed=0)
-    >>> ax = phg2st.pl.tiles(adata)
+    >>> adata = phg2st.datasets.simulate(n_spots=60, progress=False)
+    >>> ax = phg2st.pl.tiles(adata, image="hires")
     >>> ax.get_xlabel()
     'x (px)'
     """
@@ -125,8 +125,9 @@ def tiles(
     _draw_tiles(ax, chosen, opened, tile_um, context, linewidth)
     ax.set(xlim=(view[0], view[2]), ylim=(view[3], view[1]), aspect="equal", xlabel="x (px)", ylabel="y (px)")
     ax.set_title(chosen.name if title is None else title)
-    if save is not None:
-        ax.get_figure(root=True).savefig(save, dpi=200, bbox_inches="tight")
+    figure = ax.get_figure(root=True)
+    if save is not None and figure is not None:
+        figure.savefig(save, dpi=200, bbox_inches="tight")
     if show:
         plt.show()
     return ax

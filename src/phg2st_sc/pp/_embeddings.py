@@ -145,8 +145,8 @@ def extract_embeddings(
     Examples
     --------
     >>> import phg2st_sc as phg2st
-    >>> adata = phg2st.datasets.simulate(seed=0)
-    >>> phg2st.pp.extract_embeddings(adata, encoder="texture", progress=False)
+    >>> adata = phg2st.datasets.simulate(n_spots=60, progress=False)
+    >>> phg2st.pp.extract_embeddings(adata, image="hires", encoder="texture", progress=False)
     >>> adata.obsm["X_texture"].shape[0] == adata.n_obs
     True
     """
@@ -168,7 +168,6 @@ def extract_embeddings(
     for encoded in by_table.values():
         target = encoded[0].slide.table
         write_slots(data, target, _update(target, encoded, rep, job), write=write)
-        _drop_stale(target, rep, job)
 
 
 def _resolve_encoder(
@@ -267,17 +266,20 @@ def _resolve_mpp(slide: Slide, image: SlideImage) -> tuple[float, str]:
 
 
 def _update(table: AnnData, encoded: Sequence[_Encoded], rep: str, job: _Job) -> SlotUpdate:
-    """Everything one call writes on one table."""
+    """Everything one call writes on one table, and what an earlier one left that no longer fits."""
     obsm: dict[str, Any] = {rep: _scatter(table.n_obs, encoded, "spots", np.float32(np.nan))}
-    uns: dict[str, Any] = {}
-    if job.context and job.exact:
+    tiles = {key: value for key, value in table.uns.get(_keys.TILES, {}).items() if key != rep}
+    form = _context_form(job)
+    if form == "exact":
         obsm[_keys.context(rep)] = _scatter(table.n_obs, encoded, "blocks", np.float16(np.nan))
-    elif job.context:
-        obsm[_keys.context_index(rep)], tiles = _join_tiles(table.n_obs, encoded)
-        uns[_keys.TILES] = {**table.uns.get(_keys.TILES, {}), rep: tiles}
+    elif form == "grid":
+        obsm[_keys.context_index(rep)], tiles[rep] = _join_tiles(table.n_obs, encoded)
+    uns: dict[str, Any] = {}
+    if tiles or _keys.TILES in table.uns:
+        uns[_keys.TILES] = tiles
     record = _record(table, encoded, job, obsm[rep].shape[1])
     uns[_keys.EMBEDDINGS] = {**table.uns.get(_keys.EMBEDDINGS, {}), rep: record}
-    return SlotUpdate(obsm=obsm, uns=uns)
+    return SlotUpdate(obsm=obsm, uns=uns, remove={"obsm": _stale(table, rep, job)})
 
 
 def _scatter(n_obs: int, encoded: Sequence[_Encoded], what: str, fill: np.generic) -> NDArray[Any]:
@@ -325,7 +327,7 @@ def _record(table: AnnData, encoded: Sequence[_Encoded], job: _Job, dim: int) ->
         "fields": np.array(card.fields),
         "tile_um": job.tile_um,
         "context": job.context,
-        "context_form": ("exact" if job.exact else "grid") if job.context else "none",
+        "context_form": _context_form(job),
         "slides": np.array([one.slide.name for one in encoded]),
         "mpp": np.array([one.mpp for one in encoded]),
         "mpp_source": np.array([one.mpp_source for one in encoded]),
@@ -336,11 +338,14 @@ def _record(table: AnnData, encoded: Sequence[_Encoded], job: _Job, dim: int) ->
     }
 
 
-def _drop_stale(table: AnnData, rep: str, job: _Job) -> None:
-    """Remove context that an earlier call left under the same key in another form."""
-    keep_index = bool(job.context) and not job.exact
-    if not keep_index:
-        table.obsm.pop(_keys.context_index(rep), None)
-        table.uns.get(_keys.TILES, {}).pop(rep, None)
-    if not (job.context and job.exact):
-        table.obsm.pop(_keys.context(rep), None)
+def _stale(table: AnnData, rep: str, job: _Job) -> list[str]:
+    """Keys of ``obsm`` that hold the context of an earlier call under the same key, in a form that this one has not."""
+    form = _context_form(job)
+    keys = {"grid": _keys.context_index(rep), "exact": _keys.context(rep)}
+    return [key for name, key in keys.items() if name != form and key in table.obsm]
+
+
+def _context_form(job: _Job) -> str:
+    if not job.context:
+        return "none"
+    return "exact" if job.exact else "grid"
