@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _DEFAULT_SYSTEM = "global"
 _COLOURS = (3, 4)
 _SAME_EXTENT = 0.05
+_HALF_PIXEL = 0.5
 
 
 def _identity() -> NDArray[np.float64]:
@@ -128,10 +129,16 @@ def _affine(sdata: SpatialData, spots: Any, target: Any, what: str, system: str 
     if _DEFAULT_SYSTEM in shared:
         return _matrix(sdata, spots, target, _DEFAULT_SYSTEM)
     matrices = [_matrix(sdata, spots, target, name) for name in shared]
-    if not all(np.allclose(matrix, matrices[0], rtol=1e-3, atol=0.5) for matrix in matrices[1:]):
+    if not all(_agree(matrix, matrices[0]) for matrix in matrices[1:]):
         msg = f"{what} are aligned differently in coordinate systems {some(shared)}: choose with `coordinate_system=`."
         raise ValueError(msg)
     return matrices[0]
+
+
+def _agree(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
+    """Whether two maps differ by less than a thousandth in scale and half a pixel in place."""
+    turned = np.abs(one[:2, :2] - other[:2, :2]).max() <= 1e-3 * np.abs(other[:2, :2]).max()
+    return bool(turned and np.abs(one[:2, 2] - other[:2, 2]).max() <= _HALF_PIXEL)
 
 
 def _to_system(sdata: SpatialData, spots: Any, systems: list[str], system: str | None) -> NDArray[np.float64]:

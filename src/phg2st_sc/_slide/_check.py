@@ -70,4 +70,5 @@ def _matching_thumbnail(
 
 
 def _inside(positions: NDArray[np.float64], height: int, width: int) -> NDArray[np.bool_]:
-    return ((positions >= 0) & (positions <= (width, height))).all(axis=1)
+    inside: NDArray[np.bool_] = np.all((positions >= 0) & (positions <= (width, height)), axis=1)
+    return inside

@@ -1,0 +1,189 @@
+"""Slides of an AnnData."""
+
+from __future__ import annotations
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from phg2st_sc._slide import check_positions_in_image, open_slides, resolve_datas
+
+
+def two_slides(spot_adata):
+    """Two sections in one object, rows interleaved, records with different scales."""
+    other = spot_adata.copy()
+    other.obsm["spatial"] = other.obsm["spatial"] * 2.0
+    both = ad.concat({"B": spot_adata, "A": other}, label="section", index_unique="-")
+    both.obs["patient"] = both.obs["section"].map({"A": "p1", "B": "p2"})
+    order = np.random.default_rng(1).permutation(both.n_obs)
+    return both[order].copy()
+
+
+def test_one_plain_slide(spot_adata):
+    (slide,) = open_slides(spot_adata)
+    assert slide.table is spot_adata
+    assert (slide.name, slide.pitch_px, slide.mpp, slide.patient) == ("slide", 40.0, None, None)
+    np.testing.assert_array_equal(slide.positions, spot_adata.obsm["spatial"])
+    np.testing.assert_allclose(slide.pitch_positions(), spot_adata.obsm["spatial"] / 40.0)
+    with pytest.raises(ValueError, match=r"unknown.*`mpp=`.*`pitch_um=`.*`platform=`"):
+        slide.require_mpp()
+    with pytest.raises(KeyError, match=r"has no image.*`image=`"):
+        slide.open_image()
+
+
+def test_record_of_the_only_library(visium_adata):
+    visium_adata.uns["spatial"]["section"]["metadata"] = {"platform": "Visium", "patient": "P"}
+    (slide,) = open_slides(visium_adata)
+    assert (slide.name, slide.spot_diameter_px, slide.mpp, slide.patient) == ("section", 22.0, 2.5, "P")
+
+
+def test_slide_key_takes_each_slide_its_own_rows(spot_adata):
+    both = two_slides(spot_adata)
+    slides = {slide.name: slide for slide in open_slides(both, slide_key="section")}
+    assert {name: slide.patient for name, slide in slides.items()} == {"A": "p1", "B": "p2"}
+    assert (slides["A"].pitch_px, slides["B"].pitch_px) == (80.0, 40.0)
+    for name, slide in slides.items():
+        assert (both.obs["section"].iloc[slide.rows] == name).all()
+        np.testing.assert_array_equal(slide.positions, both.obsm["spatial"][slide.rows])
+    assert sum(slide.n_spots for slide in slides.values()) == both.n_obs
+
+
+def test_libraries_with_records_are_slides_without_a_key(spot_adata):
+    both = two_slides(spot_adata)
+    both.uns["spatial"] = {"A": {"metadata": {"mpp": 1.0}}, "B": {"metadata": {"mpp": 2.0}}}
+    assert {slide.name: slide.mpp for slide in open_slides(both)} == {"A": 1.0, "B": 2.0}
+    part = both[both.obs["section"] == "B"].copy()
+    assert [(slide.name, slide.mpp) for slide in open_slides(part)] == [("B", 2.0)], (
+        "records of lost slides stay behind"
+    )
+
+
+def test_sections_without_records_are_asked_about(spot_adata):
+    both = two_slides(spot_adata)
+    with pytest.warns(UserWarning, match="slide_key='section'"):
+        assert len(open_slides(both)) == 1
+
+
+def test_slide_key_errors(spot_adata):
+    with pytest.raises(KeyError, match="slide_key='nope'"):
+        open_slides(spot_adata, slide_key="nope")
+    spot_adata.obs["section"] = pd.Categorical(["a"] * 119 + [None])
+    with pytest.raises(ValueError, match="missing for 1 spots"):
+        open_slides(spot_adata, slide_key="section")
+
+
+def test_a_patient_must_be_one_per_slide(spot_adata):
+    spot_adata.obs["patient"] = ["x"] * 60 + ["y"] * 60
+    assert open_slides(spot_adata)[0].patient is None
+    spot_adata.obs["donor"] = "d"
+    assert open_slides(spot_adata, patient_key="donor")[0].patient == "d"
+
+
+def test_views_and_duplicates_are_refused(spot_adata):
+    with pytest.raises(ValueError, match=r"view.*\.copy\(\)"):
+        open_slides(spot_adata[:10])
+    names = list(spot_adata.obs_names)
+    spot_adata.obs_names = [names[1], *names[1:]]
+    with pytest.raises(ValueError, match=r"1 obs_names .*'spot1'.*obs_names_make_unique"):
+        open_slides(spot_adata)
+    spot_adata.obs_names = names
+    spot_adata.var_names = ["g0", "g0", *spot_adata.var_names[2:]]
+    with pytest.raises(ValueError, match=r"genes.*'g0'.*var_names_make_unique"):
+        open_slides(spot_adata)
+
+
+def test_coordinates_must_be_there_and_flat(spot_adata):
+    spot_adata.obsm["spatial"] = np.zeros((120, 3))
+    with pytest.raises(ValueError, match=r"\(120, 3\)"):
+        open_slides(spot_adata)
+    del spot_adata.obsm["spatial"]
+    with pytest.raises(KeyError, match="No spot coordinates"):
+        open_slides(spot_adata)
+    with pytest.raises(TypeError, match="pandas"):
+        open_slides(spot_adata.obs)
+
+
+def test_options_of_spatialdata_are_refused(spot_adata):
+    with pytest.raises(ValueError, match="AnnData"):
+        open_slides(spot_adata, table="t")
+
+
+def test_one_spot_has_no_pitch(spot_adata):
+    (slide,) = open_slides(spot_adata[:1].copy(), pitch_um=100.0)
+    assert slide.mpp is None
+    with pytest.raises(ValueError, match=r"1 spot\(s\)"):
+        slide.pitch_positions()
+
+
+def test_image_from_argument_mapping_and_record(visium_adata, he_image, tmp_path, monkeypatch):
+    (slide,) = open_slides(visium_adata)
+    assert (slide.open_image(he_image).height, slide.open_image({"section": he_image}).width) == (480, 560)
+    with pytest.raises(KeyError, match=r"no entry for slide 'section', only for 'other'"):
+        slide.open_image({"other": he_image})
+    assert open_slides(visium_adata, image={"section": he_image})[0].open_image().width == 560
+    Image.fromarray(he_image).save(tmp_path / "he.png")
+    visium_adata.uns["spatial"]["section"]["metadata"]["source_image_path"] = "he.png"
+    (slide,) = open_slides(visium_adata)
+    with pytest.raises(FileNotFoundError, match=r"he.png"):
+        slide.open_image()
+    monkeypatch.chdir(tmp_path)
+    assert slide.open_image().height == 480
+
+
+def test_thumbnail_only_when_asked_and_with_scaled_positions(visium_adata):
+    (full,) = open_slides(visium_adata, mpp=0.5)
+    with pytest.raises(ValueError, match=r"not of 'hires'.*where the slide is opened"):
+        full.open_image("hires")
+    (small,) = open_slides(visium_adata, mpp=0.5, image="hires")
+    np.testing.assert_allclose(small.positions, full.positions / 2)
+    assert (small.mpp, small.pitch_px, small.spot_diameter_px) == (1.0, 20.0, 11.0)
+    assert small.open_image().width == small.open_image("hires").width == 280
+    with pytest.raises(KeyError, match="lowres"):
+        open_slides(visium_adata, image="lowres")
+
+
+def test_centres_that_fit_pass(visium_adata):
+    check_positions_in_image(open_slides(visium_adata)[0], 480, 560)
+
+
+def test_swapped_centres(visium_adata):
+    visium_adata.obsm["spatial"] = visium_adata.obsm["spatial"][:, ::-1] * (1.0, 1.1)
+    with pytest.raises(ValueError, match="x and y swapped"):
+        check_positions_in_image(open_slides(visium_adata)[0], 430, 600)
+
+
+def test_full_resolution_centres_on_the_thumbnail(visium_adata):
+    (slide,) = open_slides(visium_adata)
+    with pytest.raises(ValueError, match=r"'hires' thumbnail.*`image='hires'`"):
+        check_positions_in_image(slide, 240, 280)
+    slide.record["images"].clear()
+    with pytest.raises(ValueError, match="'hires' thumbnail"):
+        check_positions_in_image(slide, 250, 290)
+
+
+def test_centres_outside_for_no_known_reason(visium_adata):
+    with pytest.raises(ValueError, match=r"outside the image of 100 x 90.*x = 500.*Pass the image"):
+        check_positions_in_image(open_slides(visium_adata)[0], 90, 100)
+
+
+def test_centres_that_are_no_number(visium_adata):
+    visium_adata.obsm["spatial"][7] = np.nan
+    with pytest.raises(ValueError, match=r"1 spot centres are NaN.*'spot7'"):
+        check_positions_in_image(open_slides(visium_adata)[0], 480, 560)
+
+
+def test_resolve_one_list_dict(spot_adata, visium_adata):
+    other = spot_adata.copy()
+    del other.uns["spatial"]
+    assert [s.name for s in resolve_datas(other)] == ["slide"]
+    assert [s.name for s in resolve_datas([other, other.copy()])] == ["slide1", "slide2"]
+    assert [s.name for s in resolve_datas([visium_adata, visium_adata.copy()])] == ["section-1", "section-2"]
+    both = two_slides(other)
+    assert [s.name for s in resolve_datas({"k": other})] == ["k"]
+    assert sorted(s.name for s in resolve_datas({"l": both}, slide_key="section")) == ["l/A", "l/B"]
+    with pytest.raises(ValueError, match="empty"):
+        resolve_datas([])
+    with pytest.raises(ValueError, match="more than once"):
+        resolve_datas([other, other])
