@@ -93,6 +93,10 @@ def prompt_record(key: str) -> str:
     return f"phg2st_{key}"
 
 
+STD = "std"
+"""``layers`` of what ``tl.predict`` returns: predictive standard deviation."""
+
+
 def std(key_added: str) -> str:
     """``layers`` key of the predictive standard deviation."""
     return f"{key_added}_std"

@@ -1,0 +1,36 @@
+"""Methods: every one behind the same protocol (``fit``, ``encode``, ``predict``, ``adapt``, ``save``, ``load``)."""
+
+from ._base import Estimator
+from ._data import Prediction, Prompts, SlideArrays, TrainingSlide
+from ._registry import create, get_method, methods, register
+from ._store import load, save
+from .best_simple import BestSimple
+from .gene_kriging import GeneKriging
+from .idw import IDW
+from .image_ridge import ImageRidge
+from .kriging import Kriging
+from .prompt_mean import PromptMean
+from .regression_kriging import RegressionKriging
+from .space_image_kriging import SpaceImageKriging
+
+__all__ = [
+    "IDW",
+    "BestSimple",
+    "Estimator",
+    "GeneKriging",
+    "ImageRidge",
+    "Kriging",
+    "Prediction",
+    "PromptMean",
+    "Prompts",
+    "RegressionKriging",
+    "SlideArrays",
+    "SpaceImageKriging",
+    "TrainingSlide",
+    "create",
+    "get_method",
+    "load",
+    "methods",
+    "register",
+    "save",
+]

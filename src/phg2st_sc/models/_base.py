@@ -1,0 +1,105 @@
+"""The one protocol behind every method: fit, encode, predict, adapt, save, load."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._data import Prediction, Prompts, SlideArrays, TrainingSlide
+
+
+class Estimator(ABC):
+    """A method that predicts expression over a slide from its prompts.
+
+    Unfitted, a method uses nothing but the slide at hand (single-slide form). After :meth:`fit` it also uses what it
+    learned from the training slides (cohort form).
+    """
+
+    name: ClassVar[str]
+    """Registry name, e.g. ``"kriging"``."""
+    needs_image: ClassVar[bool] = False
+    """Whether the method has no form that works without image features."""
+    needs_fit: ClassVar[bool] = False
+    """Whether the method has no single-slide form."""
+    min_prompts: ClassVar[int] = 1
+    """Fewest prompts that the single-slide form works with."""
+
+    genes: tuple[str, ...] | None = None
+    """Panel of a fitted method, in order; ``None`` before :meth:`fit`."""
+
+    card: dict[str, Any] = {}  # noqa: RUF012 - replaced, never changed in place
+    """Where a fitted method comes from: training slides, encoder, normalisation. Written by ``tl.train``."""
+
+    def fit(self, slides: Sequence[TrainingSlide]) -> Self:
+        """Learn from slides that were measured at every spot. Returns the method itself."""
+        msg = (
+            f"{self.name!r} has no cohort form: it uses the prompts of the slide alone. Call `predict` on it directly."
+        )
+        raise TypeError(msg)
+
+    @classmethod
+    def parameter_names(cls) -> tuple[str, ...]:
+        """Settings that the method takes when it is made."""
+        return tuple(
+            name for name in inspect.signature(cls.__init__).parameters if name not in ("self", "args", "kwargs")
+        )
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether :meth:`fit` was called."""
+        return self.genes is not None
+
+    def encode(self, slide: SlideArrays) -> Any:
+        """Compute once what depends on the slide but not on the prompts; cached per slide."""
+        return None
+
+    @abstractmethod
+    def predict(self, slide: SlideArrays, prompts: Prompts) -> Prediction:
+        """Predict every spot of a slide from its prompts."""
+
+    def adapt(self, slide: SlideArrays, prompts: Prompts) -> Self:
+        """Return a copy tuned to the slide by its prompts; by default the method itself."""
+        return self
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Save to a folder: settings as JSON, arrays as safetensors. See :func:`phg2st_sc.models.save`."""
+        from ._store import save
+
+        return save(self, path, overwrite=overwrite)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Load what :meth:`save` wrote; a ``TypeError`` when it is another method."""
+        from ._store import load
+
+        model = load(path)
+        if not isinstance(model, cls):
+            msg = f"{path} holds the method {model.name!r}, not {cls.name!r}: use `phg2st_sc.models.load`"
+            raise TypeError(msg)
+        return model
+
+    def _encoded(self, slide: SlideArrays) -> Any:
+        cache = self.__dict__.setdefault("_cache", WeakKeyDictionary())
+        if slide not in cache:
+            cache[slide] = self.encode(slide)
+        return cache[slide]
+
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Return (JSON-like settings, arrays): everything :func:`phg2st_sc.models.save` has to keep."""
+        return {}, {}
+
+    def set_state(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+        """Restore what :meth:`state` returned."""
+
+
+def log_expression(rate: NDArray[np.floating], target_sum: float) -> NDArray[np.float32]:
+    """Depth-free expression log1p(s * rate), negative rates taken as zero."""
+    return np.log1p(target_sum * np.maximum(rate, 0.0)).astype(np.float32)

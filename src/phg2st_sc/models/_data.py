@@ -1,0 +1,133 @@
+"""What crosses the seam between containers and methods: arrays only.
+
+A method that predicts is handed a :class:`SlideArrays`, which has no expression at all, and :class:`Prompts`, which has
+the expression of the measured spots and of no other. Leaking is thereby impossible to write by accident.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class SlideArrays:
+    """Image side of one slide: everything that is known without measuring expression.
+
+    Attributes
+    ----------
+    name
+        Slide name, unique within a run.
+    positions
+        (n, 2) float64, spot centres (x, y) in lattice pitches, so that neighbours on the capture lattice are ~1 apart
+        on every platform.
+    features
+        (n, d) float32 image embeddings, or ``None`` for a slide without an image.
+    feature_record
+        Provenance of ``features`` (encoder, revision, transform, tile size in µm, mpp).
+    patient
+        Patient the slide comes from, where known.
+    """
+
+    name: str
+    positions: NDArray[np.float64]
+    features: NDArray[np.float32] | None = None
+    feature_record: Mapping[str, Any] = field(default_factory=dict)
+    patient: str | None = None
+
+    @property
+    def n_spots(self) -> int:
+        """Number of spots."""
+        return int(self.positions.shape[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Prompts:
+    """The measured spots of one slide, over the gene panel.
+
+    Attributes
+    ----------
+    index
+        (p,) int64, ascending: which spots of the slide were measured.
+    counts
+        (p, G) float32 raw counts over the panel, in the panel's order.
+    totals
+        (p,) float64 total counts of each prompt over *all* genes of its object.
+    target_sum
+        Scale *s* of the predicted expression log1p(s * rate).
+    genes
+        The G names of the panel.
+    """
+
+    index: NDArray[np.int64]
+    counts: NDArray[np.float32]
+    totals: NDArray[np.float64]
+    target_sum: float
+    genes: tuple[str, ...]
+
+    @property
+    def n_prompts(self) -> int:
+        """Number of prompts."""
+        return int(self.index.shape[0])
+
+    @property
+    def n_genes(self) -> int:
+        """Size of the panel."""
+        return int(self.counts.shape[1])
+
+    def subset(self, keep: NDArray[np.int64]) -> Prompts:
+        """Return the prompts at positions ``keep`` of this object (used by cross-validation)."""
+        return Prompts(self.index[keep], self.counts[keep], self.totals[keep], self.target_sum, self.genes)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSlide:
+    """A slide whose expression was measured at every spot, for :meth:`Estimator.fit`.
+
+    Attributes
+    ----------
+    arrays
+        Image side of the slide.
+    counts
+        (n, G) float32 raw counts over the panel.
+    totals
+        (n,) float64 totals over all genes of the object.
+    genes
+        The G names of the panel.
+    """
+
+    arrays: SlideArrays
+    counts: NDArray[np.float32]
+    totals: NDArray[np.float64]
+    genes: tuple[str, ...]
+
+    def prompts(self, index: NDArray[np.int64], *, target_sum: float) -> Prompts:
+        """Return the given spots of the slide as prompts."""
+        index = np.sort(np.asarray(index, dtype=np.int64))
+        return Prompts(index, self.counts[index], self.totals[index], target_sum, self.genes)
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Predicted depth-free expression of one slide.
+
+    Attributes
+    ----------
+    mean
+        (n, G) float32, log1p(s * rate) at every spot, prompts included.
+    std
+        (n, G) float32 predictive standard deviation on the same scale, or ``None``.
+    trust
+        (G,) float32 expected held-out correlation per gene, or ``None``.
+    details
+        JSON-like facts on how the prediction was made (chosen method, fitted range, ...), kept as provenance.
+    """
+
+    mean: NDArray[np.float32]
+    std: NDArray[np.float32] | None = None
+    trust: NDArray[np.float32] | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,86 @@
+"""Directions in gene space along which expression varies from place to place.
+
+Two neighbouring spots share tissue but no sequencing noise, so the covariance *between neighbours* of whitened rates is an
+estimate of the covariance of the signal alone. Its leading eigenvectors, pooled over training slides, are the gene
+components; a handful of noisy prompts is far better at placing a spot in these few dimensions than in every gene.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+from scipy.sparse.linalg import LinearOperator, eigsh
+from scipy.spatial import cKDTree
+
+from ._data import TrainingSlide
+from ._rates import RateScale
+
+Array = NDArray[np.float64]
+
+NEIGHBOUR_RADIUS = 1.6
+"""In lattice pitches: the 8 nearest of a square lattice, the 6 of a hexagonal one."""
+_MAX_WEIGHT = 3.0
+_CLIP = 5.0
+"""In noise standard deviations: covariances are fourth moments of counts, and feel outliers more than means do."""
+
+
+def learn_gene_basis(slides: Sequence[TrainingSlide], n_components: int) -> Array:
+    """Orthonormal gene components (G, k) from the neighbour covariance of slides measured at every spot."""
+    pairs = [_neighbour_pairs(slide) for slide in slides]
+    n_genes = pairs[0][0].shape[1]
+    k = min(n_components, n_genes - 1)
+    if k < 1:
+        return np.zeros((n_genes, 0))
+    total = sum(values.shape[0] for values, _ in pairs)
+
+    def multiply(vectors: Array) -> Array:
+        return sum(values.T @ (adjacency @ (values @ vectors)) for values, adjacency in pairs) / total
+
+    operator = LinearOperator((n_genes, n_genes), matvec=multiply, matmat=multiply, dtype=np.float64)
+    start = np.random.default_rng(0).standard_normal(n_genes)
+    eigenvalues, vectors = eigsh(operator, k=k, which="LA", v0=start)
+    order = np.argsort(-eigenvalues)
+    return _fix_signs(vectors[:, order[eigenvalues[order] > 0]])
+
+
+def prompt_gene_basis(values: Array, noise: Array, n_components: int) -> Array:
+    """Orthonormal gene components (G, k) from the prompts themselves, by weighted principal components."""
+    weighted = values / np.sqrt(noise)[:, None]
+    _, _, right = np.linalg.svd(weighted, full_matrices=False)
+    return _fix_signs(right[:n_components].T)
+
+
+def _neighbour_pairs(slide: TrainingSlide) -> tuple[Array, csr_matrix]:
+    totals = slide.counts.sum(axis=1, dtype=np.float64)
+    used = totals > 0
+    totals = totals[used]
+    scale = RateScale.from_counts(slide.counts[used], totals)
+    root = np.sqrt(np.median(totals))
+    values = scale.whiten(slide.counts[used], totals) * root
+    values = np.clip(values, -_CLIP * root / np.sqrt(totals)[:, None], _CLIP * root / np.sqrt(totals)[:, None])
+    weight = np.minimum(totals / totals.mean(), _MAX_WEIGHT)
+    values -= weight @ values / weight.sum()
+    adjacency = _adjacency(slide.arrays.positions[used], weight)
+    return values, adjacency
+
+
+def _adjacency(positions: Array, weight: Array) -> csr_matrix:
+    """Symmetric weights of neighbouring pairs, scaled so that a slide counts by its number of spots."""
+    pairs = cKDTree(positions).query_pairs(NEIGHBOUR_RADIUS, output_type="ndarray")
+    n = positions.shape[0]
+    rows = np.concatenate([pairs[:, 0], pairs[:, 1]])
+    columns = np.concatenate([pairs[:, 1], pairs[:, 0]])
+    adjacency = csr_matrix((weight[rows] * weight[columns], (rows, columns)), shape=(n, n))
+    total = float(adjacency.sum())
+    return adjacency * (n / total) if total > 0 else adjacency
+
+
+def _fix_signs(vectors: Array) -> Array:
+    """Eigenvectors have no sign; make the largest entry positive so that the same data give the same bits."""
+    if vectors.shape[1] == 0:
+        return vectors
+    largest = np.abs(vectors).argmax(axis=0)
+    return vectors * np.sign(vectors[largest, np.arange(vectors.shape[1])])

@@ -1,0 +1,128 @@
+"""Kriging over a whole slide: exact for few prompts, in moving neighbourhoods for many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from ._gaussian import Covariance, Skill
+from ._kernels import Places
+from ._working import Working
+
+Array = NDArray[np.float64]
+
+MAX_EXACT = 1500
+"""Prompts up to which the full system is solved."""
+MAX_JUDGED = 400
+"""Prompts used to choose a covariance and the amplitude: an even subset when there are more."""
+MIN_TO_CHOOSE = 100
+"""Prompts below which the default covariance is kept: a choice made on fewer was worse than none on real sections."""
+NEIGHBOURS = 48
+"""Prompts in a moving neighbourhood, plus half as many by the image where the kernel sees it."""
+_ROWS = 4096
+_LOCAL_ROWS = 256
+
+
+def predict_columns(
+    places: Places, index: NDArray[np.int64], noise: Array, columns: Array, covariance: Covariance
+) -> Array:
+    """Best linear prediction (n, C) of columns known at the prompts.
+
+    Parameters
+    ----------
+    places
+        The n spots of the slide.
+    index
+        (p,) the prompts among them.
+    noise
+        (p,) noise variances, 1 at the median prompt.
+    columns
+        (p, C) values at the prompts, about zero at the level.
+    covariance
+        Covariance of the signal.
+    """
+    if index.size > MAX_EXACT:
+        return _predict_locally(places, index, noise, columns, covariance)
+    prompts = places[index]
+    weights = covariance.weights(prompts, noise, columns)
+    out = np.empty((places.n, columns.shape[1]))
+    for start in range(0, places.n, _ROWS):
+        rows = np.arange(start, min(start + _ROWS, places.n))
+        out[rows] = covariance.signal(places[rows], prompts) @ weights
+    return out
+
+
+def judge(places: Places, working: Working, columns: Array, level: Array, covariance: Covariance) -> Skill:
+    """Skill of leave-one-out predictions beyond the leave-one-out level."""
+    keep = even_subset(working.index.size, MAX_JUDGED)
+    prompts, noise = places[working.index[keep]], working.noise[keep]
+    predicted = covariance.leave_one_out(prompts, noise, columns[keep])
+    return Skill.of(columns[keep] - level[keep], predicted - level[keep], noise)
+
+
+def choose(
+    places: Places, working: Working, columns: Array, level: Array, default: Covariance, others: Iterable[Covariance]
+) -> tuple[Covariance, Skill]:
+    """Keep the default unless another covariance is clearly better on the prompts left out."""
+    best, skill = default, judge(places, working, columns, level, default)
+    if working.index.size < MIN_TO_CHOOSE:
+        return best, skill
+    rated = [(other, judge(places, working, columns, level, other)) for other in others]
+    if rated:
+        top, top_skill = max(rated, key=lambda pair: float(pair[1].explained.sum()))
+        if top_skill.beats(skill):
+            return top, top_skill
+    return best, skill
+
+
+def even_subset(n: int, limit: int) -> NDArray[np.int64]:
+    """At most ``limit`` of n positions, evenly spread."""
+    return np.arange(n) if n <= limit else np.unique(np.linspace(0, n - 1, limit).astype(np.int64))
+
+
+def _predict_locally(
+    places: Places, index: NDArray[np.int64], noise: Array, columns: Array, covariance: Covariance
+) -> Array:
+    prompts = places[index]
+    neighbours = _neighbourhoods(places, prompts, covariance)
+    out = np.empty((places.n, columns.shape[1]))
+    for start in range(0, places.n, _LOCAL_ROWS):
+        rows = slice(start, start + _LOCAL_ROWS)
+        near = neighbours[rows]
+        system, target = _local_covariances(places, prompts, rows, near, covariance)
+        diagonal = np.arange(near.shape[1])
+        system[:, diagonal, diagonal] += noise[near]
+        weights = np.linalg.solve(system, target[..., None])[..., 0]
+        out[rows] = np.einsum("rk,rkc->rc", weights, columns[near], optimize=True)
+    return out
+
+
+def _neighbourhoods(places: Places, prompts: Places, covariance: Covariance) -> NDArray[np.int64]:
+    by_space = np.asarray(cKDTree(prompts.positions).query(places.positions, k=NEIGHBOURS)[1], dtype=np.int64)
+    if not covariance.kernel.sees_image(places) or prompts.image is None:
+        return by_space
+    by_image = cKDTree(prompts.image).query(places.image, k=NEIGHBOURS + NEIGHBOURS // 2)[1]
+    fresh = [i[~np.isin(i, s, assume_unique=True)][: NEIGHBOURS // 2] for s, i in zip(by_space, by_image, strict=True)]
+    return np.concatenate([by_space, np.asarray(fresh, dtype=np.int64)], axis=1)
+
+
+def _local_covariances(
+    places: Places, prompts: Places, rows: slice, near: NDArray[np.int64], covariance: Covariance
+) -> tuple[Array, Array]:
+    among_space, to_space = _distances(prompts.positions[near], places.positions[rows])
+    among_image = to_image = None
+    if covariance.kernel.sees_image(places) and prompts.image is not None and places.image is not None:
+        among_image, to_image = _distances(
+            prompts.image[near] / places.image_scale, places.image[rows] / places.image_scale
+        )
+    kernel, ratio = covariance.kernel, covariance.ratio
+    return ratio * (kernel(among_space, among_image) + 1.0), ratio * (kernel(to_space, to_image) + 1.0)
+
+
+def _distances(points: Array, targets: Array) -> tuple[Array, Array]:
+    """Distances among the points of each row, and from them to the row's target."""
+    among = np.linalg.norm(points[:, :, None] - points[:, None], axis=-1)
+    return among, np.linalg.norm(points - targets[:, None], axis=-1)

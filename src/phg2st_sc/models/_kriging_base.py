@@ -1,0 +1,146 @@
+"""What the kriging methods share: choosing a covariance, working in gene components, learning both from a cohort."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._base import Estimator
+from ._cohort import PRIOR_COUNTS, check_training, choose_on_cohort, cohort_levels, episodes
+from ._data import Prediction, Prompts, SlideArrays, TrainingSlide
+from ._gaussian import RATIOS, Covariance
+from ._gene_basis import learn_gene_basis
+from ._image_space import image_components, require_features
+from ._kernels import LENGTH_SCALES, MIXES, Kernel, Places
+from ._krige import choose, predict_columns
+from ._working import Working
+
+Array = NDArray[np.float64]
+
+
+class KrigingEstimator(Estimator):
+    """Predict whitened rates by kriging, in gene components where a basis is known and in the remaining directions.
+
+    Parameters
+    ----------
+    length_scale
+        Range of the exponential spatial covariance, in lattice pitches. ``None``: 5, or learned from training slides, or
+        chosen on the prompts left out one at a time where there are at least 100.
+    ratio
+        Signal variance in units of the noise variance of the median prompt. ``None``: as ``length_scale``.
+    n_components
+        Gene components to learn from training slides; 0 treats every gene by itself.
+    seed
+        Seed of the episodes that the covariance is learned on.
+    """
+
+    uses_image: ClassVar[bool] = False
+    default_mix: ClassVar[float] = 0.0
+    default_length_scale: ClassVar[float] = 5.0
+    gene_ratio: ClassVar[float] = 0.08
+    component_ratio: ClassVar[float] = 0.25
+    remainder_ratio: ClassVar[float] = 0.02
+
+    def __init__(
+        self, *, length_scale: float | None = None, ratio: float | None = None, n_components: int = 0, seed: int = 0
+    ) -> None:
+        self.length_scale, self.ratio, self.n_components, self.seed = length_scale, ratio, n_components, seed
+        self.basis: Array | None = None
+        self.levels: Array | None = None
+        self.learned: Covariance | None = None
+
+    # --- learning -----------------------------------------------------------------------------------------------------
+    def fit(self, slides: Sequence[TrainingSlide]) -> Self:
+        """Learn gene levels, gene components and the covariance from training slides."""
+        self.genes = check_training(slides, self.name)
+        self.levels = cohort_levels(slides)
+        self.basis = learn_gene_basis(slides, self.n_components) if self.n_components else None
+        if self.basis is not None and self.basis.shape[1] == 0:
+            self.basis = None
+        usable = [s for s in slides if not self.uses_image or s.arrays.features is not None]
+        trials = [(self._encoded(e.slide), e) for e in episodes(usable, seed=self.seed)]
+        if trials:
+            self.learned = choose_on_cohort(trials, list(self._candidates()), self._trial)
+        return self
+
+    # --- predicting ---------------------------------------------------------------------------------------------------
+    def encode(self, slide: SlideArrays) -> Places:
+        """Places of the slide, with image components for the methods that look at the image."""
+        image = image_components(require_features(slide, self.name)) if self.uses_image else None
+        return Places.of(slide.positions, image)
+
+    def predict(self, slide: SlideArrays, prompts: Prompts) -> Prediction:
+        """Predict every spot of a slide from its prompts."""
+        working = self._working(prompts)
+        whitened, details = self._krige(self._encoded(slide), working, working.values)
+        return working.finish(whitened, details=details)
+
+    def _working(self, prompts: Prompts) -> Working:
+        return Working.of(prompts, prior=self.levels, prior_counts=PRIOR_COUNTS)
+
+    def _krige(self, places: Places, working: Working, values: Array) -> tuple[Array, dict[str, Any]]:
+        if working.index.size == 0:
+            return np.zeros((places.n, values.shape[1])), {}
+        level = working.leave_one_out_level() if values is working.values else np.zeros_like(values)
+        ratio = self.gene_ratio if self.basis is None else self.component_ratio
+        columns, levels = (values, level) if self.basis is None else (values @ self.basis, level @ self.basis)
+        covariance, skill = choose(places, working, columns, levels, self._default(ratio), self._candidates())
+        kernel = covariance.kernel
+        details = {
+            "length_scale": kernel.length_scale,
+            "mix": kernel.mix,
+            "ratio": covariance.ratio,
+            "amplitude": skill.amplitude,
+        }
+        return skill.amplitude * self._under(places, working, values, covariance), details
+
+    def _remainder(self, places: Places, working: Working, values: Array, kernel: Kernel) -> Array:
+        """What the gene components miss is mostly noise: predicted too, but flat."""
+        if self.basis is None:
+            return np.zeros((places.n, values.shape[1]))
+        rest = values - (values @ self.basis) @ self.basis.T
+        return predict_columns(places, working.index, working.noise, rest, Covariance(kernel, self.remainder_ratio))
+
+    def _under(self, places: Places, working: Working, values: Array, covariance: Covariance) -> Array:
+        """Whitened predictions (n, G) under a given covariance."""
+        if self.basis is None:
+            return predict_columns(places, working.index, working.noise, values, covariance)
+        scores = predict_columns(places, working.index, working.noise, values @ self.basis, covariance)
+        return scores @ self.basis.T + self._remainder(places, working, values, covariance.kernel)
+
+    def _trial(self, places: Places, working: Working, covariance: Covariance) -> Array:
+        return self._under(places, working, working.values, covariance)
+
+    def _default(self, ratio: float) -> Covariance:
+        if self.learned is not None:
+            return self.learned
+        kernel = Kernel(self.length_scale or self.default_length_scale, self.default_mix)
+        return Covariance(kernel, self.ratio or ratio)
+
+    def _candidates(self) -> Iterator[Covariance]:
+        mixes = MIXES if self.uses_image else (0.0,)
+        for mix in mixes:
+            for r in LENGTH_SCALES if self.length_scale is None else (self.length_scale,):
+                for ratio in RATIOS if self.ratio is None else (self.ratio,):
+                    yield Covariance(Kernel(r, mix), ratio)
+
+    # --- keeping ------------------------------------------------------------------------------------------------------
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Settings and learned arrays."""
+        settings: dict[str, Any] = {"genes": list(self.genes or ())}
+        if self.learned is not None:
+            kernel = self.learned.kernel
+            settings["covariance"] = [kernel.length_scale, kernel.mix, self.learned.ratio]
+        arrays = {"basis": self.basis, "levels": self.levels}
+        return settings, {k: v for k, v in arrays.items() if v is not None}
+
+    def set_state(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+        """Restore what :meth:`state` returned."""
+        self.genes = tuple(settings["genes"]) or None
+        self.basis, self.levels = arrays.get("basis"), arrays.get("levels")
+        if "covariance" in settings:
+            r, mix, ratio = settings["covariance"]
+            self.learned = Covariance(Kernel(r, mix), ratio)

@@ -1,0 +1,107 @@
+"""Keep fitted methods: settings as JSON, arrays as safetensors, never pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._provenance import package_versions
+from ._base import Estimator
+from ._registry import create
+
+SCHEMA = 1
+SETTINGS = "model.json"
+ARRAYS = "arrays.safetensors"
+
+
+def save(model: Estimator, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """Save a method to a folder.
+
+    The folder appears only once it is complete, so an interrupted save leaves nothing half written.
+
+    Parameters
+    ----------
+    model
+        A method, fitted or not.
+    path
+        Folder to write.
+    overwrite
+        Whether to replace a folder that holds a saved model.
+
+    Raises
+    ------
+    FileExistsError
+        If something is there already, and ``overwrite`` is false or it is no saved model.
+    """
+    from safetensors.numpy import save_file
+
+    target = Path(path)
+    _check_target(target, overwrite=overwrite)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    settings, arrays = model.state()
+    record = {
+        "schema": SCHEMA,
+        "method": model.name,
+        "parameters": parameters(model),
+        "state": settings,
+        "card": model.card,
+        "versions": package_versions(),
+    }
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
+        folder = Path(scratch) / target.name
+        folder.mkdir()
+        (folder / SETTINGS).write_text(json.dumps(record, indent=1))
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / ARRAYS)
+        if target.exists():
+            shutil.rmtree(target)
+        folder.replace(target)
+    return target
+
+
+def load(path: str | os.PathLike[str]) -> Estimator:
+    """Load a method that :func:`save` wrote.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder holds no saved model.
+    ValueError
+        If it was written by a later version of the package.
+    """
+    from safetensors.numpy import load_file
+
+    folder = Path(path)
+    if not (folder / SETTINGS).is_file():
+        msg = f"{folder} holds no saved model: expected {SETTINGS} and {ARRAYS}, as `model.save(folder)` writes them"
+        raise FileNotFoundError(msg)
+    record = json.loads((folder / SETTINGS).read_text())
+    if record["schema"] > SCHEMA:
+        msg = f"{folder} has schema {record['schema']}, and this version reads up to {SCHEMA}: update phg2st-sc"
+        raise ValueError(msg)
+    model = create(record["method"], **record["parameters"])
+    model.set_state(record["state"], load_file(folder / ARRAYS))
+    model.card = record["card"]
+    return model
+
+
+def parameters(model: Estimator) -> dict[str, Any]:
+    """Constructor parameters of a method, as JSON takes them."""
+    values = {name: getattr(model, name) for name in model.parameter_names()}
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
+
+
+def _check_target(target: Path, *, overwrite: bool) -> None:
+    if not target.exists():
+        return
+    if not overwrite:
+        msg = f"{target} exists already: pass `overwrite=True` to replace it"
+        raise FileExistsError(msg)
+    if not (target / SETTINGS).is_file():
+        msg = f"{target} exists and holds no saved model: it is not replaced, choose another folder"
+        raise FileExistsError(msg)

@@ -1,0 +1,84 @@
+"""From prompts to whitened rates over the panel, and from whitened predictions back to expression."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._base import log_expression
+from ._data import Prediction, Prompts
+from ._rates import RateScale
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Working:
+    """Prompts on the working scale.
+
+    Totals are taken over the panel, so that what is predicted is the composition of the panel: how large a share of all
+    counts the panel has at a spot is a matter of quality and depth. ``fraction`` (pooled over the prompts) brings the
+    predictions back to counts per count of *all* genes.
+
+    Attributes
+    ----------
+    index
+        (p,) prompts with at least one count in the panel.
+    scale
+        Levels of the genes.
+    values
+        (p, G) whitened rates, zero at the level.
+    noise
+        (p,) noise variances, 1 at the median prompt.
+    fraction
+        Share of the panel in all counts.
+    target_sum
+        Scale of the predicted expression.
+    """
+
+    index: NDArray[np.int64]
+    scale: RateScale
+    values: Array
+    noise: Array
+    fraction: float
+    target_sum: float
+
+    @classmethod
+    def of(cls, prompts: Prompts, *, prior: Array | None = None, prior_counts: float = 0.0) -> Working:
+        """Whiten prompts; ``prior`` are the levels of other slides, worth ``prior_counts`` counts."""
+        panel_totals = prompts.counts.sum(axis=1, dtype=np.float64)
+        used = panel_totals > 0
+        counts, totals = prompts.counts[used], panel_totals[used]
+        scale = RateScale.from_counts(counts, totals, prior=prior, prior_counts=prior_counts)
+        everything = float(prompts.totals[used].sum())
+        return cls(
+            index=prompts.index[used],
+            scale=scale,
+            values=scale.whiten(counts, totals),
+            noise=np.median(totals) / totals if totals.size else totals,
+            fraction=float(totals.sum()) / everything if everything > 0 else 1.0,
+            target_sum=prompts.target_sum,
+        )
+
+    def finish(self, whitened: Array, *, details: Mapping[str, Any] | None = None) -> Prediction:
+        """Expression of whitened predictions (n, G)."""
+        rate = self.scale.rates(whitened)
+        rate *= self.fraction * self.scale.level.sum() / rate.sum(axis=1, keepdims=True)
+        return Prediction(log_expression(rate, self.target_sum), details=dict(details or {}))
+
+    def whitened_of(self, prediction: Prediction) -> Array:
+        """Inverse of :meth:`finish` for a prediction of any method (n, G), composition only."""
+        rate = np.expm1(np.asarray(prediction.mean, dtype=np.float64))
+        total = np.maximum(rate.sum(axis=1, keepdims=True), 1e-12)
+        level = self.scale.level
+        return (rate * (level.sum() / total) - level) / np.sqrt(level)
+
+    def leave_one_out_level(self) -> Array:
+        """(p, G) what each prompt would be predicted as by the level of the others."""
+        weight = 1.0 / self.noise
+        others = np.maximum(weight.sum() - weight, 1e-12)[:, None]
+        return (weight @ self.values - weight[:, None] * self.values) / others

@@ -1,0 +1,342 @@
+"""Predict expression over whole slides from their prompts: the primitive under ``impute``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _keys
+from .._slide import open_slides
+from .._text import some
+from ._features import choose_rep, identity
+from ._inputs import (
+    DEFAULT_TARGET_SUM,
+    check_model_genes,
+    common_target_sum,
+    read_measured,
+    slide_arrays,
+    working_panel,
+)
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+    from .._slide import Slide
+    from ..models import Estimator, Prediction
+    from ._inputs import Measured
+
+DEFAULT_METHOD = "best_simple"
+"""What predicts when neither a model nor a method is given."""
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """Predictions of all slides of one table."""
+
+    table: AnnData
+    slides: list[Slide]
+    mask: NDArray[np.bool_]
+    genes: tuple[str, ...]
+    target_sum: float
+    by_slide: dict[str, Prediction]
+    estimator: Estimator
+    rep: str | None
+
+    def full(self, what: str) -> NDArray[np.float32] | None:
+        """(n_obs, genes) of all rows; NaN where no slide is. ``None`` where no prediction carries it."""
+        parts = {s.name: getattr(self.by_slide[s.name], what) for s in self.slides}
+        if all(part is None for part in parts.values()):
+            return None
+        out = np.full((self.table.n_obs, len(self.genes)), np.nan, dtype=np.float32)
+        for slide in self.slides:
+            if parts[slide.name] is not None:
+                out[slide.rows] = parts[slide.name]
+        return out
+
+
+def predict(
+    data: AnnData | SpatialData,
+    *,
+    model: Estimator | str | os.PathLike[str] | None = None,
+    method: str | None = None,
+    prompt_mask: Any = None,
+    genes: Sequence[str] | None = None,
+    use_rep: str | None = None,
+    trust_rep: bool = False,
+    counts_layer: str | None = None,
+    target_sum: float | None = None,
+    slide_key: str | None = None,
+    table: str | None = None,
+    seed: int = 0,
+    **parameters: Any,
+) -> AnnData:
+    """Predict depth-free expression at every spot, and return it as an object of its own.
+
+    Only the prompted rows of expression are read or checked: whatever stands in the other rows changes no bit of the
+    result.
+
+    Parameters
+    ----------
+    data
+        AnnData or SpatialData with raw counts at the prompts.
+    model
+        A fitted method, or the folder it was saved to. Excludes ``method``.
+    method
+        Name of a method that learns from this slide's prompts alone (:func:`phg2st_sc.models.methods`). With neither, the
+        best simple method for each slide is chosen on its prompts (:class:`phg2st_sc.models.BestSimple`).
+    prompt_mask
+        Which spots were measured: boolean array over all rows, boolean Series by obs name, or an ``obs`` column. ``None``
+        reads ``obs["prompt"]``.
+    genes
+        Genes to return. The method works with all genes detected in at least three prompts (or those that
+        :func:`phg2st_sc.pp.select_genes` marked) whatever is asked for here. ``None`` returns all of these.
+    use_rep
+        Key in ``obsm`` of the image embeddings; needed only where there are several.
+    trust_rep
+        Accept embeddings without a record that they come from the image.
+    counts_layer
+        Layer with raw counts; ``None`` for ``X``.
+    target_sum
+        Scale s of the prediction log1p(s * rate). ``None``: the median total count of the prompts.
+    slide_key
+        Column of ``obs`` that tells slides apart; every slide is predicted from its own prompts.
+    table
+        Name of the SpatialData table, where there are several.
+    seed
+        Seed of methods that draw at random.
+    **parameters
+        Settings of ``method``, e.g. ``length_scale=4.0`` for ``"kriging"``.
+
+    Returns
+    -------
+    AnnData (n_obs, genes): ``X`` the float32 prediction, ``obs["prompt"]`` the mask that was used, ``obsm["spatial"]``, and
+    the provenance in ``uns`` (``target_sum``, ``method``, ...).
+
+    Raises
+    ------
+    ValueError
+        If both ``model`` and ``method`` are given, the data is a view, counts of a prompt are no counts, there are too few
+        prompts, or embeddings carry no proof that they come from the image.
+    KeyError
+        If the method, mask column, layer, embeddings or genes do not exist.
+
+    Examples
+    --------
+    >>> import phg2st_sc as phg2st
+    >>> adata = phg2st.datasets.simulate(n_spots=120, n_genes=60, image=False, seed=0)
+    >>> phg2st.pp.sample_prompts(adata, fraction=0.2, seed=0)
+    >>> phg2st.tl.predict(adata, method="kriging").shape[0]
+    120
+    """
+    done = run(
+        data,
+        model=model,
+        method=method,
+        prompt_mask=prompt_mask,
+        genes=genes,
+        use_rep=use_rep,
+        trust_rep=trust_rep,
+        counts_layer=counts_layer,
+        target_sum=target_sum,
+        slide_key=slide_key,
+        table=table,
+        seed=seed,
+        parameters=parameters,
+    )
+    return as_table(done, seed)
+
+
+def as_table(done: Predicted, seed: int) -> AnnData:
+    """Predictions as an object of their own."""
+    from anndata import AnnData
+
+    out = AnnData(done.full("mean"), obs=done.table.obs[[]].copy(), var=done.table.var.loc[list(done.genes), []].copy())
+    out.obs[_keys.PROMPT] = done.mask
+    positions = np.full((out.n_obs, 2), np.nan)
+    for slide in done.slides:
+        positions[slide.rows] = slide.positions
+    out.obsm[_keys.SPATIAL] = positions
+    out.uns.update(facts(done, seed))
+    std = done.full("std")
+    if std is not None:
+        out.layers[_keys.STD] = std
+    return out
+
+
+def run(
+    data: AnnData | SpatialData,
+    *,
+    model: Estimator | str | os.PathLike[str] | None,
+    method: str | None,
+    prompt_mask: Any,
+    genes: Sequence[str] | None,
+    use_rep: str | None,
+    trust_rep: bool,
+    counts_layer: str | None,
+    target_sum: float | None,
+    slide_key: str | None,
+    table: str | None,
+    seed: int,
+    parameters: Mapping[str, Any],
+) -> Predicted:
+    """Everything :func:`predict` and ``impute`` share; writes nothing."""
+    estimator = _estimator(model, method, seed, parameters)
+    slides = open_slides(data, slide_key=slide_key, table=table)
+    spots = slides[0].table
+    fitted = estimator.genes
+    if fitted is not None:
+        check_model_genes(spots, fitted)
+    measured = [
+        read_measured(s, prompt_mask, counts_layer=counts_layer, genes=fitted, allow_zero=estimator.is_fitted)
+        for s in slides
+    ]
+    for one in measured:
+        _check_number(estimator, one)
+    panel = fitted or working_panel(spots, measured, genes)
+    shown = panel if genes is None else tuple(genes)
+    _check_shown(shown, panel)
+    scale = common_target_sum(measured, target_sum, float(estimator.card.get(_keys.TARGET_SUM, DEFAULT_TARGET_SUM)))
+    rep = choose_rep(spots, use_rep, trust_rep=trust_rep, like=estimator.card.get("features"))
+    _check_features(spots, rep, estimator)
+    predictions = {m.slide.name: _predict_one(m, estimator, rep, panel, shown, scale) for m in measured}
+    mask = np.zeros(spots.n_obs, dtype=bool)
+    for one in measured:
+        mask[one.slide.rows] = one.mask
+    return Predicted(spots, slides, mask, shown, scale, predictions, estimator, rep)
+
+
+def facts(done: Predicted, seed: int) -> dict[str, Any]:
+    """Provenance of a prediction, as ``uns`` takes it."""
+    from .._provenance import names_hash, package_versions
+    from ..models._store import parameters
+
+    record = done.table.uns.get(_keys.EMBEDDINGS, {}).get(done.rep, {}) if done.rep else {}
+    return {
+        "method": done.estimator.name,
+        "parameters": storable(parameters(done.estimator)),
+        "model": storable(done.estimator.card),
+        "genes": np.array(done.genes, dtype=object),
+        _keys.TARGET_SUM: done.target_sum,
+        "scale": "log1p(target_sum * rate)",
+        "use_rep": done.rep or "",
+        "features": storable(identity(record)),
+        "n_prompts": {s.name: int(done.mask[s.rows].sum()) for s in done.slides},
+        "details": {s.name: storable(done.by_slide[s.name].details) for s in done.slides},
+        "seed": seed,
+        "obs_names_hash": names_hash(done.table.obs_names),
+        "versions": package_versions(),
+    }
+
+
+def storable(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record as h5ad and zarr take it: no None, no tuples, no nested lists."""
+    out: dict[str, Any] = {}
+    for key, value in record.items():
+        if isinstance(value, Mapping):
+            out[str(key)] = storable(value)
+        elif isinstance(value, (list, tuple)):
+            out[str(key)] = np.array(value, dtype=object if any(isinstance(v, str) for v in value) else None)
+        elif value is not None:
+            out[str(key)] = value
+    return out
+
+
+def _estimator(
+    model: Estimator | str | os.PathLike[str] | None, method: str | None, seed: int, parameters: Mapping[str, Any]
+) -> Estimator:
+    from ..models import Estimator, get_method, load
+
+    if model is not None and method is not None:
+        msg = f"both `model` and `method={method!r}` are given: a model is a trained method, so pass one of the two"
+        raise ValueError(msg)
+    if model is not None:
+        if parameters:
+            msg = f"{some(parameters)} cannot be set on a trained model: train it with them"
+            raise TypeError(msg)
+        return model if isinstance(model, Estimator) else load(model)
+    name = method or DEFAULT_METHOD
+    made = get_method(name)
+    known = made.parameter_names()
+    unknown = sorted(set(parameters) - set(known))
+    if unknown:
+        msg = f"method {name!r} has no setting {some(unknown)}; it has: {', '.join(sorted(known)) or 'none'}"
+        raise TypeError(msg)
+    estimator = made(**({"seed": seed} if "seed" in known else {}), **parameters)
+    if estimator.needs_fit:
+        msg = f"method {name!r} must be trained first: `model = phg2st_sc.tl.train(slides, method={name!r})`"
+        raise ValueError(msg)
+    return estimator
+
+
+def _check_number(estimator: Estimator, measured: Measured) -> None:
+    import warnings
+
+    n = measured.index.size
+    if n == 0 and estimator.is_fitted:
+        msg = (
+            f"slide {measured.slide.name!r} has no prompts: predicted from the model alone, at the level of its cohort"
+        )
+        warnings.warn(msg, UserWarning, stacklevel=4)
+    elif not estimator.is_fitted and n < estimator.min_prompts:
+        msg = (
+            f"method {estimator.name!r} needs at least {estimator.min_prompts} prompts, and slide "
+            f"{measured.slide.name!r} has {n}: measure more spots, or use method 'prompt_mean' or 'idw'"
+        )
+        raise ValueError(msg)
+
+
+def _check_shown(shown: Sequence[str], panel: Sequence[str]) -> None:
+    if not len(shown):
+        raise ValueError("`genes` is empty: name at least one gene, or leave it out for all")
+    missing = sorted(set(shown) - set(panel))
+    if missing:
+        msg = f"the model does not predict {len(missing)} of the genes asked for ({some(missing)})"
+        raise KeyError(msg)
+
+
+def _check_features(table: AnnData, rep: str | None, estimator: Estimator) -> None:
+    """A model takes features of the encoder and geometry that it was trained on, and no others."""
+    wanted = estimator.card.get("features")
+    if not wanted or rep is None:
+        return
+    have = identity(table.uns.get(_keys.EMBEDDINGS, {}).get(rep, {}))
+    wrong = [key for key in wanted if key in have and have[key] != wanted[key]]
+    if wrong:
+        key = wrong[0]
+        msg = (
+            f"obsm[{rep!r}] has {key} {have[key]!r}, and the model was trained on {wanted[key]!r}: run "
+            f"`phg2st_sc.pp.extract_embeddings(data, encoder={wanted.get('encoder')!r}, tile_um={wanted.get('tile_um')!r})`"
+        )
+        raise ValueError(msg)
+
+
+def _predict_one(
+    measured: Measured,
+    estimator: Estimator,
+    rep: str | None,
+    panel: tuple[str, ...],
+    shown: tuple[str, ...],
+    target_sum: float,
+) -> Prediction:
+    from ..models import Prediction
+
+    names = measured.slide.table.var_names
+    columns = np.arange(len(panel)) if estimator.genes is not None else names.get_indexer(list(panel))
+    prompts = measured.prompts(columns, panel, target_sum)
+    prediction = estimator.predict(slide_arrays(measured.slide, rep), prompts)
+    if shown == panel:
+        return prediction
+    place = {gene: position for position, gene in enumerate(panel)}
+    take = [place[gene] for gene in shown]
+    return Prediction(
+        prediction.mean[:, take],
+        None if prediction.std is None else prediction.std[:, take],
+        None if prediction.trust is None else prediction.trust[take],
+        prediction.details,
+    )

@@ -1,0 +1,171 @@
+"""Train a method on slides that were measured at every spot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from .. import _keys
+from .._provenance import package_versions
+from .._slide import resolve_datas
+from .._text import some
+from ._features import choose_rep, identity
+from ._inputs import training_slide
+
+if TYPE_CHECKING:
+    from .._slide import Slide
+    from ..models import Estimator, TrainingSlide
+
+DEFAULT_COHORT_METHOD = "space_image_kriging"
+
+
+def train(
+    datas: Any,
+    *,
+    method: str = DEFAULT_COHORT_METHOD,
+    genes: Sequence[str] | None = None,
+    use_rep: str | None = None,
+    trust_rep: bool = False,
+    counts_layer: str | None = None,
+    patient_key: str = _keys.PATIENT,
+    slide_key: str | None = None,
+    seed: int = 0,
+    progress: bool = True,
+    **parameters: Any,
+) -> Estimator:
+    """Train a method on a cohort, to be used on slides it never saw.
+
+    Every spot of the training slides is read, whatever ``obs["prompt"]`` says: do not train on a slide that is to be
+    scored.
+
+    Parameters
+    ----------
+    datas
+        AnnData or SpatialData, a list or dict of them, or one object with ``slide_key``.
+    method
+        Name of a method with a cohort form (:func:`phg2st_sc.models.methods`).
+    genes
+        The panel, in order. ``None``: the genes that :func:`phg2st_sc.pp.select_genes` marked in every object; without such
+        a mark, all genes that the objects share.
+    use_rep
+        Key in ``obsm`` of the image embeddings; needed only where there are several. Slides without an image take part with
+        what they can teach.
+    trust_rep
+        Accept embeddings without a record that they come from the image.
+    counts_layer
+        Layer with raw counts; ``None`` for ``X``.
+    patient_key
+        Column of ``obs`` with the patient: choices inside training leave patients out.
+    slide_key
+        Column of ``obs`` that tells slides apart.
+    seed
+        Seed of everything drawn at random.
+    progress
+        Show a progress bar while slides are read.
+    **parameters
+        Settings of the method.
+
+    Returns
+    -------
+    The fitted method: pass it as ``model=`` to :func:`phg2st_sc.tl.impute`, keep it with ``model.save(folder)``.
+
+    Raises
+    ------
+    KeyError
+        If the method or genes do not exist.
+    TypeError
+        If the method has no cohort form or no such setting.
+    ValueError
+        If objects share no genes, embeddings are of different kinds, or counts are no counts.
+
+    Examples
+    --------
+    >>> import phg2st_sc as phg2st
+    >>> slides = phg2st.datasets.simulate(n_slides=3, n_patients=3, n_spots=100, n_genes=60, image=False, progress=False)
+    >>> new = slides.pop("P3_S1")
+    >>> model = phg2st.tl.train(slides, method="gene_kriging", progress=False)
+    >>> phg2st.pp.sample_prompts(new, fraction=0.1, seed=0)
+    >>> phg2st.tl.impute(new, model=model)
+    """
+    from tqdm.auto import tqdm
+
+    estimator = _create(method, seed, parameters)
+    slides = resolve_datas(datas, slide_key=slide_key, patient_key=patient_key)
+    panel = list(genes) if genes is not None else _shared_panel(slides)
+    reps = [choose_rep(slide.table, use_rep if _has(slide, use_rep) else None, trust_rep=trust_rep) for slide in slides]
+    read = [
+        training_slide(slide, rep, panel, counts_layer=counts_layer)
+        for slide, rep in tqdm(list(zip(slides, reps, strict=True)), desc="read", unit="slide", disable=not progress)
+    ]
+    features = _same_features(slides, reps, read)
+    estimator.fit(read)
+    estimator.card = _card(read, features, seed)
+    return estimator
+
+
+def _create(method: str, seed: int, parameters: Mapping[str, Any]) -> Estimator:
+    from ..models import Estimator, get_method
+
+    made = get_method(method)
+    if made.fit is Estimator.fit:
+        msg = f"method {method!r} learns nothing from a cohort: use it directly, `phg2st_sc.tl.impute(data, method={method!r})`"
+        raise TypeError(msg)
+    known = made.parameter_names()
+    unknown = sorted(set(parameters) - set(known))
+    if unknown:
+        msg = f"method {method!r} has no setting {some(unknown)}; it has: {', '.join(sorted(known)) or 'none'}"
+        raise TypeError(msg)
+    return made(**({"seed": seed} if "seed" in known else {}), **parameters)
+
+
+def _has(slide: Slide, use_rep: str | None) -> bool:
+    return use_rep is not None and use_rep in slide.table.obsm
+
+
+def _shared_panel(slides: Sequence[Slide]) -> list[str]:
+    tables = list({id(slide.table): slide.table for slide in slides}.values())
+    shared = tables[0].var_names
+    for table in tables[1:]:
+        shared = shared[shared.isin(table.var_names)]
+    if all(_keys.PANEL in table.var for table in tables):
+        for table in tables:
+            marked = table.var_names[table.var[_keys.PANEL].to_numpy(dtype=bool)]
+            shared = shared[shared.isin(marked)]
+    if len(shared) < 2:
+        msg = (
+            f"the {len(tables)} objects share {len(shared)} genes of their panels: check that they use the same names "
+            "(symbols or Ensembl ids), and run `phg2st_sc.pp.select_genes([...])` on all of them together"
+        )
+        raise ValueError(msg)
+    return list(pd.Index(shared))
+
+
+def _same_features(
+    slides: Sequence[Slide], reps: Sequence[str | None], read: Sequence[TrainingSlide]
+) -> dict[str, Any]:
+    kinds: dict[str, dict[str, Any]] = {}
+    for slide, rep, one in zip(slides, reps, read, strict=True):
+        if rep is not None and one.arrays.features is not None:
+            record = slide.table.uns.get(_keys.EMBEDDINGS, {}).get(rep, {})
+            kinds[slide.name] = {**identity(record), "dim": int(one.arrays.features.shape[1])}
+    first = next(iter(kinds), None)
+    for name, kind in kinds.items():
+        if first is not None and kind != kinds[first]:
+            msg = f"slides {first!r} and {name!r} have embeddings of different kinds: {kinds[first]} and {kind}"
+            raise ValueError(msg)
+    return {} if first is None else kinds[first]
+
+
+def _card(read: Sequence[TrainingSlide], features: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    return {
+        "slides": [one.arrays.name for one in read],
+        "patients": sorted({one.arrays.patient for one in read if one.arrays.patient is not None}),
+        "n_spots": int(sum(one.arrays.n_spots for one in read)),
+        "features": dict(features),
+        _keys.TARGET_SUM: float(np.median(np.concatenate([one.totals for one in read]))),
+        "seed": seed,
+        "versions": package_versions(),
+    }
