@@ -13,10 +13,15 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 
 mpl.use("Agg")
+# The libraries underneath warn about each other; what the package itself has to say still shows.
+for category in (DeprecationWarning, FutureWarning, SyntaxWarning):
+    warnings.filterwarnings("ignore", category=category)
+warnings.filterwarnings("ignore", message="zarr v3 autosharding")
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -26,16 +31,13 @@ from tqdm.auto import tqdm
 
 import phg2st_sc as phg2st
 
+LABELS = {"phg2st": "tl.impute, no method named", "cohort": "regression_kriging, trained on other patients"}
 REGIMES = {"scattered": "random", "block": "block"}
 
 
 def main() -> None:
     """Run the steps one after another and say how long each took."""
     settings = _settings()
-    # The libraries underneath warn about each other; what the package itself has to say still shows.
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    warnings.filterwarnings("ignore", category=DeprecationWarning)
-    warnings.filterwarnings("ignore", message="zarr v3 autosharding")
     logging.getLogger("phg2st_sc").setLevel(logging.WARNING)
     shutil.rmtree(settings.output, ignore_errors=True)
     settings.output.mkdir(parents=True)
@@ -47,9 +49,11 @@ def main() -> None:
         for slide in tqdm(slides.values(), unit="section"):
             phg2st.pp.normalize(slide)
             phg2st.pp.extract_embeddings(slide, encoder="texture", context=None, progress=False)
+    with _step("train on the sections of the other patients"):
+        models = train(slides)
     with _step("predict and score, prompts scattered and in one block"):
         progress = tqdm(slides.items(), unit="section")
-        scores = pd.concat([score(name, slide, settings) for name, slide in progress], ignore_index=True)
+        scores = pd.concat([score(name, slide, models[name], settings) for name, slide in progress])
     with _step("write stores"):
         stores = {name: write(name, slide, settings) for name, slide in slides.items()}
     with _step("draw"):
@@ -68,6 +72,7 @@ def _settings() -> argparse.Namespace:
     parser.add_argument("--patients", type=int, default=2)
     parser.add_argument("--spots", type=int, default=400, help="spots of a section")
     parser.add_argument("--genes", type=int, default=120)
+    parser.add_argument("--depth", type=float, default=500.0, help="median counts of a spot")
     parser.add_argument("--fraction", type=float, default=0.1, help="part of the spots that count as measured")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
@@ -88,18 +93,31 @@ def simulate(settings: argparse.Namespace) -> dict[str, sd.SpatialData]:
         n_patients=settings.patients,
         n_spots=settings.spots,
         n_genes=settings.genes,
+        depth=settings.depth,
         container="spatialdata",
         seed=settings.seed,
     )
 
 
-def score(name: str, slide: sd.SpatialData, settings: argparse.Namespace) -> pd.DataFrame:
+def train(slides: dict[str, sd.SpatialData]) -> dict[str, Any]:
+    """For each patient, a model that learned from the sections of the others."""
+    patients = {name: str(slide.tables["table"].obs["patient"].iloc[0]) for name, slide in slides.items()}
+    models = {}
+    for left_out in tqdm(sorted(set(patients.values())), unit="patient"):
+        others = [slides[name] for name, patient in patients.items() if patient != left_out]
+        models[left_out] = phg2st.tl.train(others, method="regression_kriging", progress=False)
+    return {name: models[patient] for name, patient in patients.items()}
+
+
+def score(name: str, slide: sd.SpatialData, model: Any, settings: argparse.Namespace) -> pd.DataFrame:
     """Held-out scores of every method on one section, with prompts scattered and in one block."""
     rows = []
     for regime, strategy in reversed(REGIMES.items()):  # the scattered prompts are drawn last, and stay in the store
         phg2st.pp.sample_prompts(slide, fraction=settings.fraction, strategy=strategy, seed=settings.seed)
+        phg2st.tl.impute(slide, model=model, key_added="cohort")
         phg2st.tl.impute(slide)
-        means = phg2st.tl.evaluate(slide, compare="simple").attrs["means"]
+        cohort = phg2st.tl.evaluate(slide, layer="cohort").attrs["means"]
+        means = phg2st.tl.evaluate(slide, compare="simple").attrs["means"] | cohort
         rows += [{"section": name, "regime": regime, "method": method, **mean} for method, mean in means.items()]
     return pd.DataFrame(rows)
 
@@ -114,8 +132,7 @@ def write(name: str, slide: sd.SpatialData, settings: argparse.Namespace) -> Pat
 
 def draw(slide: sd.SpatialData, folder: Path) -> str:
     """Draw tiles over the image, and the best predicted gene: measured, known at the prompts, predicted."""
-    axes = phg2st.pl.tiles(slide)
-    (axes if hasattr(axes, "figure") else axes[0]).figure.savefig(folder / "tiles.png", dpi=120, bbox_inches="tight")
+    phg2st.pl.tiles(slide, save=folder / "tiles.png")
     plt.close("all")
     scores = phg2st.tl.evaluate(slide)
     gene = str(scores.sort_values("pcc", ascending=False)["gene"].iloc[0])
@@ -124,7 +141,9 @@ def draw(slide: sd.SpatialData, folder: Path) -> str:
     layers = {"phg2st_lognorm": "measured", "known": "known", "phg2st": "predicted"}
     figure, panels = plt.subplots(1, 3, figsize=(15, 4.5))
     for panel, (layer, title) in zip(panels, layers.items(), strict=True):
-        sq.pl.spatial_scatter(table, color=gene, layer=layer, shape=None, size=40, ax=panel, title=f"{gene}, {title}")
+        # The image is an element of its own, not a thumbnail in the table: points, without it.
+        sq.pl.spatial_scatter(table, color=gene, layer=layer, shape=None, library_id=["section"], size=40, ax=panel)
+        panel.set_title(f"{gene}, {title}")
     figure.savefig(folder / "gene.png", dpi=120, bbox_inches="tight")
     plt.close("all")
     return gene
@@ -134,7 +153,7 @@ def report(scores: pd.DataFrame, settings: argparse.Namespace) -> None:
     """Print the mean over sections of the primary score, methods beside the ceiling, and keep all scores."""
     scores.to_csv(settings.output / "scores.csv", index=False)
     table = scores.pivot_table(index="method", columns="regime", values="pcc", sort=False)[list(REGIMES)]
-    table = table.rename(index={"phg2st": "tl.impute, no method named"})
+    table = table.rename(index=LABELS)
     table.loc["noise ceiling"] = scores.groupby("regime")["ceiling"].mean()
     hidden = 1.0 - settings.fraction
     print(
