@@ -83,7 +83,7 @@ def extract_embeddings(
     A tile of ``tile_um`` is centred on each spot, read from the pyramid level that fits, resampled to the encoder's
     input size and encoded. Tiles that reach beyond the image are padded with white. With ``context``, the tiles around
     the spots are encoded too: on one grid per slide that neighbouring spots share (a spot's block is centred on it to
-    half a tile), or, with ``exact_context``, centred on every spot exactly, at up to ``context``² times the work.
+    half a tile), or, with ``exact_context``, centred on every spot exactly, at up to ``context ** 2`` times the work.
 
     Nothing is written before all slides are done, so the call can be interrupted at any time.
 
