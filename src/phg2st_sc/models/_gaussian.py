@@ -2,8 +2,8 @@
 
 Over the prompts a column is ``y = f + e``: ``f`` Gaussian with covariance ``ratio * (K + 1)`` (the constant stands for the
 unknown level of the slide), ``e`` independent with variances proportional to 1 / total counts. Many genes share one
-system, so one factorisation predicts them all, and leaves every prompt out once for free (Rasmussen & Williams 2006,
-section 5.4.2).
+system, so one eigendecomposition predicts them all, whatever their ratios, and leaves every prompt out once for free
+(Rasmussen & Williams 2006, section 5.4.2).
 """
 
 from __future__ import annotations
@@ -12,41 +12,58 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import eigh
 
 from ._kernels import Kernel, Places
 
 Array = NDArray[np.float64]
 
-RATIOS = (0.08, 0.25, 0.75)
-"""Candidate signal variances in units of the noise variance of the median prompt."""
+RATIOS = (0.02, 0.08, 0.25)
+"""Candidate signal variances of single genes, in units of the noise variance of the median prompt."""
+COMPONENT_RATIOS = (0.15, 0.3, 0.6)
+"""Candidate factors of the signal-to-noise ratio that the cohort expects of every gene component."""
 
 
 @dataclass(frozen=True)
 class Covariance:
-    """A kernel, and the ratio of its variance to the noise of the median prompt."""
+    """A kernel, and the ratio of its variance to the noise of the median prompt.
+
+    Attributes
+    ----------
+    kernel
+        Unit-variance covariance.
+    ratio
+        Signal variance in units of the noise variance of the median prompt. Columns may differ: their ratios are this one
+        times the ``signal`` given to the methods below.
+    """
 
     kernel: Kernel
     ratio: float
 
     def signal(self, a: Places, b: Places) -> Array:
-        """Signal covariance (n_a, n_b)."""
-        return self.ratio * (self.kernel.between(a, b) + 1.0)
+        """Covariance (n_a, n_b) of a signal of unit variance with unknown level."""
+        return self.kernel.between(a, b) + 1.0
 
-    def weights(self, prompts: Places, noise: Array, columns: Array) -> Array:
+    def weights(self, prompts: Places, noise: Array, columns: Array, signal: Array | float = 1.0) -> Array:
         """(p, C): left-multiply by :meth:`signal` between targets and prompts to predict."""
-        return np.asarray(cho_solve(self._factor(prompts, noise), columns, check_finite=False))
+        values, vectors, root, rotated = self._decompose(prompts, noise, columns)
+        ratio = self.ratio * np.broadcast_to(signal, columns.shape[1])
+        shrunk = rotated * (ratio / (np.outer(values, ratio) + 1.0))
+        return (vectors @ shrunk) / root[:, None]
 
-    def leave_one_out(self, prompts: Places, noise: Array, columns: Array) -> Array:
+    def leave_one_out(self, prompts: Places, noise: Array, columns: Array, signal: Array | float = 1.0) -> Array:
         """(p, C) what each prompt would be predicted as, had it not been measured."""
-        precision = np.asarray(cho_solve(self._factor(prompts, noise), np.eye(noise.size), check_finite=False))
-        return columns - (precision @ columns) / np.diag(precision)[:, None]
+        values, vectors, root, rotated = self._decompose(prompts, noise, columns)
+        ratio = self.ratio * np.broadcast_to(signal, columns.shape[1])
+        shrink = 1.0 / (np.outer(values, ratio) + 1.0)
+        precision = (vectors**2) @ shrink
+        return columns - (vectors @ (shrink * rotated)) / precision * root[:, None]
 
-    def _factor(self, prompts: Places, noise: Array) -> tuple[Array, bool]:
-        system = self.signal(prompts, prompts)
-        system[np.diag_indices_from(system)] += noise
-        factor, lower = cho_factor(system, lower=True, check_finite=False)
-        return factor, bool(lower)
+    def _decompose(self, prompts: Places, noise: Array, columns: Array) -> tuple[Array, Array, Array, Array]:
+        """Eigensystem of ``D^-1/2 (K + 1) D^-1/2`` with D the noise variances, which serves every ratio."""
+        root = np.sqrt(noise)
+        values, vectors = eigh(self.signal(prompts, prompts) / np.outer(root, root), check_finite=False)
+        return np.maximum(values, 0.0), vectors, root, vectors.T @ (columns / root[:, None])
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ components; a handful of noisy prompts is far better at placing a spot in these 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,33 +28,63 @@ _CLIP = 5.0
 """In noise standard deviations: covariances are fourth moments of counts, and feel outliers more than means do."""
 
 
-def learn_gene_basis(slides: Sequence[TrainingSlide], n_components: int) -> Array:
-    """Orthonormal gene components (G, k) from the neighbour covariance of slides measured at every spot."""
+@dataclass(frozen=True)
+class GeneBasis:
+    """Gene components, and how much signal they carry.
+
+    Attributes
+    ----------
+    vectors
+        (G, k) orthonormal components.
+    variance
+        (k,) signal variance of each in whitened rates (noise variance 1 / total); ``None`` where unknown.
+    """
+
+    vectors: Array
+    variance: Array | None = None
+
+    def signal(self, depth: float) -> Array | float:
+        """Expected signal-to-noise ratio of each component at a spot of ``depth`` counts."""
+        return 1.0 if self.variance is None else np.maximum(self.variance * depth, 1e-6)
+
+
+def learn_gene_basis(slides: Sequence[TrainingSlide], n_components: int) -> GeneBasis | None:
+    """Gene components from the neighbour covariance of slides measured at every spot; ``None`` if there are none."""
     pairs = [_neighbour_pairs(slide) for slide in slides]
     n_genes = pairs[0][0].shape[1]
     k = min(n_components, n_genes - 1)
     if k < 1:
-        return np.zeros((n_genes, 0))
-    total = sum(values.shape[0] for values, _ in pairs)
+        return None
+    total = sum(values.shape[0] for values, _, _ in pairs)
 
     def multiply(vectors: Array) -> Array:
-        return sum(values.T @ (adjacency @ (values @ vectors)) for values, adjacency in pairs) / total
+        return sum(values.T @ (adjacency @ (values @ vectors)) for values, adjacency, _ in pairs) / total
 
     operator = LinearOperator((n_genes, n_genes), matvec=multiply, matmat=multiply, dtype=np.float64)
     start = np.random.default_rng(0).standard_normal(n_genes)
     eigenvalues, vectors = eigsh(operator, k=k, which="LA", v0=start)
     order = np.argsort(-eigenvalues)
-    return _fix_signs(vectors[:, order[eigenvalues[order] > 0]])
+    vectors = _fix_signs(vectors[:, order[eigenvalues[order] > 0]])
+    if vectors.shape[1] == 0:
+        return None
+    variance = sum(
+        np.einsum("nk,nk->k", values @ vectors, adjacency @ (values @ vectors)) / depth
+        for values, adjacency, depth in pairs
+    )
+    return GeneBasis(vectors, np.asarray(variance / total))
 
 
-def prompt_gene_basis(values: Array, noise: Array, n_components: int) -> Array:
-    """Orthonormal gene components (G, k) from the prompts themselves, by weighted principal components."""
+def prompt_gene_basis(values: Array, noise: Array, n_components: int) -> GeneBasis | None:
+    """Gene components from the prompts themselves, by weighted principal components; ``None`` where there are none."""
+    if min(n_components, *values.shape) < 1:
+        return None
     weighted = values / np.sqrt(noise)[:, None]
     _, _, right = np.linalg.svd(weighted, full_matrices=False)
-    return _fix_signs(right[:n_components].T)
+    return GeneBasis(_fix_signs(right[:n_components].T))
 
 
-def _neighbour_pairs(slide: TrainingSlide) -> tuple[Array, csr_matrix]:
+def _neighbour_pairs(slide: TrainingSlide) -> tuple[Array, csr_matrix, float]:
+    """Values in units of the noise of the slide's median spot, weights of neighbouring pairs, and that spot's depth."""
     totals = slide.counts.sum(axis=1, dtype=np.float64)
     used = totals > 0
     totals = totals[used]
@@ -64,7 +95,7 @@ def _neighbour_pairs(slide: TrainingSlide) -> tuple[Array, csr_matrix]:
     weight = np.minimum(totals / totals.mean(), _MAX_WEIGHT)
     values -= weight @ values / weight.sum()
     adjacency = _adjacency(slide.arrays.positions[used], weight)
-    return values, adjacency
+    return values, adjacency, float(root**2)
 
 
 def _adjacency(positions: Array, weight: Array) -> csr_matrix:
@@ -80,7 +111,5 @@ def _adjacency(positions: Array, weight: Array) -> csr_matrix:
 
 def _fix_signs(vectors: Array) -> Array:
     """Eigenvectors have no sign; make the largest entry positive so that the same data give the same bits."""
-    if vectors.shape[1] == 0:
-        return vectors
     largest = np.abs(vectors).argmax(axis=0)
     return vectors * np.sign(vectors[largest, np.arange(vectors.shape[1])])

@@ -27,7 +27,12 @@ _LOCAL_ROWS = 256
 
 
 def predict_columns(
-    places: Places, index: NDArray[np.int64], noise: Array, columns: Array, covariance: Covariance
+    places: Places,
+    index: NDArray[np.int64],
+    noise: Array,
+    columns: Array,
+    covariance: Covariance,
+    signal: Array | float = 1.0,
 ) -> Array:
     """Best linear prediction (n, C) of columns known at the prompts.
 
@@ -43,11 +48,13 @@ def predict_columns(
         (p, C) values at the prompts, about zero at the level.
     covariance
         Covariance of the signal.
+    signal
+        (C,) factors of its ratio by column.
     """
     if index.size > MAX_EXACT:
-        return _predict_locally(places, index, noise, columns, covariance)
+        return _predict_locally(places, index, noise, columns, covariance, signal)
     prompts = places[index]
-    weights = covariance.weights(prompts, noise, columns)
+    weights = covariance.weights(prompts, noise, columns, signal)
     out = np.empty((places.n, columns.shape[1]))
     for start in range(0, places.n, _ROWS):
         rows = np.arange(start, min(start + _ROWS, places.n))
@@ -55,22 +62,35 @@ def predict_columns(
     return out
 
 
-def judge(places: Places, working: Working, columns: Array, level: Array, covariance: Covariance) -> Skill:
+def judge(
+    places: Places,
+    working: Working,
+    columns: Array,
+    level: Array,
+    covariance: Covariance,
+    signal: Array | float = 1.0,
+) -> Skill:
     """Skill of leave-one-out predictions beyond the leave-one-out level."""
     keep = even_subset(working.index.size, MAX_JUDGED)
     prompts, noise = places[working.index[keep]], working.noise[keep]
-    predicted = covariance.leave_one_out(prompts, noise, columns[keep])
+    predicted = covariance.leave_one_out(prompts, noise, columns[keep], signal)
     return Skill.of(columns[keep] - level[keep], predicted - level[keep], noise)
 
 
 def choose(
-    places: Places, working: Working, columns: Array, level: Array, default: Covariance, others: Iterable[Covariance]
+    places: Places,
+    working: Working,
+    columns: Array,
+    level: Array,
+    default: Covariance,
+    others: Iterable[Covariance],
+    signal: Array | float = 1.0,
 ) -> tuple[Covariance, Skill]:
     """Keep the default unless another covariance is clearly better on the prompts left out."""
-    best, skill = default, judge(places, working, columns, level, default)
+    best, skill = default, judge(places, working, columns, level, default, signal)
     if working.index.size < MIN_TO_CHOOSE:
         return best, skill
-    rated = [(other, judge(places, working, columns, level, other)) for other in others]
+    rated = [(other, judge(places, working, columns, level, other, signal)) for other in others]
     if rated:
         top, top_skill = max(rated, key=lambda pair: float(pair[1].explained.sum()))
         if top_skill.beats(skill):
@@ -84,19 +104,28 @@ def even_subset(n: int, limit: int) -> NDArray[np.int64]:
 
 
 def _predict_locally(
-    places: Places, index: NDArray[np.int64], noise: Array, columns: Array, covariance: Covariance
+    places: Places,
+    index: NDArray[np.int64],
+    noise: Array,
+    columns: Array,
+    covariance: Covariance,
+    signal: Array | float,
 ) -> Array:
     prompts = places[index]
     neighbours = _neighbourhoods(places, prompts, covariance)
+    ratios, which = np.unique(covariance.ratio * np.broadcast_to(signal, columns.shape[1]), return_inverse=True)
     out = np.empty((places.n, columns.shape[1]))
     for start in range(0, places.n, _LOCAL_ROWS):
         rows = slice(start, start + _LOCAL_ROWS)
         near = neighbours[rows]
-        system, target = _local_covariances(places, prompts, rows, near, covariance)
+        among, towards = _local_covariances(places, prompts, rows, near, covariance)
         diagonal = np.arange(near.shape[1])
-        system[:, diagonal, diagonal] += noise[near]
-        weights = np.linalg.solve(system, target[..., None])[..., 0]
-        out[rows] = np.einsum("rk,rkc->rc", weights, columns[near], optimize=True)
+        for position, ratio in enumerate(ratios):
+            system = ratio * among
+            system[:, diagonal, diagonal] += noise[near]
+            weights = np.linalg.solve(system, ratio * towards[..., None])[..., 0]
+            same = np.flatnonzero(which == position)
+            out[rows, same[:, None]] = np.einsum("rk,rkc->cr", weights, columns[near][:, :, same], optimize=True)
     return out
 
 
@@ -118,8 +147,8 @@ def _local_covariances(
         among_image, to_image = _distances(
             prompts.image[near] / places.image_scale, places.image[rows] / places.image_scale
         )
-    kernel, ratio = covariance.kernel, covariance.ratio
-    return ratio * (kernel(among_space, among_image) + 1.0), ratio * (kernel(to_space, to_image) + 1.0)
+    kernel = covariance.kernel
+    return kernel(among_space, among_image) + 1.0, kernel(to_space, to_image) + 1.0
 
 
 def _distances(points: Array, targets: Array) -> tuple[Array, Array]:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from ._base import Estimator
 from ._cohort import PRIOR_COUNTS, check_training, choose_on_cohort, cohort_levels, episodes
 from ._data import Prediction, Prompts, SlideArrays, TrainingSlide
-from ._gaussian import RATIOS, Covariance
-from ._gene_basis import learn_gene_basis
+from ._gaussian import COMPONENT_RATIOS, RATIOS, Covariance
+from ._gene_basis import GeneBasis, learn_gene_basis
 from ._image_space import image_components, require_features
 from ._kernels import LENGTH_SCALES, MIXES, Kernel, Places
 from ._krige import choose, predict_columns
@@ -30,7 +30,8 @@ class KrigingEstimator(Estimator):
         Range of the exponential spatial covariance, in lattice pitches. ``None``: 5, or learned from training slides, or
         chosen on the prompts left out one at a time where there are at least 100.
     ratio
-        Signal variance in units of the noise variance of the median prompt. ``None``: as ``length_scale``.
+        Signal variance in units of the noise variance of the median prompt; in learned gene components a factor of what
+        the training slides lead to expect of each. ``None``: as ``length_scale``.
     n_components
         Gene components to learn from training slides; 0 treats every gene by itself.
     seed
@@ -40,15 +41,13 @@ class KrigingEstimator(Estimator):
     uses_image: ClassVar[bool] = False
     default_mix: ClassVar[float] = 0.0
     default_length_scale: ClassVar[float] = 5.0
-    gene_ratio: ClassVar[float] = 0.08
-    component_ratio: ClassVar[float] = 0.25
     remainder_ratio: ClassVar[float] = 0.02
 
     def __init__(
         self, *, length_scale: float | None = None, ratio: float | None = None, n_components: int = 0, seed: int = 0
     ) -> None:
         self.length_scale, self.ratio, self.n_components, self.seed = length_scale, ratio, n_components, seed
-        self.basis: Array | None = None
+        self.basis: GeneBasis | None = None
         self.levels: Array | None = None
         self.learned: Covariance | None = None
 
@@ -58,8 +57,6 @@ class KrigingEstimator(Estimator):
         self.genes = check_training(slides, self.name)
         self.levels = cohort_levels(slides)
         self.basis = learn_gene_basis(slides, self.n_components) if self.n_components else None
-        if self.basis is not None and self.basis.shape[1] == 0:
-            self.basis = None
         usable = [s for s in slides if not self.uses_image or s.arrays.features is not None]
         trials = [(self._encoded(e.slide), e) for e in episodes(usable, seed=self.seed)]
         if trials:
@@ -85,9 +82,10 @@ class KrigingEstimator(Estimator):
         if working.index.size == 0:
             return np.zeros((places.n, values.shape[1])), {}
         level = working.leave_one_out_level() if values is working.values else np.zeros_like(values)
-        ratio = self.gene_ratio if self.basis is None else self.component_ratio
-        columns, levels = (values, level) if self.basis is None else (values @ self.basis, level @ self.basis)
-        covariance, skill = choose(places, working, columns, levels, self._default(ratio), self._candidates())
+        columns, levels = self._columns(values), self._columns(level)
+        signal = self._signal(working)
+        default = self._default()
+        covariance, skill = choose(places, working, columns, levels, default, self._candidates(), signal)
         kernel = covariance.kernel
         details = {
             "length_scale": kernel.length_scale,
@@ -97,35 +95,42 @@ class KrigingEstimator(Estimator):
         }
         return skill.amplitude * self._under(places, working, values, covariance), details
 
-    def _remainder(self, places: Places, working: Working, values: Array, kernel: Kernel) -> Array:
-        """What the gene components miss is mostly noise: predicted too, but flat."""
-        if self.basis is None:
-            return np.zeros((places.n, values.shape[1]))
-        rest = values - (values @ self.basis) @ self.basis.T
-        return predict_columns(places, working.index, working.noise, rest, Covariance(kernel, self.remainder_ratio))
+    def _columns(self, values: Array) -> Array:
+        return values if self.basis is None else values @ self.basis.vectors
+
+    def _signal(self, working: Working) -> Array | float:
+        return 1.0 if self.basis is None else self.basis.signal(working.depth)
 
     def _under(self, places: Places, working: Working, values: Array, covariance: Covariance) -> Array:
         """Whitened predictions (n, G) under a given covariance."""
+        index, noise = working.index, working.noise
+        columns = self._columns(values)
+        out = predict_columns(places, index, noise, columns, covariance, self._signal(working))
         if self.basis is None:
-            return predict_columns(places, working.index, working.noise, values, covariance)
-        scores = predict_columns(places, working.index, working.noise, values @ self.basis, covariance)
-        return scores @ self.basis.T + self._remainder(places, working, values, covariance.kernel)
+            return out
+        vectors = self.basis.vectors
+        # what the components miss is mostly noise: predicted too, but flat
+        rest = Covariance(covariance.kernel, self.remainder_ratio)
+        return out @ vectors.T + predict_columns(places, index, noise, values - columns @ vectors.T, rest)
 
     def _trial(self, places: Places, working: Working, covariance: Covariance) -> Array:
         return self._under(places, working, working.values, covariance)
 
-    def _default(self, ratio: float) -> Covariance:
+    def _default(self) -> Covariance:
         if self.learned is not None:
             return self.learned
         kernel = Kernel(self.length_scale or self.default_length_scale, self.default_mix)
-        return Covariance(kernel, self.ratio or ratio)
+        return Covariance(kernel, self.ratio or self._ratios()[1])
+
+    def _ratios(self) -> tuple[float, ...]:
+        return COMPONENT_RATIOS if self.basis is not None and self.basis.variance is not None else RATIOS
 
     def _candidates(self) -> Iterator[Covariance]:
         mixes = MIXES if self.uses_image else (0.0,)
         for mix in mixes:
-            for r in LENGTH_SCALES if self.length_scale is None else (self.length_scale,):
-                for ratio in RATIOS if self.ratio is None else (self.ratio,):
-                    yield Covariance(Kernel(r, mix), ratio)
+            for scale in LENGTH_SCALES if self.length_scale is None else (self.length_scale,):
+                for ratio in self._ratios() if self.ratio is None else (self.ratio,):
+                    yield Covariance(Kernel(scale, mix), ratio)
 
     # --- keeping ------------------------------------------------------------------------------------------------------
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -134,13 +139,16 @@ class KrigingEstimator(Estimator):
         if self.learned is not None:
             kernel = self.learned.kernel
             settings["covariance"] = [kernel.length_scale, kernel.mix, self.learned.ratio]
-        arrays = {"basis": self.basis, "levels": self.levels}
+        arrays = {"levels": self.levels}
+        if self.basis is not None:
+            arrays |= {"basis": self.basis.vectors, "basis_variance": self.basis.variance}
         return settings, {k: v for k, v in arrays.items() if v is not None}
 
     def set_state(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
         """Restore what :meth:`state` returned."""
         self.genes = tuple(settings["genes"]) or None
-        self.basis, self.levels = arrays.get("basis"), arrays.get("levels")
+        self.levels = arrays.get("levels")
+        self.basis = GeneBasis(arrays["basis"], arrays.get("basis_variance")) if "basis" in arrays else None
         if "covariance" in settings:
             r, mix, ratio = settings["covariance"]
             self.learned = Covariance(Kernel(r, mix), ratio)

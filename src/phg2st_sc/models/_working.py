@@ -34,6 +34,8 @@ class Working:
         (p, G) whitened rates, zero at the level.
     noise
         (p,) noise variances, 1 at the median prompt.
+    depth
+        Panel counts of the median prompt; 0 without prompts.
     fraction
         Share of the panel in all counts.
     target_sum
@@ -44,6 +46,7 @@ class Working:
     scale: RateScale
     values: Array
     noise: Array
+    depth: float
     fraction: float
     target_sum: float
 
@@ -60,6 +63,7 @@ class Working:
             scale=scale,
             values=scale.whiten(counts, totals),
             noise=np.median(totals) / totals if totals.size else totals,
+            depth=float(np.median(totals)) if totals.size else 0.0,
             fraction=float(totals.sum()) / everything if everything > 0 else 1.0,
             target_sum=prompts.target_sum,
         )

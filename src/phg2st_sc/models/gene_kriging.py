@@ -33,7 +33,7 @@ class GeneKriging(KrigingEstimator):
     def __init__(
         self,
         *,
-        n_components: int = 15,
+        n_components: int = 30,
         n_prompt_components: int = 5,
         length_scale: float | None = None,
         ratio: float | None = None,

@@ -47,7 +47,7 @@ class RegressionKriging(KrigingEstimator):
     def __init__(
         self,
         *,
-        n_components: int = 15,
+        n_components: int = 30,
         n_image_components: int = 50,
         length_scale: float | None = None,
         ratio: float | None = None,
@@ -88,7 +88,7 @@ class RegressionKriging(KrigingEstimator):
         trend = self.regression.predict(features)
         if self.basis is None:
             return trend
-        return _OUTSIDE_BASIS * trend + (1.0 - _OUTSIDE_BASIS) * (trend @ self.basis) @ self.basis.T
+        return _OUTSIDE_BASIS * trend + (1.0 - _OUTSIDE_BASIS) * (trend @ self.basis.vectors) @ self.basis.vectors.T
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Settings and learned arrays."""

@@ -28,6 +28,6 @@ class SpaceImageKriging(KrigingEstimator):
     min_prompts = 3
 
     def __init__(
-        self, *, n_components: int = 15, length_scale: float | None = None, ratio: float | None = None, seed: int = 0
+        self, *, n_components: int = 30, length_scale: float | None = None, ratio: float | None = None, seed: int = 0
     ) -> None:
         super().__init__(length_scale=length_scale, ratio=ratio, n_components=n_components, seed=seed)
