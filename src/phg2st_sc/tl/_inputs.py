@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from .. import _keys
 from .._counts import drop_empty_prompts, gene_columns, read_counts
+from .._features import features_of
 from .._prompts import resolve_mask
 from .._text import some
 from ..models import Prompts, SlideArrays, TrainingSlide
-from ._features import features_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -43,6 +43,17 @@ class Measured:
         counts = self.counts[:, columns]
         dense = counts.toarray() if hasattr(counts, "toarray") else np.asarray(counts)
         return Prompts(self.index, np.ascontiguousarray(dense, np.float32), self.totals, target_sum, genes)
+
+
+def by_place(slide: Slide) -> Slide:
+    """Return the slide with its spots in the order of their places.
+
+    What a method draws at random, and which of equally near prompts it takes, then does not depend on how the rows of a
+    table happen to be sorted.
+    """
+    x, y = np.round(slide.pitch_positions(), 6).T
+    order = np.lexsort((y, x))
+    return replace(slide, rows=slide.rows[order], positions=slide.positions[order])
 
 
 def read_measured(

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _keys
+from .._features import choose_rep, identity
 from .._slide import open_slides
 from .._text import some
-from ._features import choose_rep, identity
 from ._inputs import (
     DEFAULT_TARGET_SUM,
+    by_place,
     check_model_genes,
     common_target_sum,
     read_measured,
@@ -187,7 +188,7 @@ def run(
 ) -> Predicted:
     """Everything :func:`predict` and ``impute`` share; writes nothing."""
     estimator = _estimator(model, method, seed, parameters)
-    slides = open_slides(data, slide_key=slide_key, table=table)
+    slides = [by_place(slide) for slide in open_slides(data, slide_key=slide_key, table=table)]
     spots = slides[0].table
     fitted = estimator.genes
     if fitted is not None:

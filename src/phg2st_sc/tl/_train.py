@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from .. import _keys
+from .._features import choose_rep, identity
 from .._provenance import package_versions
 from .._slide import resolve_datas
 from .._text import some
-from ._features import choose_rep, identity
-from ._inputs import training_slide
+from ._inputs import by_place, training_slide
 
 if TYPE_CHECKING:
     from .._slide import Slide
@@ -93,7 +93,7 @@ def train(
     from tqdm.auto import tqdm
 
     estimator = _create(method, seed, parameters)
-    slides = resolve_datas(datas, slide_key=slide_key, patient_key=patient_key)
+    slides = [by_place(slide) for slide in resolve_datas(datas, slide_key=slide_key, patient_key=patient_key)]
     panel = list(genes) if genes is not None else _shared_panel(slides)
     reps = [choose_rep(slide.table, use_rep if _has(slide, use_rep) else None, trust_rep=trust_rep) for slide in slides]
     read = [

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _keys
-from .._text import some
+from . import _keys
+from ._text import some
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from .._slide import Slide
+    from ._slide import Slide
 
 IDENTITY = ("encoder", "revision", "transform", "tile_um")
 """What two embeddings must share to be features of the same kind."""
