@@ -29,6 +29,8 @@ def within_slide(components: Array, index: NDArray[np.int64], values: Array, noi
 
     Returns the predictions (n, C) and the leave-one-out predictions at the prompts (p, C).
     """
+    if index.size == 0:
+        return np.zeros((components.shape[0], values.shape[1])), values
     design = components[index]
     weight = 1.0 / noise
     best: tuple[float, Array, Array] | None = None

@@ -125,7 +125,7 @@ def _predict_locally(
             system[:, diagonal, diagonal] += noise[near]
             weights = np.linalg.solve(system, ratio * towards[..., None])[..., 0]
             same = np.flatnonzero(which == position)
-            out[rows, same[:, None]] = np.einsum("rk,rkc->cr", weights, columns[near][:, :, same], optimize=True)
+            out[rows, same] = np.einsum("rk,rkc->rc", weights, columns[near][:, :, same], optimize=True)
     return out
 
 

@@ -9,8 +9,8 @@ from ._base import Estimator, log_expression
 from ._data import Prediction, Prompts, SlideArrays
 from ._registry import register
 
-_NEAREST = 1e-6
-"""In lattice pitches: bounds the weight of a prompt at its own place."""
+_NEAREST = 0.5
+"""In lattice pitches: nearer than this no prompt weighs more, so that the prediction at a prompt is not its own counts."""
 
 
 @register
@@ -18,6 +18,7 @@ class IDW(Estimator):
     """Pooled rate of the nearest prompts, each weighing ``1 / distance ** power``.
 
     Counts and totals are averaged separately and then divided (a weighted rate), so that shallow prompts add little noise.
+    Distances below half a lattice pitch count as half a pitch: a measured spot is smoothed too, never echoed.
 
     Parameters
     ----------

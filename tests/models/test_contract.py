@@ -1,0 +1,315 @@
+"""What every method of the registry must do, in its single-slide form and, where it has one, its cohort form."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from phg2st_sc import models
+from phg2st_sc.models import Estimator, Prompts, SlideArrays, TrainingSlide
+
+NAMES = models.methods()
+COHORT = tuple(n for n in NAMES if models.get_method(n).fit is not Estimator.fit)
+FORMS = [(n, False) for n in NAMES if not models.get_method(n).needs_fit] + [(n, True) for n in COHORT]
+IDS = [f"{name}-{'cohort' if fitted else 'single'}" for name, fitted in FORMS]
+every_form = pytest.mark.parametrize(("name", "fitted"), FORMS, ids=IDS)
+
+
+@pytest.fixture(scope="module")
+def fitted_models(cohort):
+    return {name: models.create(name).fit(cohort) for name in COHORT}
+
+
+@pytest.fixture
+def make(fitted_models):
+    return lambda name, fitted: fitted_models[name] if fitted else models.create(name)
+
+
+def test_registry_names_what_the_classes_say():
+    assert len(NAMES) >= 8
+    for name in NAMES:
+        assert models.get_method(name).name == name
+        assert isinstance(models.create(name), Estimator)
+        assert not models.create(name).is_fitted
+
+
+@every_form
+def test_shape_dtype_and_range(make, slide, draw, name, fitted):
+    prompts = draw(slide, 30)
+    prediction = make(name, fitted).predict(slide.arrays, prompts)
+    assert prediction.mean.shape == slide.counts.shape
+    assert prediction.mean.dtype == np.float32
+    assert np.isfinite(prediction.mean).all()
+    assert (prediction.mean >= 0).all()
+    # shares of the panel (0.8 of all counts here) add up at every spot
+    np.testing.assert_allclose(np.expm1(prediction.mean.astype(float)).sum(axis=1), 0.8e4, rtol=0.15)
+    for extra, shape in ((prediction.std, slide.counts.shape), (prediction.trust, (prompts.n_genes,))):
+        assert extra is None or (extra.shape == shape and extra.dtype == np.float32)
+
+
+@every_form
+def test_same_bits_again(fitted_models, make, slide, draw, name, fitted):
+    prompts = draw(slide, 30)
+    first = make(name, fitted).predict(slide.arrays, prompts).mean
+    fresh = replace(slide.arrays)  # nothing cached for it
+    again = make(name, fitted).predict(fresh, prompts).mean
+    np.testing.assert_array_equal(first, again)
+
+
+@pytest.mark.parametrize("name", COHORT)
+def test_training_again_gives_the_same_bits(fitted_models, cohort, slide, draw, name):
+    prompts = draw(slide, 30)
+    again = models.create(name).fit(cohort)
+    np.testing.assert_array_equal(
+        again.predict(slide.arrays, prompts).mean, fitted_models[name].predict(slide.arrays, prompts).mean
+    )
+
+
+@every_form
+def test_another_mask_on_the_same_slide(make, slide, draw, name, fitted):
+    """What is cached for a slide must not remember its prompts."""
+    model = make(name, fitted)
+    model.predict(slide.arrays, draw(slide, 60, seed=5))
+    after = model.predict(slide.arrays, draw(slide, 25, seed=6)).mean
+    np.testing.assert_array_equal(
+        after, make(name, fitted).predict(replace(slide.arrays), draw(slide, 25, seed=6)).mean
+    )
+
+
+@every_form
+def test_inputs_are_left_alone(make, slide, draw, name, fitted):
+    prompts = draw(slide, 30)
+    kept = [a.copy() for a in (slide.arrays.positions, slide.arrays.features, prompts.counts, prompts.totals)]
+    make(name, fitted).predict(slide.arrays, prompts)
+    for now, before in zip(
+        (slide.arrays.positions, slide.arrays.features, prompts.counts, prompts.totals), kept, strict=True
+    ):
+        np.testing.assert_array_equal(now, before)
+
+
+@every_form
+def test_measurements_are_not_echoed(make, make_slide, draw, name, fitted):
+    """On genes that are pure noise, a prompt's own value may hardly return in the prediction of its place."""
+    slide = make_slide(7, depth=400.0)
+    prompts = draw(slide, 60)
+    prediction = make(name, fitted).predict(slide.arrays, prompts)
+    share = prompts.counts / prompts.counts.sum(axis=1, keepdims=True)
+    guess = np.expm1(prediction.mean[prompts.index].astype(float))
+    guess /= guess.sum(axis=1, keepdims=True)
+    noise = slice(16, 24)
+    own = (share[:, noise] - share[:, noise].mean(axis=0)).ravel()
+    back = (guess[:, noise] - guess[:, noise].mean(axis=0)).ravel()
+    assert float(own @ back / (own @ own)) < 0.6
+    assert not np.isclose(guess, share, rtol=1e-3).all(axis=1).any()
+
+
+@every_form
+def test_gene_order_does_not_matter(make, slide, draw, cohort, name, fitted):
+    if fitted and name != "prompt_mean" and name != "kriging":
+        pytest.skip("the panel of a fitted method is fixed in its order")
+    prompts = draw(slide, 30)
+    order = np.random.default_rng(3).permutation(prompts.n_genes)
+    turned = replace(prompts, counts=prompts.counts[:, order], genes=tuple(prompts.genes[i] for i in order))
+    model = make(name, False)
+    np.testing.assert_allclose(
+        model.predict(slide.arrays, turned).mean,
+        model.predict(slide.arrays, prompts).mean[:, order],
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
+@every_form
+def test_target_sum_only_scales(make, slide, draw, name, fitted):
+    prompts = draw(slide, 30)
+    model = make(name, fitted)
+    one = np.expm1(model.predict(slide.arrays, prompts).mean.astype(float))
+    ten = np.expm1(model.predict(slide.arrays, replace(prompts, target_sum=1e5)).mean.astype(float))
+    np.testing.assert_allclose(ten, 10 * one, rtol=1e-4, atol=1e-3)
+
+
+@every_form
+def test_saved_and_loaded(make, slide, draw, tmp_path, name, fitted):
+    prompts = draw(slide, 30)
+    model = make(name, fitted)
+    folder = model.save(tmp_path / "model")
+    loaded = models.load(folder)
+    assert type(loaded) is type(model)
+    assert loaded.genes == model.genes
+    assert models._store.parameters(loaded) == models._store.parameters(model)
+    np.testing.assert_array_equal(loaded.predict(slide.arrays, prompts).mean, model.predict(slide.arrays, prompts).mean)
+    json.loads((folder / "model.json").read_text())
+    assert sorted(p.name for p in folder.iterdir()) == ["arrays.safetensors", "model.json"]
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        model.save(folder)
+    model.save(folder, overwrite=True)
+    assert type(type(model).load(folder)) is type(model)
+
+
+def test_saving_spares_what_is_no_model(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(FileExistsError, match="not replaced"):
+        models.create("idw").save(tmp_path / "mine", overwrite=True)
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+    with pytest.raises(FileNotFoundError, match="holds no saved model"):
+        models.load(tmp_path / "mine")
+
+
+def test_loading_as_another_method(tmp_path):
+    folder = models.create("idw", n_neighbors=3).save(tmp_path / "model")
+    assert models.load(folder).n_neighbors == 3
+    with pytest.raises(TypeError, match="'idw', not 'kriging'"):
+        models.Kriging.load(folder)
+
+
+def test_loading_what_a_later_version_wrote(tmp_path):
+    folder = models.create("idw").save(tmp_path / "model")
+    record = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps({**record, "schema": 99}))
+    with pytest.raises(ValueError, match="schema 99.*update phg2st-sc"):
+        models.load(folder)
+
+
+# --- edges ------------------------------------------------------------------------------------------------------------
+@every_form
+@pytest.mark.parametrize("n_prompts", [1, 2, 3, 4, 5, 6, 7, 11])
+def test_few_prompts(make, slide, draw, name, fitted, n_prompts):
+    if not fitted and n_prompts < models.get_method(name).min_prompts:
+        pytest.skip("refused before the method is asked")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        mean = make(name, fitted).predict(slide.arrays, draw(slide, n_prompts)).mean
+    assert np.isfinite(mean).all()
+
+
+@pytest.mark.parametrize("name", COHORT)
+def test_no_prompts_with_a_model(fitted_models, cohort, slide, draw, name):
+    prompts = draw(slide, 0)
+    mean = fitted_models[name].predict(slide.arrays, prompts).mean
+    assert np.isfinite(mean).all()
+    level = np.mean([s.counts.sum(0) / s.counts.sum() for s in cohort], axis=0)
+    # at the level of the cohort, on all counts of the panel, since the share of the panel is unknown
+    np.testing.assert_allclose(np.expm1(mean.astype(float)).mean(axis=0) / 1e4, level, rtol=0.35)
+
+
+@every_form
+def test_all_spots_are_prompts(make, slide, draw, name, fitted):
+    mean = make(name, fitted).predict(slide.arrays, draw(slide, slide.arrays.n_spots)).mean
+    assert np.isfinite(mean).all()
+
+
+def _genes(slide: TrainingSlide, n: int) -> TrainingSlide:
+    counts = slide.counts[:, :n]
+    return TrainingSlide(slide.arrays, counts, counts.sum(axis=1, dtype=np.float64) + 1, slide.genes[:n])
+
+
+@every_form
+def test_two_genes(cohort, slide, draw, name, fitted):
+    model = models.create(name)
+    if fitted:
+        model.fit([_genes(s, 2) for s in cohort])
+    mean = model.predict(slide.arrays, draw(_genes(slide, 2), 20)).mean
+    assert mean.shape == (slide.arrays.n_spots, 2)
+    assert np.isfinite(mean).all()
+
+
+@every_form
+def test_hard_prompts(make, slide, draw, name, fitted):
+    """One empty prompt, one gene that no prompt saw, one count in all, one spot a thousand times deeper."""
+    prompts = draw(slide, 20)
+    counts, totals = prompts.counts.copy(), prompts.totals.copy()
+    counts[0], totals[0] = 0, 5
+    counts[:, 3] = 0
+    counts[1], totals[1] = 0, 1
+    counts[1, 5] = 1
+    counts[2], totals[2] = counts[2] * 1000, totals[2] * 1000
+    mean = make(name, fitted).predict(slide.arrays, replace(prompts, counts=counts, totals=totals)).mean
+    assert np.isfinite(mean).all()
+    assert mean.max() < np.log1p(1e4) + 1
+
+
+@every_form
+def test_prompts_without_a_count_in_the_panel(make, slide, draw, name, fitted):
+    prompts = draw(slide, 12)
+    empty = replace(prompts, counts=np.zeros_like(prompts.counts))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        mean = make(name, fitted).predict(slide.arrays, empty).mean
+    assert np.isfinite(mean).all()
+
+
+@every_form
+def test_features_that_say_nothing(make, slide, draw, name, fitted):
+    """A white image: every spot looks the same."""
+    flat = replace(slide.arrays, features=np.ones_like(slide.arrays.features))
+    mean = make(name, fitted).predict(flat, draw(slide, 20)).mean
+    assert np.isfinite(mean).all()
+
+
+@every_form
+def test_two_spots_at_one_place(make, slide, draw, name, fitted):
+    positions = slide.arrays.positions.copy()
+    positions[1::2] = positions[0::2]
+    mean = make(name, fitted).predict(replace(slide.arrays, positions=positions), draw(slide, 20)).mean
+    assert np.isfinite(mean).all()
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if models.get_method(n).needs_image])
+def test_slide_without_an_image(slide, cohort, draw, fitted_models, name):
+    blind = replace(slide.arrays, features=None)
+    for model in (models.create(name), fitted_models[name]):
+        with pytest.raises(ValueError, match=r"'s0' has none.*extract_embeddings"):
+            model.predict(blind, draw(slide, 20))
+
+
+@pytest.mark.parametrize("name", ["image_ridge", "regression_kriging"])
+def test_cohort_without_any_image(cohort, name):
+    with pytest.raises(ValueError, match="none of the training slides has any"):
+        models.create(name).fit([replace(s, arrays=replace(s.arrays, features=None)) for s in cohort])
+
+
+@pytest.mark.parametrize("name", COHORT)
+def test_training_slides_must_agree(cohort, name):
+    with pytest.raises(ValueError, match="no training slide"):
+        models.create(name).fit([])
+    other = replace(cohort[1], genes=cohort[1].genes[::-1])
+    with pytest.raises(ValueError, match="'s1' and 's2' have different gene panels"):
+        models.create(name).fit([cohort[0], other])
+
+
+@pytest.mark.parametrize("name", COHORT)
+def test_one_training_slide(cohort, slide, draw, name):
+    mean = models.create(name).fit(cohort[:1]).predict(slide.arrays, draw(slide, 10)).mean
+    assert np.isfinite(mean).all()
+
+
+@pytest.mark.parametrize("name", COHORT)
+def test_slides_without_an_image_may_teach(cohort, slide, draw, name):
+    mixed = [cohort[0], cohort[1], replace(cohort[2], arrays=replace(cohort[2].arrays, features=None))]
+    mean = models.create(name).fit(mixed).predict(slide.arrays, draw(slide, 10)).mean
+    assert np.isfinite(mean).all()
+
+
+def test_methods_without_a_cohort_form_say_so(cohort):
+    for name in set(NAMES) - set(COHORT):
+        with pytest.raises(TypeError, match="no cohort form"):
+            models.create(name).fit(cohort)
+
+
+def test_unknown_method():
+    with pytest.raises(KeyError, match="available: best_simple"):
+        models.create("krigging")
+
+
+def test_prompts_subset(slide):
+    prompts = slide.prompts(np.array([9, 2, 5]), target_sum=10.0)
+    assert isinstance(prompts, Prompts)
+    assert prompts.index.tolist() == [2, 5, 9]
+    assert prompts.subset(np.array([2])).index.tolist() == [9]
+    np.testing.assert_array_equal(prompts.subset(np.array([2])).counts[0], slide.counts[9])
+    assert SlideArrays("a", np.zeros((3, 2))).n_spots == 3
