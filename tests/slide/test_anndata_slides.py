@@ -187,3 +187,15 @@ def test_resolve_one_list_dict(spot_adata, visium_adata):
         resolve_datas([])
     with pytest.raises(ValueError, match="more than once"):
         resolve_datas([other, other])
+
+
+def test_a_stored_image_of_scale_one_is_the_image(visium_adata):
+    record = next(iter(visium_adata.uns["spatial"].values()))
+    record.get("metadata", {}).pop("source_image_path", None)
+    record["scalefactors"]["tissue_hires_scalef"] = 1.0
+    (slide,) = open_slides(visium_adata, mpp=0.5)
+    assert slide.open_image().width == record["images"]["hires"].shape[1]
+    record["scalefactors"]["tissue_hires_scalef"] = 0.5
+    (slide,) = open_slides(visium_adata, mpp=0.5)
+    with pytest.raises(KeyError, match="no image"):
+        slide.open_image()

@@ -84,7 +84,15 @@ def _image_source(record: Mapping[str, Any], image: Any, name: str) -> tuple[Any
         return _thumbnail(record, image, name)
     if image is None:
         image = (record.get(_keys.METADATA) or {}).get(_keys.SOURCE_IMAGE) or None
+    if image is None and _is_full_resolution(record):
+        return _thumbnail(record, _keys.HIRES, name)
     return image, None, 1.0
+
+
+def _is_full_resolution(record: Mapping[str, Any]) -> bool:
+    """Whether the stored "thumbnail" is the image itself, as small images are kept."""
+    stored = _keys.HIRES in (record.get(_keys.IMAGES) or {})
+    return stored and float((record.get(_keys.SCALEFACTORS) or {}).get(_keys.HIRES_SCALEF, 0.0)) == 1.0
 
 
 def _thumbnail(record: Mapping[str, Any], key: str, name: str) -> tuple[Any, str, float]:
