@@ -9,12 +9,14 @@ from .gene_kriging import GeneKriging
 from .idw import IDW
 from .image_ridge import ImageRidge
 from .kriging import Kriging
+from .phg2st import PHG2ST
 from .prompt_mean import PromptMean
 from .regression_kriging import RegressionKriging
 from .space_image_kriging import SpaceImageKriging
 
 __all__ = [
     "IDW",
+    "PHG2ST",
     "BestSimple",
     "Estimator",
     "GeneKriging",

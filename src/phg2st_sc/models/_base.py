@@ -38,6 +38,9 @@ class Estimator(ABC):
     card: dict[str, Any] = {}  # noqa: RUF012 - replaced, never changed in place
     """Where a fitted method comes from: training slides, encoder, normalisation. Written by ``tl.train``."""
 
+    record: dict[str, Any] = {}  # noqa: RUF012 - replaced, never changed in place
+    """What a method has to say about its training; ``tl.train`` adds it to the card."""
+
     def fit(self, slides: Sequence[TrainingSlide]) -> Self:
         """Learn from slides that were measured at every spot. Returns the method itself."""
         msg = (

@@ -7,7 +7,7 @@ the expression of the measured spots and of no other. Leaking is thereby impossi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,11 @@ class SlideArrays:
         Provenance of ``features`` (encoder, revision, transform, tile size in µm, mpp).
     patient
         Patient the slide comes from, where known.
+    context_index
+        (n, c²) int32 into ``tiles``: the block of c x c tiles around each spot, row by row, -1 where there is no tile;
+        ``None`` without context.
+    tiles
+        (t, d) float16 or float32 embeddings of the tiles of the slide, or ``None``.
     """
 
     name: str
@@ -38,11 +43,22 @@ class SlideArrays:
     features: NDArray[np.float32] | None = None
     feature_record: Mapping[str, Any] = field(default_factory=dict)
     patient: str | None = None
+    context_index: NDArray[np.int32] | None = None
+    tiles: NDArray[np.floating[Any]] | None = None
 
     @property
     def n_spots(self) -> int:
         """Number of spots."""
         return int(self.positions.shape[0])
+
+    def take(self, keep: NDArray[np.bool_] | NDArray[np.int64]) -> SlideArrays:
+        """Return the slide with some of its spots; its tiles stay as they are."""
+        return replace(
+            self,
+            positions=self.positions[keep],
+            features=None if self.features is None else self.features[keep],
+            context_index=None if self.context_index is None else self.context_index[keep],
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ from .._features import features_of
 from .._prompts import resolve_mask
 from .._text import some
 from ..models import Prompts, SlideArrays, TrainingSlide
+from ._context import context_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -72,7 +73,8 @@ def read_measured(
 def slide_arrays(slide: Slide, rep: str | None) -> SlideArrays:
     """Image side of a slide."""
     features, record = features_of(slide, rep)
-    return SlideArrays(slide.name, slide.pitch_positions(), features, record, slide.patient)
+    index, tiles = (None, None) if features is None else context_of(slide, str(rep))
+    return SlideArrays(slide.name, slide.pitch_positions(), features, record, slide.patient, index, tiles)
 
 
 def training_slide(slide: Slide, rep: str | None, genes: Sequence[str], *, counts_layer: str | None) -> TrainingSlide:
@@ -81,8 +83,7 @@ def training_slide(slide: Slide, rep: str | None, genes: Sequence[str], *, count
     arrays = slide_arrays(slide, rep)
     used = totals > 0
     if not used.all():
-        features = None if arrays.features is None else arrays.features[used]
-        arrays = SlideArrays(arrays.name, arrays.positions[used], features, arrays.feature_record, arrays.patient)
+        arrays = arrays.take(used)
     return TrainingSlide(arrays, np.asarray(counts[used], dtype=np.float32), totals[used], tuple(genes))
 
 

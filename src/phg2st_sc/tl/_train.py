@@ -64,7 +64,7 @@ def train(
     seed
         Seed of everything drawn at random.
     progress
-        Show a progress bar while slides are read.
+        Show a progress bar while slides are read, and while networks train.
     **parameters
         Settings of the method.
 
@@ -92,7 +92,7 @@ def train(
     """
     from tqdm.auto import tqdm
 
-    estimator = _create(method, seed, parameters)
+    estimator = _create(method, seed, progress, parameters)
     slides = [by_place(slide) for slide in resolve_datas(datas, slide_key=slide_key, patient_key=patient_key)]
     panel = list(genes) if genes is not None else _shared_panel(slides)
     reps = [choose_rep(slide.table, use_rep if _has(slide, use_rep) else None, trust_rep=trust_rep) for slide in slides]
@@ -102,11 +102,11 @@ def train(
     ]
     features = _same_features(slides, reps, read)
     estimator.fit(read)
-    estimator.card = _card(read, features, seed)
+    estimator.card = {**_card(read, features, seed), **estimator.record}
     return estimator
 
 
-def _create(method: str, seed: int, parameters: Mapping[str, Any]) -> Estimator:
+def _create(method: str, seed: int, progress: bool, parameters: Mapping[str, Any]) -> Estimator:
     from ..models import Estimator, get_method
 
     made = get_method(method)
@@ -118,7 +118,8 @@ def _create(method: str, seed: int, parameters: Mapping[str, Any]) -> Estimator:
     if unknown:
         msg = f"method {method!r} has no setting {some(unknown)}; it has: {', '.join(sorted(known)) or 'none'}"
         raise TypeError(msg)
-    return made(**({"seed": seed} if "seed" in known else {}), **parameters)
+    shared = {name: value for name, value in (("seed", seed), ("progress", progress)) if name in known}
+    return made(**shared, **parameters)
 
 
 def _has(slide: Slide, use_rep: str | None) -> bool:

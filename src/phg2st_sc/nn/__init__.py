@@ -1,0 +1,36 @@
+"""Network modules: tensors in, tensors out. Importing this package loads no torch; taking a module from it does."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOME = {
+    "FUSIONS": "._fusion",
+    "ContextEncoder": "._context",
+    "CrossAttention": "._fusion",
+    "HypergraphBlock": "._hypergraph",
+    "HypergraphConv": "._hypergraph",
+    "NetworkConfig": "._config",
+    "NetworkOutput": "._network",
+    "PHG2STNetwork": "._network",
+    "PRESETS": "._config",
+    "PromptEmbedding": "._prompt",
+    "SlideTensors": "._slide",
+    "SpotEncoder": "._spots",
+    "ViTBlock": "._vit",
+    "three_part_loss": "._loss",
+}
+
+__all__ = sorted(_HOME)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(importlib.import_module(_HOME[name], __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(_HOME)

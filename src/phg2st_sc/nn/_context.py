@@ -1,0 +1,75 @@
+"""Context branch: the tiles around each spot, each spot on its own."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ._config import CONTEXT_SIDE, NetworkConfig
+from ._features import FeatureInput
+from ._hypergraph import HypergraphBlock
+from ._slide import SlideTensors
+from ._vit import ViTBlock, offset_index
+
+_MASKED = -1e4
+"""Added to the logits of tiles that are not there; finite, so that half precision and fully masked rows are safe."""
+
+
+class ContextEncoder(nn.Module):
+    """Tiles around each spot, through their own hypergraph and transformer blocks, to T_n (n, 25, d).
+
+    Parameters
+    ----------
+    config
+        Sizes.
+    """
+
+    offsets: Tensor
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.input = FeatureInput(config.n_features, config.width)
+        self.hypergraph = HypergraphBlock(config.width, config.hypergraph_width, dropout=config.graph_dropout)
+        self.blocks = nn.ModuleList(
+            ViTBlock(config.width, config.context_heads, mlp_ratio=config.mlp_ratio, dropout=config.context_dropout)
+            for _ in range(config.context_blocks)
+        )
+        self.norm = nn.LayerNorm(config.width)
+        self.position_bias = nn.Parameter(torch.zeros(config.context_heads, CONTEXT_SIDE**2))
+        self.register_buffer("offsets", offset_index(CONTEXT_SIDE), persistent=False)
+
+    def forward(self, slide: SlideTensors, rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Tokens (r, 25, d) of the tiles around the given spots, and (r, 25) bool, which of them are there."""
+        known = self._known(slide, rows)
+        x = self._tokens(slide, rows, known)
+        if slide.context_operator is not None:
+            operator = slide.context_operator if rows is None else slide.context_operator[rows]
+            x = self.hypergraph(x, lambda z: torch.bmm(operator.to(z.dtype), z))
+        else:
+            x = self.hypergraph(x, lambda z: z.mean(dim=1, keepdim=True).expand_as(z))
+        bias = self._bias(known)
+        for block in self.blocks:
+            x = block(x, bias)
+        return self.norm(x), known
+
+    def _known(self, slide: SlideTensors, rows: Tensor | None) -> Tensor:
+        if slide.tiles is None or slide.context_index is None:
+            n = slide.n_spots if rows is None else rows.shape[0]
+            return torch.zeros(n, CONTEXT_SIDE**2, dtype=torch.bool, device=slide.positions.device)
+        return (slide.context_index if rows is None else slide.context_index[rows]) >= 0
+
+    def _tokens(self, slide: SlideTensors, rows: Tensor | None, known: Tensor) -> Tensor:
+        if slide.tiles is None or slide.context_index is None:
+            return self.input(None, tuple(known.shape))
+        index = slide.context_index if rows is None else slide.context_index[rows]
+        tokens = self.input(slide.tiles, (slide.tiles.shape[0],))
+        # `known` tiles keep their token; the others take the stand-in for a missing image
+        missing = self.input(None, (1, 1))
+        return torch.where(known[..., None], tokens[index.clamp_min(0)], missing)
+
+    def _bias(self, known: Tensor) -> Tensor:
+        """(r, heads, 25, 25): learned by offset, and a large negative number for tiles that are not there."""
+        learned = self.position_bias[:, self.offsets]
+        # where a spot has no tile at all every key stays, or attention would have nothing to look at
+        hidden = ~known & known.any(dim=1, keepdim=True)
+        return learned[None] + _MASKED * hidden[:, None, None, :].to(learned.dtype)

@@ -1,0 +1,44 @@
+"""How image features enter: standardised, projected where their width differs, replaced where there is no image."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class FeatureInput(nn.Module):
+    """Image features to tokens.
+
+    Features are standardised by the mean and scale of the training slides (:meth:`standardise`). Where there is no image
+    a learned token stands in, which starts as the mean of the training features.
+
+    Parameters
+    ----------
+    n_features
+        Width of the features.
+    width
+        Width of the tokens; equal widths need no projection.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, n_features: int, width: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(n_features))
+        self.register_buffer("scale", torch.ones(n_features))
+        self.missing = nn.Parameter(torch.zeros(n_features))
+        self.project = nn.Identity() if n_features == width else nn.Linear(n_features, width)
+
+    def standardise(self, mean: Tensor, scale: Tensor) -> None:
+        """Set mean and scale of the training features."""
+        self.mean.copy_(mean)
+        self.scale.copy_(scale)
+
+    def forward(self, features: Tensor | None, shape: tuple[int, ...]) -> Tensor:
+        """Tokens (*shape, d) of features (*shape, F), or of their absence."""
+        if features is None:
+            return self.project(self.missing).expand(*shape, -1)
+        tokens = self.project((features.to(self.mean.dtype) - self.mean) / self.scale)
+        # all parameters take part in every step, as distributed training asks for
+        return tokens + 0.0 * self.missing.sum()

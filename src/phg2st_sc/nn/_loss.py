@@ -1,0 +1,37 @@
+"""The loss: joint prediction and branches, the branches also towards the joint one."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ._network import NetworkOutput
+
+
+def three_part_loss(
+    output: NetworkOutput, target: Tensor, *, distillation: float = 0.3, weight: Tensor | None = None
+) -> Tensor:
+    """L = MSE(y, joint) + sum over branches b of (1 - λ) MSE(y, b) + λ MSE(joint, b).
+
+    Gradients flow into both sides of the last term, as published.
+
+    Parameters
+    ----------
+    output
+        Predictions at r spots.
+    target
+        (r, G) log-normalised expression, prompts included.
+    distillation
+        λ.
+    weight
+        (r,) weights of the spots, of mean 1; ``None`` weighs all the same.
+    """
+    loss = _mse(output.joint, target, weight)
+    for branch in output.branches:
+        loss = loss + (1.0 - distillation) * _mse(branch, target, weight)
+        loss = loss + distillation * _mse(branch, output.joint, weight)
+    return loss
+
+
+def _mse(a: Tensor, b: Tensor, weight: Tensor | None) -> Tensor:
+    squared = (a - b).square()
+    return squared.mean() if weight is None else (squared.mean(dim=1) * weight).mean()

@@ -1,0 +1,22 @@
+"""Training with Lightning, shared by all networks. Importing this package loads torch and lightning."""
+
+from ._batch import TrainingSet, ValidationSet
+from ._config import TRAINING_PRESETS, TrainingConfig
+from ._data import SlideDataModule
+from ._module import SlideModule
+from ._run import FitResult, Machine, train_network
+from ._split import Split, inner_split
+
+__all__ = [
+    "TRAINING_PRESETS",
+    "FitResult",
+    "Machine",
+    "SlideDataModule",
+    "SlideModule",
+    "Split",
+    "TrainingConfig",
+    "TrainingSet",
+    "ValidationSet",
+    "inner_split",
+    "train_network",
+]

@@ -1,0 +1,96 @@
+"""How a network is trained, and the named sets of settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+OPTIMIZERS = ("adam", "adamw")
+SCHEDULES = ("step", "plateau", "none")
+
+TRAINING_PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "default": {},
+    "paper": {"lr": 1e-4, "schedule": "step", "max_epochs": 200, "patience": 20},
+    "released": {
+        "lr": 1e-4,
+        "optimizer": "adamw",
+        "weight_decay": 0.01,
+        "schedule": "plateau",
+        "max_epochs": 200,
+        "patience": 20,
+        "prompt_fraction": 0.1,
+        "spots_per_step": 256,
+    },
+}
+"""Training settings by name, beside the network sizes of the same name."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Settings of training.
+
+    Attributes
+    ----------
+    lr, optimizer, weight_decay
+        ``"adam"`` or ``"adamw"``.
+    schedule
+        ``"step"``: the rate times 0.9 every 50 epochs. ``"plateau"``: a tenth of it after 10 epochs without a better
+        validation score. ``"none"``.
+    max_epochs
+        One epoch shows every training slide once.
+    patience
+        Epochs without a better validation score after which training ends; 0 never ends early.
+    prompt_fraction
+        Share of a slide's spots that are drawn as prompts in each step.
+    validation_fraction
+        Share of spots to validate on, at least; 0 trains on everything and keeps the last epoch.
+    validation_prompts
+        Share of a validation slide's spots that are prompts.
+    spots_per_step
+        Spots at which a step predicts; ``None`` for all of the slide. The spot branch sees the whole slide in any case.
+    gradient_clip
+        Largest norm of the gradient; ``None`` for no limit.
+    seed
+        Seed of initialisation, order, prompts and dropout.
+    """
+
+    lr: float = 1e-3
+    optimizer: str = "adam"
+    weight_decay: float = 0.0
+    schedule: str = "step"
+    max_epochs: int = 100
+    patience: int = 20
+    prompt_fraction: float = 0.3
+    validation_fraction: float = 0.15
+    validation_prompts: float = 0.1
+    spots_per_step: int | None = None
+    gradient_clip: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in OPTIMIZERS or self.schedule not in SCHEDULES:
+            msg = (
+                f"optimizer={self.optimizer!r}, schedule={self.schedule!r}: choose among {', '.join(OPTIMIZERS)} and "
+                f"among {', '.join(SCHEDULES)}"
+            )
+            raise ValueError(msg)
+        if self.max_epochs < 1 or self.patience < 0:
+            msg = f"max_epochs={self.max_epochs!r} must be at least 1, and patience={self.patience!r} at least 0"
+            raise ValueError(msg)
+        for name in ("prompt_fraction", "validation_fraction", "validation_prompts"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                msg = f"{name}={getattr(self, name)!r} must lie in [0, 1)"
+                raise ValueError(msg)
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> TrainingConfig:
+        """Settings by name, with changes."""
+        if name not in TRAINING_PRESETS:
+            msg = f"unknown preset {name!r}; available: {', '.join(sorted(TRAINING_PRESETS))}"
+            raise ValueError(msg)
+        return cls(**{**TRAINING_PRESETS[name], **changes})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain record, from which ``TrainingConfig(**record)`` makes the same."""
+        return asdict(self)

@@ -1,0 +1,161 @@
+"""Run the training of a network."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+
+from ..nn._network import PHG2STNetwork
+from ._batch import TrainingSet, ValidationSet
+from ._best import KeepBest
+from ._config import TrainingConfig
+from ._data import SlideDataModule
+from ._module import SCORE, SlideModule
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how to run; handed to :class:`lightning.Trainer` as it is.
+
+    Attributes
+    ----------
+    accelerator, devices, precision, strategy
+        As Lightning names them.
+    checkpoint_dir
+        Folder for a checkpoint per epoch (``last.ckpt`` and the best one); ``None`` writes none.
+    resume_from
+        Checkpoint to go on from.
+    progress
+        Show a progress bar.
+    callbacks
+        Further callbacks.
+    """
+
+    accelerator: str = "auto"
+    devices: Any = 1
+    precision: Any = "32-true"
+    strategy: str = "auto"
+    checkpoint_dir: str | None = None
+    resume_from: str | None = None
+    progress: bool = True
+    callbacks: tuple[Callback, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """How training went.
+
+    Attributes
+    ----------
+    losses
+        Mean training loss of each epoch.
+    scores
+        Validation score of each epoch, where there is validation.
+    best_epoch, best_score
+        The epoch whose weights were kept, and its score.
+    """
+
+    losses: tuple[float, ...]
+    scores: tuple[float, ...]
+    best_epoch: int | None
+    best_score: float | None
+
+
+def train_network(
+    network: PHG2STNetwork,
+    training: TrainingSet,
+    validation: ValidationSet,
+    config: TrainingConfig,
+    machine: Machine | None = None,
+) -> FitResult:
+    """Train a network in place, and leave it with the weights of its best epoch, on the CPU, in evaluation mode.
+
+    Parameters
+    ----------
+    network
+        The network.
+    training, validation
+        Slides; without validation slides the last epoch is kept.
+    config
+        Settings.
+    machine
+        Where to run.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the checkpoint to go on from does not exist.
+    """
+    machine = machine or Machine()
+    if machine.resume_from is not None and not Path(machine.resume_from).is_file():
+        msg = f"no checkpoint at {machine.resume_from!r}: training with `checkpoint_dir=` writes `last.ckpt` there"
+        raise FileNotFoundError(msg)
+    module = SlideModule(network, config)
+    data = SlideDataModule(training, validation, seed=config.seed)
+    best = KeepBest(SCORE)
+    with _quiet(), torch.random.fork_rng(devices=[]):
+        trainer = _trainer(config, machine, best, validated=len(validation) > 0)
+        trainer.fit(
+            module, datamodule=data, ckpt_path=machine.resume_from, weights_only=machine.resume_from is not None
+        )
+    network.cpu()
+    if best.weights:
+        network.load_state_dict(best.weights)
+    network.eval()
+    return FitResult(tuple(module.losses), tuple(best.scores), best.epoch, best.score)
+
+
+def _trainer(config: TrainingConfig, machine: Machine, best: KeepBest, *, validated: bool) -> L.Trainer:
+    callbacks: list[Callback] = [best, *machine.callbacks] if validated else list(machine.callbacks)
+    if validated and config.patience:
+        callbacks.append(EarlyStopping(SCORE, mode="max", patience=config.patience))
+    if machine.checkpoint_dir is not None:
+        callbacks.append(
+            ModelCheckpoint(
+                machine.checkpoint_dir, save_last=True, save_top_k=0, every_n_epochs=1, save_on_train_epoch_end=True
+            )
+        )
+    return L.Trainer(
+        accelerator=machine.accelerator,
+        devices=machine.devices,
+        precision=machine.precision,
+        strategy=machine.strategy,
+        max_epochs=config.max_epochs,
+        gradient_clip_val=config.gradient_clip,
+        callbacks=callbacks,
+        logger=False,
+        enable_checkpointing=machine.checkpoint_dir is not None,
+        enable_progress_bar=machine.progress,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hide announcements about the machine, and advice that does not fit slides held in memory."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            for text in (
+                ".*does not have many workers.*",
+                ".*Checkpoint directory .* exists.*",
+                ".*`isinstance.treespec.*",
+            ):
+                warnings.filterwarnings("ignore", message=text)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
