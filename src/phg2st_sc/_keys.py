@@ -42,6 +42,12 @@ EMBEDDINGS = "phg2st_embeddings"
 TILES = "phg2st_tiles"
 """``uns``: tile features (tiles, d) float16 of every embedding with context, by its ``obsm`` key."""
 HYPERGRAPH = "hypergraph"
+"""``uns``: how the hypergraph was built, in the shape of scanpy's neighbours; ``obsp``: see the functions below."""
+INCIDENCE_KEY = "incidence_key"
+CONNECTIVITIES_KEY = "connectivities_key"
+DISTANCES_KEY = "distances_key"
+PARAMS = "params"
+NAMES_HASH = "obs_names_hash"
 DEFAULT_RESULT = "phg2st"
 """``key_added`` of predictions when the default method is used."""
 DERIVED_TABLE = "phg2st_table"
@@ -86,6 +92,21 @@ def context_index(rep: str) -> str:
 def context(rep: str) -> str:
     """``obsm`` key of the (n_obs, 25, d) context features of an embedding in the exact per-spot mode."""
     return f"{rep}_context"
+
+
+def incidence(key: str) -> str:
+    """``obsp`` key of a hypergraph's incidence: column e holds the weights of hyperedge e."""
+    return f"{key}_incidence"
+
+
+def connectivities(key: str) -> str:
+    """``obsp`` key of the plain graph that stands for a hypergraph, where squidpy and scanpy look for it."""
+    return f"{key}_connectivities"
+
+
+def distances(key: str) -> str:
+    """``obsp`` key of the distances of a hyperedge's members from its centre, row by row."""
+    return f"{key}_distances"
 
 
 def prompt_record(key: str) -> str:
