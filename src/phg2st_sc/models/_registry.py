@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import pkgutil
 from functools import cache
@@ -43,8 +44,9 @@ def get_method(name: str) -> type[Estimator]:
     """Class of a method by name; an error that lists the names otherwise."""
     _load_all()
     if name not in _METHODS:
-        available = ", ".join(methods())
-        msg = f"unknown method {name!r}; available: {available}"
+        close = difflib.get_close_matches(str(name), methods(), n=1)
+        meant = f"did you mean {close[0]!r}? " if close else ""
+        msg = f"unknown method {name!r}; {meant}available: {', '.join(methods())}"
         raise KeyError(msg)
     return _METHODS[name]
 

@@ -52,7 +52,16 @@ def by_place(slide: Slide) -> Slide:
     What a method draws at random, and which of equally near prompts it takes, then does not depend on how the rows of a
     table happen to be sorted.
     """
-    x, y = np.round(slide.pitch_positions(), 6).T
+    places = slide.pitch_positions()
+    finite = np.isfinite(places).all(axis=1)
+    if not finite.all():
+        names = slide.table.obs_names[slide.rows[~finite]]
+        msg = (
+            f"the centres of {len(names)} spot(s) of slide {slide.name!r} are NaN or infinite ({some(names)}): correct "
+            f"obsm[{_keys.SPATIAL!r}], or leave these spots out"
+        )
+        raise ValueError(msg)
+    x, y = np.round(places, 6).T
     order = np.lexsort((y, x))
     return replace(slide, rows=slide.rows[order], positions=slide.positions[order])
 
@@ -113,6 +122,21 @@ def working_panel(table: AnnData, measured: Sequence[Measured], wanted: Sequence
     return genes
 
 
+def check_gene_names(genes: Sequence[str] | None) -> None:
+    """Raise when ``genes`` is one name, none, or holds a name more than once."""
+    if genes is None:
+        return
+    if isinstance(genes, str):
+        msg = f"`genes` is a list of names: pass `genes=[{genes!r}]`"
+        raise TypeError(msg)
+    if not len(genes):
+        raise ValueError("`genes` is empty: name at least one gene, or leave it out for all")
+    names = pd.Index(list(genes))
+    if not names.is_unique:
+        msg = f"`genes` names some more than once: {some(names[names.duplicated()].unique())}"
+        raise ValueError(msg)
+
+
 def check_model_genes(table: AnnData, genes: Sequence[str]) -> None:
     """Raise when the object lacks genes of a fitted model."""
     missing = pd.Index(genes).difference(table.var_names, sort=False)
@@ -127,8 +151,8 @@ def check_model_genes(table: AnnData, genes: Sequence[str]) -> None:
 def common_target_sum(measured: Sequence[Measured], target_sum: float | None, fallback: float) -> float:
     """Scale of the predictions: what was asked for, else the median total of the prompts, else the fallback."""
     if target_sum is not None:
-        if not target_sum > 0:
-            msg = f"target_sum={target_sum!r} must be positive"
+        if not 0 < target_sum < np.inf:
+            msg = f"target_sum={target_sum!r} must be positive and finite, e.g. 1e4, or None for the median of the prompts"
             raise ValueError(msg)
         return float(target_sum)
     totals = np.concatenate([m.totals for m in measured]) if measured else np.zeros(0)

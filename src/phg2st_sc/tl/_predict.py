@@ -17,6 +17,7 @@ from .._text import some
 from ._inputs import (
     DEFAULT_TARGET_SUM,
     by_place,
+    check_gene_names,
     check_model_genes,
     common_target_sum,
     read_measured,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 DEFAULT_METHOD = "best_simple"
 """What predicts when neither a model nor a method is given."""
+_WORDS = {"dim": "number of features of"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,6 +189,7 @@ def run(
     parameters: Mapping[str, Any],
 ) -> Predicted:
     """Everything :func:`predict` and ``impute`` share; writes nothing."""
+    check_gene_names(genes)
     estimator = _estimator(model, method, seed, parameters)
     slides = [by_place(slide) for slide in open_slides(data, slide_key=slide_key, table=table)]
     spots = slides[0].table
@@ -260,7 +263,7 @@ def _estimator(
         if parameters:
             msg = f"{some(parameters)} cannot be set on a trained model: train it with them"
             raise TypeError(msg)
-        return model if isinstance(model, Estimator) else load(model)
+        return model if isinstance(model, Estimator) else load(_path(model))
     name = method or DEFAULT_METHOD
     made = get_method(name)
     known = made.parameter_names()
@@ -273,6 +276,13 @@ def _estimator(
         msg = f"method {name!r} must be trained first: `model = phg2st_sc.tl.train(slides, method={name!r})`"
         raise ValueError(msg)
     return estimator
+
+
+def _path(model: Any) -> str | os.PathLike[str]:
+    if isinstance(model, (str, os.PathLike)):
+        return model
+    msg = f"`model` is a trained method, or the folder it was saved to, not {type(model).__name__}"
+    raise TypeError(msg)
 
 
 def _check_number(estimator: Estimator, measured: Measured) -> None:
@@ -293,8 +303,6 @@ def _check_number(estimator: Estimator, measured: Measured) -> None:
 
 
 def _check_shown(shown: Sequence[str], panel: Sequence[str]) -> None:
-    if not len(shown):
-        raise ValueError("`genes` is empty: name at least one gene, or leave it out for all")
     missing = sorted(set(shown) - set(panel))
     if missing:
         msg = f"the model does not predict {len(missing)} of the genes asked for ({some(missing)})"
@@ -303,15 +311,17 @@ def _check_shown(shown: Sequence[str], panel: Sequence[str]) -> None:
 
 def _check_features(table: AnnData, rep: str | None, estimator: Estimator) -> None:
     """A model takes features of the encoder and geometry that it was trained on, and no others."""
-    wanted = estimator.card.get("features")
+    wanted, recorded = estimator.card.get("features"), table.uns.get(_keys.EMBEDDINGS, {})
+    if rep is None and estimator.needs_image:  # none fits: say what is wrong with the one that is there
+        rep = next((key for key in recorded if key in table.obsm), None)
     if not wanted or rep is None:
         return
-    have = identity(table.uns.get(_keys.EMBEDDINGS, {}).get(rep, {}))
+    have = {**identity(recorded.get(rep, {})), "dim": int(table.obsm[rep].shape[1])}
     wrong = [key for key in wanted if key in have and have[key] != wanted[key]]
     if wrong:
         key = wrong[0]
         msg = (
-            f"obsm[{rep!r}] has {key} {have[key]!r}, and the model was trained on {wanted[key]!r}: run "
+            f"obsm[{rep!r}] has {_WORDS.get(key, key)} {have[key]!r}, and the model was trained on {wanted[key]!r}: run "
             f"`phg2st_sc.pp.extract_embeddings(data, encoder={wanted.get('encoder')!r}, tile_um={wanted.get('tile_um')!r})`"
         )
         raise ValueError(msg)

@@ -13,7 +13,7 @@ from .._features import choose_rep, identity
 from .._provenance import package_versions
 from .._slide import resolve_datas
 from .._text import some
-from ._inputs import by_place, training_slide
+from ._inputs import by_place, check_gene_names, training_slide
 
 if TYPE_CHECKING:
     from .._slide import Slide
@@ -92,10 +92,11 @@ def train(
     """
     from tqdm.auto import tqdm
 
+    check_gene_names(genes)
     estimator = _create(method, seed, progress, parameters)
     slides = [by_place(slide) for slide in resolve_datas(datas, slide_key=slide_key, patient_key=patient_key)]
     panel = list(genes) if genes is not None else _shared_panel(slides)
-    reps = [choose_rep(slide.table, use_rep if _has(slide, use_rep) else None, trust_rep=trust_rep) for slide in slides]
+    reps = _choose_reps(slides, use_rep, trust_rep=trust_rep)
     read = [
         training_slide(slide, rep, panel, counts_layer=counts_layer)
         for slide, rep in tqdm(list(zip(slides, reps, strict=True)), desc="read", unit="slide", disable=not progress)
@@ -122,8 +123,17 @@ def _create(method: str, seed: int, progress: bool, parameters: Mapping[str, Any
     return made(**shared, **parameters)
 
 
-def _has(slide: Slide, use_rep: str | None) -> bool:
-    return use_rep is not None and use_rep in slide.table.obsm
+def _choose_reps(slides: Sequence[Slide], use_rep: str | None, *, trust_rep: bool) -> list[str | None]:
+    """Features of every slide; where some are named, a slide without them has none."""
+    if use_rep is None:
+        return [choose_rep(slide.table, None, trust_rep=trust_rep) for slide in slides]
+    having = [use_rep in slide.table.obsm for slide in slides]
+    if not any(having):
+        choose_rep(slides[0].table, use_rep, trust_rep=trust_rep)  # raises the error for a missing key
+    return [
+        choose_rep(slide.table, use_rep, trust_rep=trust_rep) if has else None
+        for slide, has in zip(slides, having, strict=True)
+    ]
 
 
 def _shared_panel(slides: Sequence[Slide]) -> list[str]:
