@@ -1,15 +1,19 @@
 """Image encoders: from tiles to features, by name, with cards that say what each takes, gives and allows.
 
-``"texture"`` needs neither weights nor network. Another encoder is one more module here and one line below.
+``"texture"`` needs neither weights nor network. ``"uni"`` and its peers are networks with published weights, and
+``"timm:<model>"`` is any model of timm; they need the ``encoders`` extra, and torch is imported when one is opened.
+Another encoder is one more recipe, or one more module here and one line below.
 """
 
 from __future__ import annotations
 
 from ._base import Encoder, EncoderCard
+from ._pathology import register_all
 from ._registry import get_encoder, list_encoders, register_encoder
 from ._texture import CARD as _TEXTURE
 from ._texture import TextureEncoder
 
 register_encoder(_TEXTURE, TextureEncoder)
+register_all()
 
 __all__ = ["Encoder", "EncoderCard", "TextureEncoder", "get_encoder", "list_encoders", "register_encoder"]

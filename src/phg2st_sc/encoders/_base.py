@@ -35,7 +35,15 @@ class EncoderCard:
     transform
         What happens to the pixels first.
     source
-        Where it comes from.
+        Where it comes from: software, or the page of the model.
+    gated
+        Whether that page hands out weights only to accounts that accepted its conditions.
+    mean, std
+        What the network subtracts and divides by, on pixel values from 0 to 1; empty where nothing of the kind is done.
+    weights
+        Which weights were loaded, e.g. ``"MahmoodLab/UNI@<commit>"``; empty before, and where there are none.
+    precision
+        Floating point type of the computation.
     """
 
     name: str
@@ -48,6 +56,16 @@ class EncoderCard:
     revision: str = "unknown"
     transform: str = "none"
     source: str = ""
+    gated: bool = False
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    weights: str = ""
+    precision: str = "float32"
+
+    @property
+    def mpp(self) -> float:
+        """µm per pixel of the tiles it takes."""
+        return self.tile_um / self.input_px
 
     @property
     def total_dim(self) -> int | None:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._base import Encoder, EncoderCard
 
+if TYPE_CHECKING:
+    import torch
+
 TileFunction = Callable[[NDArray[np.uint8]], Any]
 _NAME = re.compile(r"[A-Za-z0-9_.\-]+")
 _FUNCTION_PX = 224
 _FUNCTION_UM = 112.0
-_registry: dict[str, tuple[EncoderCard, Callable[[], Encoder]]] = {}
+_TIMM = "timm:"
+_registry: dict[str, tuple[EncoderCard, Callable[..., Encoder]]] = {}
 
 
-def register_encoder(card: EncoderCard, factory: Callable[[], Encoder]) -> None:
+def register_encoder(card: EncoderCard, factory: Callable[..., Encoder]) -> None:
     """Make an encoder known by its card's name.
 
     Parameters
@@ -26,7 +33,8 @@ def register_encoder(card: EncoderCard, factory: Callable[[], Encoder]) -> None:
     card
         Facts about the encoder.
     factory
-        Opens it; called when it is first needed, so weights and heavy imports belong there.
+        Opens it; called when it is first needed, so weights and heavy imports belong there. Those of ``weights``,
+        ``revision``, ``device`` and ``precision`` that the user gave are passed by keyword.
 
     Raises
     ------
@@ -52,43 +60,68 @@ def list_encoders() -> list[EncoderCard]:
 
 
 def get_encoder(
-    encoder: str | Encoder | TileFunction, *, name: str | None = None, input_px: int | None = None
+    encoder: str | Encoder | TileFunction,
+    *,
+    name: str | None = None,
+    input_px: int | None = None,
+    weights: str | Path | None = None,
+    revision: str | None = None,
+    device: str | torch.device | None = None,
+    precision: str | None = None,
 ) -> Encoder:
     """Open an encoder by name, or wrap a function as one.
 
     Parameters
     ----------
     encoder
-        A registered name, an opened encoder, or a function from (b, h, w, 3) uint8 tiles to (b, d) features that
-        treats every tile on its own.
+        A registered name, ``"timm:<model>"`` for any model of timm, an opened encoder, or a function from
+        (b, h, w, 3) uint8 tiles to (b, d) features that treats every tile on its own.
     name
         Name of a wrapped function; by default its ``__name__``.
     input_px
         Tile side for a wrapped function, 224 by default. Registered encoders know theirs.
+    weights
+        Folder or file of weights, for a network; by default they come from the Hugging Face hub, or its cache.
+    revision
+        Branch, tag or commit on the hub.
+    device
+        ``"cpu"``, ``"cuda"``, ``"mps"`` or a torch device; by default the fastest there is.
+    precision
+        ``"float32"`` (default), ``"bfloat16"`` or ``"float16"``.
 
     Returns
     -------
     Encoder
-        With its ``card``.
+        With its ``card``: of a network, that says which weights it has.
 
     Raises
     ------
     ValueError
-        If the name is unknown, or a function has no usable name.
+        If the name is unknown, a function has no usable name, an option does not apply to the encoder, or weights are
+        those of another network.
     TypeError
         If it is neither a name nor callable.
+    ImportError
+        If the ``encoders`` extra is missing.
+    PermissionError
+        If weights are gated, and this machine's account has no access.
+    ConnectionError
+        If weights are neither on this machine nor within reach.
+    FileNotFoundError
+        If there is nothing at ``weights``.
 
     Examples
     --------
     >>> get_encoder(lambda tiles: tiles.mean(axis=(1, 2)), name="colour").card.name
     'colour'
     """
+    given = {"weights": weights, "revision": revision, "device": device, "precision": precision}
+    options = {option: value for option, value in given.items() if value is not None}
     if isinstance(encoder, str):
-        if encoder not in _registry:
-            known = ", ".join(sorted(_registry))
-            msg = f"Unknown encoder {encoder!r}. Registered: {known}. Pass one of these, or a function on tiles."
-            raise ValueError(msg)
-        opened: Encoder = _registry[encoder][1]()
+        opened = _open(encoder, options)
+    elif options:
+        msg = f"{_listed(options)} apply to encoders that are opened by name, and {encoder!r} is one already."
+        raise ValueError(msg)
     elif isinstance(getattr(encoder, "card", None), EncoderCard):
         opened = encoder  # type: ignore[assignment]
     elif callable(encoder):
@@ -100,6 +133,35 @@ def get_encoder(
         msg = f"Encoder {opened.card.name!r} takes tiles of {opened.card.input_px} px; leave `input_px` out."
         raise ValueError(msg)
     return opened
+
+
+def _open(name: str, options: dict[str, Any]) -> Encoder:
+    factory = _factory(name)
+    try:
+        inspect.signature(factory).bind(**options)
+    except TypeError as error:
+        msg = f"Encoder {name!r} takes none of {_listed(options)}; leave them out."
+        raise ValueError(msg) from error
+    opened: Encoder = factory(**options)
+    return opened
+
+
+def _factory(name: str) -> Callable[..., Encoder]:
+    if name.startswith(_TIMM):
+        from ._timm import open_timm
+
+        return partial(open_timm, name.removeprefix(_TIMM))
+    if name not in _registry:
+        known = ", ".join(sorted(_registry))
+        msg = (
+            f"Unknown encoder {name!r}. Registered: {known}. Pass one of these, 'timm:<model>', or a function on tiles."
+        )
+        raise ValueError(msg)
+    return _registry[name][1]
+
+
+def _listed(options: dict[str, Any]) -> str:
+    return ", ".join(f"`{option}`" for option in options)
 
 
 class FunctionEncoder:

@@ -21,6 +21,9 @@ from ..encoders._apply import encode_tiles
 from ..encoders._registry import check_name
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
     from anndata import AnnData
     from spatialdata import SpatialData
 
@@ -71,6 +74,9 @@ def extract_embeddings(
     exact_context: bool = False,
     key_added: str | None = None,
     input_px: int | None = None,
+    weights: str | Path | None = None,
+    device: str | torch.device | None = None,
+    precision: str | None = None,
     batch_size: int = 64,
     progress: bool = True,
     slide_key: str | None = None,
@@ -95,8 +101,10 @@ def extract_embeddings(
         The full-resolution H&E image: a path, array, ``DataArray`` or image element; by default what the object's
         record names. A dict by slide name for several slides.
     encoder
-        A registered name (:func:`phg2st_sc.encoders.list_encoders`), or a function from (b, h, w, 3) uint8 tiles to
-        (b, d) features that treats each tile on its own. ``"texture"`` needs no weights.
+        A registered name (:func:`phg2st_sc.encoders.list_encoders`), ``"timm:<model>"``, an encoder that
+        :func:`phg2st_sc.encoders.get_encoder` opened (open it once for many calls), or a function from (b, h, w, 3)
+        uint8 tiles to (b, d) features that treats each tile on its own. ``"uni"``, its peers and timm need the
+        ``encoders`` extra and weights, ``"texture"`` neither.
     mpp
         µm per full-resolution pixel.
     pitch_um
@@ -114,6 +122,12 @@ def extract_embeddings(
         Key in ``obsm``, by default ``"X_<encoder>"``.
     input_px
         Tile side in pixels for an encoder that is a function; 224 by default.
+    weights
+        Folder or file of a network's weights; by default the Hugging Face hub's, or its cache's.
+    device
+        Where a network runs; by default the fastest there is.
+    precision
+        What a network computes in: ``"float32"`` (default), ``"bfloat16"`` or ``"float16"``.
     batch_size
         Tiles per read and encoder call; it changes no result.
     progress
@@ -132,6 +146,8 @@ def extract_embeddings(
     ValueError
         If mpp is unknown, centres lie outside the image, x and y are swapped, ``data`` is a view, or the encoder is
         unknown or returns unusable features.
+    ImportError, PermissionError, ConnectionError, FileNotFoundError
+        If a network cannot be opened; see :func:`phg2st_sc.encoders.get_encoder`.
 
     Notes
     -----
@@ -150,8 +166,6 @@ def extract_embeddings(
     >>> adata.obsm["X_texture"].shape[0] == adata.n_obs
     True
     """
-    rep, opened = _resolve_encoder(encoder, key_added, input_px)
-    job = _Job(opened, float(tile_um), _resolve_context(context, opened), exact_context, _batch(batch_size), progress)
     slides = open_slides(
         data,
         slide_key=slide_key,
@@ -162,6 +176,9 @@ def extract_embeddings(
         table=table,
         coordinate_system=coordinate_system,
     )
+    options = {"weights": weights, "device": device, "precision": precision}
+    rep, opened = _resolve_encoder(encoder, key_added, input_px, options)
+    job = _Job(opened, float(tile_um), _resolve_context(context, opened), exact_context, _batch(batch_size), progress)
     by_table: dict[int, list[_Encoded]] = {}
     for slide in slides:
         by_table.setdefault(id(slide.table), []).append(_encode_slide(slide, job))
@@ -171,13 +188,13 @@ def extract_embeddings(
 
 
 def _resolve_encoder(
-    encoder: str | Encoder | TileFunction, key_added: str | None, input_px: int | None
+    encoder: str | Encoder | TileFunction, key_added: str | None, input_px: int | None, options: dict[str, Any]
 ) -> tuple[str, Encoder]:
     if key_added is not None:
         check_name(key_added)
     is_lambda = getattr(encoder, "__name__", "") == "<lambda>"
     name = key_added.removeprefix(_PREFIX) if key_added is not None and is_lambda else None
-    opened = get_encoder(encoder, name=name, input_px=input_px)
+    opened = get_encoder(encoder, name=name, input_px=input_px, **options)
     return key_added or _keys.embedding(opened.card.name), opened
 
 
@@ -320,7 +337,9 @@ def _record(table: AnnData, encoded: Sequence[_Encoded], job: _Job, dim: int) ->
         "source": "image",
         "encoder": card.name,
         "revision": card.revision,
+        "weights": card.weights,
         "transform": card.transform,
+        "precision": card.precision,
         "licence": card.licence,
         "dim": dim,
         "input_px": card.input_px,
@@ -334,7 +353,7 @@ def _record(table: AnnData, encoded: Sequence[_Encoded], job: _Job, dim: int) ->
         "n_padded": np.array([one.n_padded for one in encoded]),
         "n_obs": table.n_obs,
         "obs_names_hash": names_hash(table.obs_names),
-        "versions": package_versions(("phg2st-sc", "numpy", "scipy", "scikit-image", "pillow")),
+        "versions": package_versions(("phg2st-sc", "numpy", "scipy", "scikit-image", "pillow", "torch", "timm")),
     }
 
 

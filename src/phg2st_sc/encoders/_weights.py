@@ -1,0 +1,242 @@
+"""Find weights on disk or on the Hugging Face hub, and say what to do where that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ._base import EncoderCard
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import torch
+
+FILES = ("model.safetensors", "pytorch_model.bin")
+_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
+_BLOCK_BYTES = 1 << 24
+_SHOWN = 3
+_WITHOUT = 'Without weights: `encoder="texture"`.'
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """One file of weights.
+
+    Attributes
+    ----------
+    path
+        Where it is.
+    origin
+        ``<repository>@<commit>``, or the file's name.
+    """
+
+    path: Path
+    origin: str
+
+    @property
+    def revision(self) -> str:
+        """Hash of the content: the same weights have the same revision wherever they came from."""
+        digest = sha256()
+        with self.path.open("rb") as stream:
+            for block in iter(lambda: stream.read(_BLOCK_BYTES), b""):
+                digest.update(block)
+        return f"sha256:{digest.hexdigest()}"
+
+
+def find_weights(
+    card: EncoderCard, repo: str, *, weights: str | Path | None = None, revision: str | None = None
+) -> WeightsFile:
+    """Return the file of weights of an encoder.
+
+    Parameters
+    ----------
+    card
+        Whose weights.
+    repo
+        Repository on the hub.
+    weights
+        A file, or a folder as ``hf download <repo> --local-dir <folder>`` makes it; ``None`` asks the hub's cache and
+        then the hub.
+    revision
+        Branch, tag or commit on the hub.
+    """
+    if weights is None:
+        return _download(card, repo, revision)
+    if revision is not None:
+        msg = f"`revision` chooses weights on the hub; {str(weights)!r} is on disk. Leave one of the two out."
+        raise ValueError(msg)
+    path = _local_file(card, Path(weights).expanduser(), repo)
+    return WeightsFile(path, path.name)
+
+
+def _local_file(card: EncoderCard, path: Path, repo: str) -> Path:
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        msg = f"No weights of {card.name!r} at {str(path)!r}: there is no such file or folder."
+        raise FileNotFoundError(msg)
+    named = [path / name for name in FILES if (path / name).is_file()]
+    found = named or sorted(p for p in path.iterdir() if p.suffix in _SUFFIXES)
+    if not found or (len(found) > 1 and not named):
+        held = ", ".join(sorted(p.name for p in path.iterdir())[:10]) or "nothing"
+        msg = (
+            f"The folder {str(path)!r} holds no single file of weights (it holds {held}). Expected {FILES[0]} or "
+            f"{FILES[1]}, as `hf download {repo} --local-dir {path}` makes it; or pass the file itself."
+        )
+        raise FileNotFoundError(msg)
+    return found[0]
+
+
+def _download(card: EncoderCard, repo: str, revision: str | None) -> WeightsFile:
+    with explained(card, repo, revision):
+        path = _fetch(repo, revision)
+    return WeightsFile(path, f"{repo}@{path.parent.name}")
+
+
+def _fetch(repo: str, revision: str | None) -> Path:
+    """Take the first of the usual names that the repository holds."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    offline: LocalEntryNotFoundError | None = None
+    for name in FILES:
+        try:
+            return Path(hf_hub_download(repo, name, revision=revision, library_name="phg2st-sc"))
+        except LocalEntryNotFoundError as error:
+            offline = offline or error
+        except EntryNotFoundError:
+            continue
+    if offline is not None:
+        raise offline
+    msg = f"The repository {repo!r} holds neither {FILES[0]} nor {FILES[1]}. Download its weights and pass `weights=`."
+    raise FileNotFoundError(msg)
+
+
+@contextmanager
+def explained(card: EncoderCard, repo: str, revision: str | None = None) -> Iterator[None]:
+    """Turn the hub's errors into ones that say what to do."""
+    try:
+        yield
+    except Exception as error:
+        told = _explain(error, card, repo, revision)
+        if told is None:
+            raise
+        raise told from error
+
+
+def _explain(error: Exception, card: EncoderCard, repo: str, revision: str | None) -> Exception | None:
+    from huggingface_hub import errors
+
+    if isinstance(error, errors.RevisionNotFoundError):
+        return ValueError(f"{_page(repo)} has no revision {revision!r}. Leave `revision` out for the newest.")
+    if isinstance(error, errors.GatedRepoError) or (card.gated and _refused(error)):
+        return PermissionError(_no_access(card, repo))
+    if _refused(error):
+        return PermissionError(
+            f"The hub shows no repository {repo!r} (encoder {card.name!r}) to this machine: there is none, it is private, "
+            f"or this machine's token is no longer valid. Check {_page(repo)} and `hf auth whoami`. {_WITHOUT}"
+        )
+    if isinstance(error, (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, errors.HfHubHTTPError)):
+        return ConnectionError(_offline(error, card, repo))
+    return None
+
+
+def _refused(error: Exception) -> bool:
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    return isinstance(error, RepositoryNotFoundError) or status in (401, 403)
+
+
+def _page(repo: str) -> str:
+    return f"https://huggingface.co/{repo}"
+
+
+def _no_access(card: EncoderCard, repo: str) -> str:
+    from huggingface_hub import get_token
+
+    step = (
+        "This machine has no token: run `hf auth login` (or set HF_TOKEN) with a token of that account."
+        if get_token() is None
+        else "This machine has a token, of an account without access or no longer valid: `hf auth whoami` names the "
+        "account, `hf auth login` changes it."
+    )
+    return (
+        f"The weights of {card.name!r} are gated. 1. Accept the conditions at {_page(repo)} (licence: {card.licence}). "
+        f"2. {step} Weights that are on disk already: pass `weights=<folder>`. {_WITHOUT}"
+    )
+
+
+def _offline(error: Exception, card: EncoderCard, repo: str) -> str:
+    login = " (after accepting the conditions there, and `hf auth login`)" if card.gated else ""
+    return (
+        f"The weights of {card.name!r} are not on this machine, and {_page(repo)} cannot be reached "
+        f"({_first_line(error.__cause__ or error)}). On a machine that can, run "
+        f"`hf download {repo} --local-dir <folder>`{login}, copy the folder here and pass `weights=<folder>`. {_WITHOUT}"
+    )
+
+
+def read_state(path: Path) -> dict[str, torch.Tensor]:
+    """Read tensors by name, from safetensors or from a file of ``torch.save``; never other objects."""
+    import pickle
+
+    import torch
+
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError, _safetensor_error()) as error:
+        msg = f"{str(path)!r} cannot be read as weights ({_first_line(error)}). Was the download complete?"
+        raise ValueError(msg) from error
+    return dict(_tensors(loaded, path))
+
+
+def _safetensor_error() -> type[Exception]:
+    from safetensors import SafetensorError
+
+    return SafetensorError
+
+
+def _tensors(loaded: Any, path: Path) -> Iterator[tuple[str, torch.Tensor]]:
+    """Tensors of a checkpoint, out of the wrappings that training scripts put around them."""
+    import torch
+
+    for key in ("model", "state_dict"):
+        if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
+            loaded = loaded[key]
+    if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
+        msg = f"{str(path)!r} holds no tensors by name, so it is no file of weights."
+        raise ValueError(msg)
+    yield from loaded.items()
+
+
+def load_strictly(
+    model: torch.nn.Module, state: Mapping[str, torch.Tensor], card: EncoderCard, file: WeightsFile
+) -> None:
+    """Put weights into a model, or say how they differ from what the encoder needs."""
+    wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    given = {name: tuple(value.shape) for name, value in state.items()}
+    wrong = [f"{n} is {given[n]} instead of {wanted[n]}" for n in wanted if n in given and given[n] != wanted[n]]
+    missing = [f"{n} is missing" for n in wanted if n not in given]
+    unknown = [f"{n} is unknown" for n in given if n not in wanted]
+    problems = wrong + missing + unknown
+    if problems:
+        more = f", and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+        msg = (
+            f"{str(file.path)!r} does not hold the weights of {card.name!r}: {'; '.join(problems[:_SHOWN])}{more}. "
+            f"Expected those of {card.source}."
+        )
+        raise ValueError(msg)
+    model.load_state_dict(dict(state), assign=True)
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
