@@ -46,24 +46,50 @@ class Covariance:
 
     def weights(self, prompts: Places, noise: Array, columns: Array, signal: Array | float = 1.0) -> Array:
         """(p, C): left-multiply by :meth:`signal` between targets and prompts to predict."""
-        values, vectors, root, rotated = self._decompose(prompts, noise, columns)
-        ratio = self.ratio * np.broadcast_to(signal, columns.shape[1])
-        shrunk = rotated * (ratio / (np.outer(values, ratio) + 1.0))
-        return (vectors @ shrunk) / root[:, None]
+        return System.of(self, prompts, noise, columns).weights(self.ratio * np.atleast_1d(signal))
 
     def leave_one_out(self, prompts: Places, noise: Array, columns: Array, signal: Array | float = 1.0) -> Array:
         """(p, C) what each prompt would be predicted as, had it not been measured."""
-        values, vectors, root, rotated = self._decompose(prompts, noise, columns)
-        ratio = self.ratio * np.broadcast_to(signal, columns.shape[1])
-        shrink = 1.0 / (np.outer(values, ratio) + 1.0)
-        precision = (vectors**2) @ shrink
-        return columns - (vectors @ (shrink * rotated)) / precision * root[:, None]
+        return System.of(self, prompts, noise, columns).leave_one_out(self.ratio * np.atleast_1d(signal))
 
-    def _decompose(self, prompts: Places, noise: Array, columns: Array) -> tuple[Array, Array, Array, Array]:
-        """Eigensystem of ``D^-1/2 (K + 1) D^-1/2`` with D the noise variances, which serves every ratio."""
+
+@dataclass(frozen=True, eq=False)
+class System:
+    """Eigensystem of ``D^-1/2 (K + 1) D^-1/2``, D the noise variances: one serves every ratio of a kernel.
+
+    Attributes
+    ----------
+    values, vectors
+        (p,) eigenvalues and (p, p) eigenvectors.
+    root
+        (p,) noise standard deviations.
+    columns, rotated
+        (p, C) values at the prompts, and the same over ``root`` in the eigenvectors.
+    """
+
+    values: Array
+    vectors: Array
+    root: Array
+    columns: Array
+    rotated: Array
+
+    @classmethod
+    def of(cls, covariance: Covariance, prompts: Places, noise: Array, columns: Array) -> System:
+        """Decompose once; the covariance's ratio does not enter."""
         root = np.sqrt(noise)
-        values, vectors = eigh(self.signal(prompts, prompts) / np.outer(root, root), check_finite=False)
-        return np.maximum(values, 0.0), vectors, root, vectors.T @ (columns / root[:, None])
+        values, vectors = eigh(covariance.signal(prompts, prompts) / np.outer(root, root), check_finite=False)
+        return cls(np.maximum(values, 0.0), vectors, root, columns, vectors.T @ (columns / root[:, None]))
+
+    def weights(self, ratio: Array) -> Array:
+        """(p, C) weights under one ratio, or one for each column."""
+        shrunk = self.rotated * (ratio / (np.outer(self.values, ratio) + 1.0))
+        return (self.vectors @ shrunk) / self.root[:, None]
+
+    def leave_one_out(self, ratio: Array) -> Array:
+        """(p, C) leave-one-out predictions under one ratio, or one for each column."""
+        shrink = 1.0 / (np.outer(self.values, ratio) + 1.0)
+        precision = (self.vectors**2) @ shrink
+        return self.columns - (self.vectors @ (shrink * self.rotated)) / precision * self.root[:, None]
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from ._gaussian import Covariance, Skill
-from ._kernels import Places
+from ._gaussian import Covariance, Skill, System
+from ._kernels import Kernel, Places
 from ._working import Working
 
 Array = NDArray[np.float64]
@@ -62,21 +63,6 @@ def predict_columns(
     return out
 
 
-def judge(
-    places: Places,
-    working: Working,
-    columns: Array,
-    level: Array,
-    covariance: Covariance,
-    signal: Array | float = 1.0,
-) -> Skill:
-    """Skill of leave-one-out predictions beyond the leave-one-out level."""
-    keep = even_subset(working.index.size, MAX_JUDGED)
-    prompts, noise = places[working.index[keep]], working.noise[keep]
-    predicted = covariance.leave_one_out(prompts, noise, columns[keep], signal)
-    return Skill.of(columns[keep] - level[keep], predicted - level[keep], noise)
-
-
 def choose(
     places: Places,
     working: Working,
@@ -86,16 +72,47 @@ def choose(
     others: Iterable[Covariance],
     signal: Array | float = 1.0,
 ) -> tuple[Covariance, Skill]:
-    """Keep the default unless another covariance is clearly better on the prompts left out."""
-    best, skill = default, judge(places, working, columns, level, default, signal)
+    """Keep the default unless another covariance is clearly better on the prompts left out.
+
+    ``level`` is what is taken for known of ``columns`` at each prompt: its rows are linear combinations of theirs.
+    """
+    judge = _Judge.of(places, working, columns, level, signal)
+    best, skill = default, judge(default)
     if working.index.size < MIN_TO_CHOOSE:
         return best, skill
-    rated = [(other, judge(places, working, columns, level, other, signal)) for other in others]
+    rated = [(other, judge(other)) for other in others]
     if rated:
         top, top_skill = max(rated, key=lambda pair: float(pair[1].explained.sum()))
         if top_skill.beats(skill):
             return top, top_skill
     return best, skill
+
+
+@dataclass(eq=False)
+class _Judge:
+    """Skill of leave-one-out predictions beyond the leave-one-out level, under one covariance after another."""
+
+    prompts: Places
+    noise: Array
+    columns: Array
+    level: Array
+    signal: Array | float
+    systems: dict[Kernel, System] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, places: Places, working: Working, columns: Array, level: Array, signal: Array | float) -> _Judge:
+        if np.ndim(signal) == 0 and columns.shape[1] > columns.shape[0]:
+            # Skill sums over columns that are all treated alike, so they may be turned into as many as there are prompts
+            axes = np.linalg.qr(columns.T)[0]
+            columns, level = columns @ axes, level @ axes
+        keep = even_subset(working.index.size, MAX_JUDGED)
+        return cls(places[working.index[keep]], working.noise[keep], columns[keep], level[keep], signal)
+
+    def __call__(self, covariance: Covariance) -> Skill:
+        if covariance.kernel not in self.systems:
+            self.systems[covariance.kernel] = System.of(covariance, self.prompts, self.noise, self.columns)
+        predicted = self.systems[covariance.kernel].leave_one_out(covariance.ratio * np.atleast_1d(self.signal))
+        return Skill.of(self.columns - self.level, predicted - self.level, self.noise)
 
 
 def even_subset(n: int, limit: int) -> NDArray[np.int64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from ._base import Estimator
 from ._data import Prediction, Prompts, SlideArrays
 from ._folds import matched_folds
 from ._gaussian import Skill
+from ._krige import even_subset
 from ._registry import get_method, register
 from ._working import Working
 
@@ -27,6 +29,8 @@ CANDIDATES = (
 MIN_TO_COMPARE = 10
 """Prompts below which the preferred method is taken without a comparison."""
 _MAX_COMPARED = 600
+_MAX_SPOTS = 2000
+"""Spots of the slide that the comparison predicts: enough for its image components, few enough for a slide of any size."""
 
 
 @register
@@ -78,10 +82,21 @@ class BestSimple(Estimator):
 
     def _compare(self, methods: Sequence[Estimator], slide: SlideArrays, prompts: Prompts) -> list[Skill]:
         kept = np.linspace(0, prompts.n_prompts - 1, min(prompts.n_prompts, _MAX_COMPARED)).astype(np.int64)
-        prompts = prompts.subset(np.unique(kept))
+        slide, prompts = _reduced(slide, prompts.subset(np.unique(kept)))
         folds = matched_folds(slide.positions, prompts.index, seed=self.seed)
         parts = [_fold_skills(methods, slide, prompts, folds == fold) for fold in np.unique(folds)]
         return [_join(skills) for skills in zip(*parts, strict=True)]
+
+
+def _reduced(slide: SlideArrays, prompts: Prompts) -> tuple[SlideArrays, Prompts]:
+    """Slide with all prompts and an even subset of the other spots."""
+    if slide.n_spots <= _MAX_SPOTS:
+        return slide, prompts
+    others = np.setdiff1d(np.arange(slide.n_spots), prompts.index)
+    kept = np.union1d(prompts.index, others[even_subset(others.size, _MAX_SPOTS - prompts.n_prompts)])
+    features = None if slide.features is None else slide.features[kept]
+    smaller = SlideArrays(slide.name, slide.positions[kept], features, slide.feature_record, slide.patient)
+    return smaller, replace(prompts, index=np.searchsorted(kept, prompts.index))
 
 
 def _fold_skills(
