@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import dataclass
 
 import numpy as np
@@ -148,6 +149,21 @@ def test_search_by_candidates_finds_what_comparing_all_pairs_finds(d: int) -> No
     assert np.mean(exact.index == found.index) > 0.995
     alone = nearest([positions], 4, exact_up_to=100)
     np.testing.assert_array_equal(alone.index, nearest([positions], 4).index)
+
+
+def test_no_array_of_all_pairs_is_held() -> None:
+    rng = np.random.default_rng(10)
+    n = 6000
+    positions, features = rng.normal(size=(n, 2)), rng.normal(size=(n, 8))
+    tracemalloc.start()
+    try:
+        hypergraph = CombinedKNN().build(positions, features)
+        graph = hypergraph.connectivities
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * n * n
+    assert graph.nnz <= 20 * n
 
 
 def test_rms_distance_is_that_of_all_pairs() -> None:

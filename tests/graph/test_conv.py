@@ -67,6 +67,20 @@ def test_values_and_gradients_are_those_of_the_dense_reference(engine: str, inci
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("d", [1, 64, 130])
+def test_features_of_any_width(engine: str, d: int) -> None:
+    rng = np.random.default_rng(3)
+    incidence = np.where(rng.uniform(size=(20, 15)) < 0.3, rng.uniform(size=(20, 15)), 0.0)
+    x = torch.as_tensor(rng.normal(size=(20, d))).requires_grad_()
+    out = HypergraphOperator(incidence, engine=engine).apply(x)
+    direction = torch.as_tensor(rng.normal(size=(20, d)))
+    (out * direction).sum().backward()
+    dense = torch.as_tensor(reference(incidence))
+    torch.testing.assert_close(out, dense @ x.detach(), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(x.grad, dense.T @ direction, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_weights_act_on_the_messages_not_only_on_the_degrees(engine: str) -> None:
     """One hyperedge of weights 3 and 1: its mean leans to the heavy spot. Weights in degrees alone would give 4."""
     operator = HypergraphOperator([[3.0], [1.0]], engine=engine)
@@ -156,6 +170,8 @@ def test_what_does_not_fit_is_refused() -> None:
     operator = HypergraphOperator(sparse.identity(3), engine="torch")
     with pytest.raises(ValueError, match=r"\(4, 2\).*\(3, d\)"):
         operator.apply(torch.ones(4, 2))
+    with pytest.raises(ValueError, match="d of at least 1"):
+        operator.apply(torch.ones(3, 0))
     for bad in (-1.0, np.nan, np.inf):
         with pytest.raises(ValueError, match="negative, NaN or infinite"):
             HypergraphOperator([[bad]], engine="torch")

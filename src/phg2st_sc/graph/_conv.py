@@ -76,9 +76,16 @@ class HypergraphOperator:
         Returns
         -------
         (n_spots, d), of the same dtype; differentiable in ``x``.
+
+        Raises
+        ------
+        ValueError
+            If ``x`` has another shape.
         """
-        if x.ndim != 2 or x.shape[0] != self.n_spots:
-            msg = f"Features have shape {tuple(x.shape)}; this operator takes ({self.n_spots}, d)."
+        if x.ndim != 2 or x.shape[0] != self.n_spots or not x.shape[1]:
+            msg = (
+                f"Features have shape {tuple(x.shape)}; this operator takes ({self.n_spots}, d), with d of at least 1."
+            )
             raise ValueError(msg)
         return in_full_precision(self._scatter, in_full_precision(self._gather, x))
 

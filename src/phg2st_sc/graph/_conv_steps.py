@@ -12,6 +12,8 @@ from torch.nn.functional import embedding_bag
 from ._conv_engine import load_dgl, make_graph
 
 _EXACT = (torch.float32, torch.float64)
+_SLICE = 64
+"""Features that DGL sums at a time on the CPU."""
 
 
 class _Rows:
@@ -74,17 +76,30 @@ class DglStep:
         self._target = torch.as_tensor(entries.row.astype(np.int32), device=device)
         self._weights = _on(entries.data[:, None], device)
         self._graph: Any = None
+        self._wide: torch.Tensor | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_graph": None}
+        return {**self.__dict__, "_graph": None, "_wide": None}
 
     def __call__(self, values: torch.Tensor) -> torch.Tensor:
         """Return the matrix times ``values``."""
-        dgl = load_dgl()
         if self._graph is None:
             n_to, n_from = self._shape
-            self._graph = make_graph(dgl, self._source, self._target, n_from=n_from, n_to=n_to)
-        return dgl.ops.u_mul_e_sum(self._graph, values.contiguous(), self._weights.to(values.dtype))
+            self._graph = make_graph(load_dgl(), self._source, self._target, n_from=n_from, n_to=n_to)
+        if values.device.type != "cpu":
+            return self._sum(values, self._weights.to(values.dtype))
+        weights = self._repeated(values.dtype)
+        parts = [self._sum(part, weights[:, : part.shape[1]]) for part in values.split(_SLICE, dim=1)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+    def _sum(self, values: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        return load_dgl().ops.u_mul_e_sum(self._graph, values.contiguous(), weights.contiguous())
+
+    def _repeated(self, dtype: torch.dtype) -> torch.Tensor:
+        """Weights once per feature of a slice: on the CPU, DGL is four times slower where it has to repeat them."""
+        if self._wide is None or self._wide.dtype != dtype:
+            self._wide = self._weights.to(dtype).expand(-1, _SLICE).contiguous()
+        return self._wide
 
 
 STEPS: dict[str, type[TorchStep] | type[DglStep]] = {"torch": TorchStep, "dgl": DglStep}
