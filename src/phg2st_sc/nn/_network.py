@@ -14,6 +14,9 @@ from ._prompt import PromptEmbedding
 from ._slide import SlideTensors
 from ._spots import SpotEncoder
 
+_SMALL_START = 0.1
+"""Of the heads' weights: the first steps then need not undo what chance predicts."""
+
 
 @dataclass(frozen=True, eq=False)
 class ImageTokens:
@@ -120,7 +123,7 @@ class PHG2STNetwork(nn.Module):
         )
 
     def initialise(self, mean: Tensor, scale: Tensor, expression: Tensor) -> None:
-        """Start from training statistics: standardise features, and set the heads' biases to the mean expression (G,)."""
+        """Start from training statistics: standardise features, and let the heads start near the mean expression (G,)."""
         with torch.no_grad():
             for branch in (self.spots, self.context):
                 if branch is not None:
@@ -128,6 +131,7 @@ class PHG2STNetwork(nn.Module):
             for head in (self.head, self.spot_head, self.context_head, self.prompt_head):
                 if head is not None:
                     head.bias.copy_(expression)
+                    head.weight.mul_(_SMALL_START)
 
 
 def _mean(tokens: ImageTokens) -> Tensor:

@@ -59,8 +59,8 @@ class TrainingConfig:
     optimizer: str = "adam"
     weight_decay: float = 0.0
     schedule: str = "step"
-    max_epochs: int = 100
-    patience: int = 20
+    max_epochs: int = 200
+    patience: int = 30
     prompt_fraction: float = 0.3
     validation_fraction: float = 0.15
     validation_prompts: float = 0.1

@@ -140,6 +140,15 @@ def _trainer(config: TrainingConfig, machine: Machine, best: KeepBest, *, valida
     )
 
 
+_IRRELEVANT = (
+    ".*does not have many workers.*",
+    ".*Checkpoint directory .* exists.*",
+    ".*when using `ckpt_path`, callbacks used to create the checkpoint.*",
+    ".*Total length of `list` across ranks is zero.*",
+    ".*`isinstance.treespec.*",
+)
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Hide announcements about the machine, and advice that does not fit slides held in memory."""
@@ -149,11 +158,7 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
-            for text in (
-                ".*does not have many workers.*",
-                ".*Checkpoint directory .* exists.*",
-                ".*`isinstance.treespec.*",
-            ):
+            for text in _IRRELEVANT:
                 warnings.filterwarnings("ignore", message=text)
             yield
     finally:

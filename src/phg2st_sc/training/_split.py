@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+_MOST = 1 / 3
+"""Share of the spots beyond which no further patient is left out."""
+
 
 @dataclass(frozen=True, eq=False)
 class Split:
@@ -40,8 +43,8 @@ def inner_split(
     """Split training slides for early stopping.
 
     Whole patients are left out where there are at least two, the smallest first, until they have ``fraction`` of the
-    spots; slides without a known patient count as one patient each only when no slide's patient is known. With one slide,
-    one block of its spots is left out: scattered ones would be predicted by their neighbours.
+    spots or one more would make it over a third; slides of no known patient then train. Else whole slides are left out in
+    the same way. Of a single slide, one block of spots is: scattered ones would be predicted by their neighbours.
 
     Parameters
     ----------
@@ -73,7 +76,8 @@ def _by_group(unit: str, groups: Sequence[str | None], sizes: Sequence[int], fra
     weight = {name: sum(s for s, g in zip(sizes, groups, strict=True) if g == name) for name in names}
     left_out: set[str] = set()
     for name in sorted(names, key=lambda n: (weight[n], n))[:-1]:
-        if left_out and sum(weight[n] for n in left_out) >= fraction * sum(sizes):
+        so_far = sum(weight[n] for n in left_out)
+        if left_out and (so_far >= fraction * sum(sizes) or so_far + weight[name] > _MOST * sum(sizes)):
             break
         left_out.add(name)
     validation = tuple(i for i, g in enumerate(groups) if g in left_out)
