@@ -160,6 +160,11 @@ def test_copies_and_pickles_work_and_hold_no_dgl_objects(engine: str) -> None:
     assert operator.to("cpu") is operator
 
 
+def test_another_device_keeps_the_engine_that_was_asked_for() -> None:
+    moved = HypergraphOperator(np.tri(3), engine="torch").to("meta")
+    assert (moved.engine, moved.device.type) == ("torch", "meta")
+
+
 def test_second_gradients_of_the_torch_engine() -> None:
     operator = HypergraphOperator(np.tri(4), engine="torch")
     x = torch.randn(4, 2, dtype=torch.float64, requires_grad=True)

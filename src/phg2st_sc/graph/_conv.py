@@ -59,6 +59,7 @@ class HypergraphOperator:
     def __init__(self, incidence: Any, *, engine: str = "auto", device: torch.device | str = "cpu") -> None:
         self.incidence = _checked(incidence.incidence if isinstance(incidence, Hypergraph) else incidence)
         self.device = torch.device(device)
+        self._wanted = engine
         self.engine = resolve_engine(engine, self.device)
         self.n_spots, self.n_edges = self.incidence.shape
         step = STEPS[self.engine]
@@ -92,10 +93,10 @@ class HypergraphOperator:
     __call__ = apply
 
     def to(self, device: torch.device | str) -> HypergraphOperator:
-        """Return the operator on a device: itself if it is there, else a new one with the best engine there."""
+        """Return the operator on a device: itself if it is there, else a new one with the engine asked for at first."""
         if torch.device(device) == self.device:
             return self
-        return HypergraphOperator(self.incidence, engine="auto", device=device)
+        return HypergraphOperator(self.incidence, engine=self._wanted, device=device)
 
     def __repr__(self) -> str:
         return f"HypergraphOperator({self.n_spots} spots, {self.n_edges} hyperedges, {self.engine}, {self.device})"
