@@ -16,6 +16,9 @@ from phg2st_sc.encoders._weights import find_weights
 hub = pytest.importorskip("huggingface_hub")
 errors = pytest.importorskip("huggingface_hub.errors")
 
+# Older clients have one class for files that are nowhere.
+_NOT_IN_REPOSITORY = getattr(errors, "RemoteEntryNotFoundError", errors.EntryNotFoundError)
+
 
 def _http(kind, status):
     """The hub's error as it comes with an answer of that status."""
@@ -121,7 +124,7 @@ def test_either_name_of_the_file_and_the_commit_in_the_record(monkeypatch, tmp_p
 
     def download(repo, name, *, revision, **_):
         if not (snapshot / name).exists():
-            raise _http(errors.RemoteEntryNotFoundError, 404)
+            raise _http(_NOT_IN_REPOSITORY, 404)
         return str(snapshot / name)
 
     monkeypatch.setattr(hub, "hf_hub_download", download)
@@ -130,8 +133,22 @@ def test_either_name_of_the_file_and_the_commit_in_the_record(monkeypatch, tmp_p
     assert file.path.read_bytes() == b"weights"
 
 
+def test_out_of_reach_is_said_at_once(monkeypatch):
+    """The client waits for the network by itself, so it is asked only once."""
+    asked = []
+
+    def download(repo, name, *, local_files_only, **_):
+        asked.append(local_files_only)
+        raise errors.LocalEntryNotFoundError("cannot find the requested files in the local cache")
+
+    monkeypatch.setattr(hub, "hf_hub_download", download)
+    with pytest.raises(ConnectionError):
+        find_weights(UNI.card, UNI.repo)
+    assert asked == [True, True, False]
+
+
 def test_repository_without_weights(answer):
-    answer(_http(errors.RemoteEntryNotFoundError, 404))
+    answer(_http(_NOT_IN_REPOSITORY, 404))
     with pytest.raises(FileNotFoundError, match=r"holds neither model\.safetensors nor pytorch_model\.bin"):
         find_weights(UNI.card, UNI.repo)
 

@@ -147,7 +147,7 @@ def require_timm(name: str) -> Any:
         raise ImportError(msg, name=error.name) from error
     except (ImportError, RuntimeError, AttributeError) as error:
         msg = (
-            f"Encoder {name!r} needs timm, and timm does not load here: {str(error).splitlines()[0]} "
+            f"Encoder {name!r} needs timm, and timm does not load here ({str(error).splitlines()[0]}). "
             "The usual cause is a torchvision built for another torch: install both from one place, e.g. "
             "`pip install --force-reinstall torch torchvision --index-url https://download.pytorch.org/whl/cpu`."
         )

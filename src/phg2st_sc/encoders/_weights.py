@@ -99,20 +99,19 @@ def _download(card: EncoderCard, repo: str, revision: str | None) -> WeightsFile
 
 
 def _fetch(repo: str, revision: str | None) -> Path:
-    """Take the first of the usual names that the repository holds."""
+    """Take the first of the usual names that the cache holds, or else the hub: published weights do not change."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
-    offline: LocalEntryNotFoundError | None = None
-    for name in FILES:
-        try:
-            return Path(hf_hub_download(repo, name, revision=revision, library_name="phg2st-sc"))
-        except LocalEntryNotFoundError as error:
-            offline = offline or error
-        except EntryNotFoundError:
-            continue
-    if offline is not None:
-        raise offline
+    for only_cache in (True, False):
+        for name in FILES:
+            try:
+                return Path(hf_hub_download(repo, name, revision=revision, local_files_only=only_cache))
+            except LocalEntryNotFoundError:
+                if not only_cache:
+                    raise  # out of reach: another name would only wait for the network again
+            except EntryNotFoundError:
+                continue
     msg = f"The repository {repo!r} holds neither {FILES[0]} nor {FILES[1]}. Download its weights and pass `weights=`."
     raise FileNotFoundError(msg)
 
