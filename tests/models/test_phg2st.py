@@ -1,0 +1,274 @@
+"""The estimator around the network: what it takes, what it keeps, what it predicts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import phg2st_sc as phg2st
+from phg2st_sc.models import PHG2ST, SlideArrays, TrainingSlide
+
+QUICK = {"max_epochs": 2, "engine": "torch", "accelerator": "cpu", "network": {"width": 16, "hypergraph_width": 8}}
+
+
+def with_context(slide: TrainingSlide, seed: int = 0) -> TrainingSlide:
+    """Tiles that resemble the spots of the block: 25 spots around, -1 beyond the edge."""
+    arrays = slide.arrays
+    offsets = np.stack(np.meshgrid(np.arange(-2, 3), np.arange(-2, 3)), axis=-1).reshape(-1, 2)
+    where = {tuple(p): i for i, p in enumerate(arrays.positions.astype(int))}
+    index = np.array([[where.get(tuple(p + o), -1) for o in offsets] for p in arrays.positions.astype(int)])
+    tiles = None if arrays.features is None else arrays.features.astype(np.float16)
+    index = None if arrays.features is None else index.astype(np.int32)
+    return replace(slide, arrays=replace(arrays, context_index=index, tiles=tiles))
+
+
+@pytest.fixture(scope="module")
+def slides(cohort) -> list[TrainingSlide]:
+    return [with_context(s) for s in cohort]
+
+
+@pytest.fixture(scope="module")
+def new(slide) -> TrainingSlide:
+    return with_context(slide)
+
+
+@pytest.fixture(scope="module")
+def model(slides) -> PHG2ST:
+    return PHG2ST(**QUICK).fit(slides)
+
+
+def test_a_prompt_moves_the_prediction_of_its_own_spot_alone(model, new, draw):
+    prompts = draw(new, 20)
+    before = model.predict(new.arrays, prompts).mean
+    counts = prompts.counts.copy()
+    counts[3] = counts[3][::-1] * 2
+    after = model.predict(new.arrays, replace(prompts, counts=counts)).mean
+    assert np.flatnonzero((before != after).any(axis=1)).tolist() == [prompts.index[3]]
+
+
+def test_dropping_prompts_moves_their_own_spots_alone(model, new, draw):
+    prompts = draw(new, 20)
+    before = model.predict(new.arrays, prompts).mean
+    after = model.predict(new.arrays, prompts.subset(np.arange(5, 20))).mean
+    assert np.flatnonzero((before != after).any(axis=1)).tolist() == sorted(prompts.index[:5])
+
+
+def test_order_of_spots_plays_no_role(model, new, draw):
+    order = np.random.default_rng(0).permutation(new.arrays.n_spots)
+    shuffled = TrainingSlide(new.arrays.take(order), new.counts[order], new.totals[order], new.genes)
+    prompts = draw(new, 20)
+    place = np.argsort(order)
+    same = shuffled.prompts(place[prompts.index], target_sum=prompts.target_sum)
+    straight = model.predict(new.arrays, prompts).mean
+    np.testing.assert_allclose(model.predict(shuffled.arrays, same).mean, straight[order], rtol=1e-4, atol=1e-4)
+
+
+def test_scale_of_the_prediction_is_the_one_asked_for(model, new, draw):
+    prompts = draw(new, 20)
+    rates = [
+        np.expm1(model.predict(new.arrays, replace(prompts, target_sum=s)).mean.astype(float)) / s for s in (1e3, 1e5)
+    ]
+    np.testing.assert_allclose(rates[0], rates[1], rtol=1e-3, atol=1e-7)
+
+
+def test_levels_fit_the_training_slides(model, slides, draw):
+    """The mean of logarithms lies below the logarithm of the mean: without a correction all levels would be low."""
+    one = slides[0]
+    rate = np.expm1(model.predict(one.arrays, draw(one, 20)).mean.astype(float)) / 1e4
+    expected = one.totals @ rate
+    assert expected.sum() == pytest.approx(one.counts.sum(), rel=0.1)
+
+
+@pytest.mark.parametrize("branches", ["both", "spot", "context"])
+def test_saved_and_loaded_predicts_the_same(tmp_path, slides, new, draw, branches):
+    model = PHG2ST(**QUICK, branches=branches, checkpoint_dir=tmp_path / "checkpoints").fit(slides[:2])
+    model.save(tmp_path / "model")
+    loaded = PHG2ST.load(tmp_path / "model")
+    prompts = draw(new, 15)
+    np.testing.assert_array_equal(loaded.predict(new.arrays, prompts).mean, model.predict(new.arrays, prompts).mean)
+    assert {p.name for p in (tmp_path / "model").iterdir()} == {"model.json", "arrays.safetensors"}
+    assert "checkpoints" not in (tmp_path / "model" / "model.json").read_text()
+    assert loaded.record == json.loads(json.dumps(model.record))
+
+
+def test_slides_without_an_image_train_and_are_predicted(slides, new, draw):
+    bare = [replace(s, arrays=SlideArrays(s.arrays.name, s.arrays.positions, patient=s.arrays.patient)) for s in slides]
+    mixed = PHG2ST(**QUICK).fit([*slides[:2], bare[2]])
+    alone = PHG2ST(**QUICK).fit(bare)
+    unseen = SlideArrays("bare", new.arrays.positions)
+    for model in (mixed, alone):
+        prediction = model.predict(unseen, draw(new, 20)).mean
+        assert prediction.shape == new.counts.shape
+        assert np.isfinite(prediction).all()
+    assert np.isfinite(mixed.predict(new.arrays, draw(new, 20)).mean).all()
+
+
+def test_validation_is_on_other_patients(model, slides):
+    training = model.record["training"]
+    assert training["unit"] == "patient"
+    assert training["validation"] == [slides[0].arrays.name]
+    assert len(training["losses"]) == len(training["scores"]) == training["epochs"] == 2
+
+
+def test_resumed_training_equals_uninterrupted(tmp_path, slides, new, draw):
+    prompts = draw(new, 15)
+    settings = {**QUICK, "max_epochs": 4}
+    whole = PHG2ST(**settings).fit(slides[:3]).predict(new.arrays, prompts).mean
+    PHG2ST(**QUICK, checkpoint_dir=tmp_path).fit(slides[:3])
+    resumed = PHG2ST(**settings, resume_from=tmp_path / "last.ckpt").fit(slides[:3])
+    np.testing.assert_array_equal(resumed.predict(new.arrays, prompts).mean, whole)
+
+
+def test_fitting_again_forgets_the_tokens_of_the_last_network(slides, new, draw):
+    prompts = draw(new, 15)
+    model = PHG2ST(**QUICK).fit(slides[:2])
+    model.predict(new.arrays, prompts)
+    model.fit(slides[1:])
+    fresh = PHG2ST(**QUICK).fit(slides[1:])
+    np.testing.assert_array_equal(model.predict(new.arrays, prompts).mean, fresh.predict(new.arrays, prompts).mean)
+
+
+def test_engines_agree(model, new, draw):
+    pytest.importorskip("dgl")
+    prompts = draw(new, 15)
+    expected = model.predict(new.arrays, prompts)
+    assert expected.details["engine"] == "torch"
+    model.engine = "dgl"
+    try:
+        found = model.predict(replace(new.arrays), prompts)
+    finally:
+        model.engine = "torch"
+    assert found.details["engine"] == "dgl"
+    np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-4, atol=1e-4)
+
+
+def test_missing_context_names_the_call(model, slide, cohort):
+    with pytest.raises(
+        ValueError, match=r"extract_embeddings\(data, encoder='planted', context=5\).*branches=\"spot\""
+    ):
+        PHG2ST(**QUICK).fit(cohort)
+    with pytest.raises(ValueError, match="has no features of the tiles"):
+        model.encode(slide.arrays)
+
+
+def test_features_of_another_width_are_refused(model, new):
+    arrays = replace(new.arrays, features=new.arrays.features[:, :5])
+    with pytest.raises(ValueError, match="has 5 features per spot, the network takes 12"):
+        model.encode(arrays)
+
+
+def test_an_untrained_network_does_not_predict(new, draw):
+    with pytest.raises(ValueError, match="must be trained first"):
+        PHG2ST().predict(new.arrays, draw(new, 5))
+
+
+def test_wrong_settings_are_refused_before_training(slides):
+    for wrong, words in (
+        ({"preset": "huge"}, "unknown preset 'huge'"),
+        ({"branches": "all"}, "branches='all'"),
+        ({"fusion": "magic"}, "unknown fusion 'magic'"),
+        ({"engine": "fast"}, "engine='fast'"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            PHG2ST(**{**QUICK, **wrong}).fit(slides[:2])
+
+
+def test_presets_reach_network_and_training():
+    model = PHG2ST(preset="paper", max_epochs=3)
+    assert model._network_config(n_features=1024, n_genes=10).width == 1024
+    training = model._training_config()
+    assert (training.lr, training.max_epochs) == (1e-4, 3)
+    assert PHG2ST(network={"width": 64})._network_config(n_features=9, n_genes=2).width == 64
+
+
+def colour(tiles: np.ndarray) -> np.ndarray:
+    """Mean and spread of each channel."""
+    return np.concatenate([tiles.mean(axis=(1, 2)), tiles.std(axis=(1, 2))], axis=1) / 255.0
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    """Four sections of four patients with colours of spots and of the tiles around them."""
+    found = phg2st.datasets.simulate(
+        n_slides=4,
+        n_patients=4,
+        n_spots=150,
+        n_genes=40,
+        space_fraction=0.0,
+        mixed_fraction=0.0,
+        progress=False,
+        seed=3,
+    )
+    for adata in found.values():
+        phg2st.pp.extract_embeddings(adata, image="hires", encoder=colour, input_px=16, context=5, progress=False)
+    return found
+
+
+@pytest.mark.slow
+def test_beats_prompt_mean_and_image_free_kriging_on_an_unseen_patient(simulated):
+    training = dict(simulated)
+    new = training.pop("P4_S1").copy()
+    model = phg2st.tl.train(training, method="phg2st", max_epochs=60, progress=False)
+    losses = model.card["training"]["losses"]
+    assert losses[-1] < 0.8 * losses[0]
+    phg2st.pp.sample_prompts(new, fraction=0.1, seed=0)
+    phg2st.tl.impute(new, model=model)
+    table = phg2st.tl.evaluate(new, layer="phg2st", compare=["prompt_mean", "kriging", "gene_kriging"])
+    means = {name: values["pcc"] for name, values in table.attrs["means"].items()}
+    assert means["phg2st"] > max(means["prompt_mean"], means["kriging"], means["gene_kriging"]) + 0.05
+
+
+def test_end_to_end_on_anndata(simulated, tmp_path):
+    training = {name: simulated[name] for name in ("P1_S1", "P2_S1")}
+    new = simulated["P3_S1"].copy()
+    model = phg2st.tl.train(training, method="phg2st", max_epochs=2, progress=False)
+    assert model.card["training"]["unit"] == "patient"
+    phg2st.pp.sample_prompts(new, fraction=0.1, seed=0)
+    phg2st.tl.impute(new, model=model.save(tmp_path / "model"))
+    assert np.isfinite(new.layers["phg2st"]).all()
+    assert new.uns["phg2st"]["details"]["P3_S1"]["fusion"] == "paper"
+    hidden = new.copy()
+    counts = hidden.X.toarray() if hasattr(hidden.X, "toarray") else hidden.X.copy()
+    counts[~hidden.obs["prompt"].to_numpy()] = np.nan
+    hidden.X = counts
+    phg2st.tl.impute(hidden, model=model)
+    np.testing.assert_array_equal(hidden.layers["phg2st"], new.layers["phg2st"])
+
+
+def test_tiles_that_belong_to_other_spots_are_refused(simulated):
+    training = {name: simulated[name] for name in ("P1_S1", "P2_S1")}
+    model = phg2st.tl.train(training, method="phg2st", max_epochs=1, progress=False)
+    mixed = simulated["P3_S1"].copy()
+    phg2st.pp.sample_prompts(mixed, fraction=0.1, seed=0)
+    mixed.uns["phg2st_tiles"]["X_colour"] = {
+        key: value[::-1].copy() if key == "positions" else value
+        for key, value in mixed.uns["phg2st_tiles"]["X_colour"].items()
+    }
+    with pytest.raises(ValueError, match=r"the tiles there belong to other spots.*context=5"):
+        phg2st.tl.impute(mixed, model=model)
+    del mixed.uns["phg2st_tiles"]
+    with pytest.raises(ValueError, match="the features of the tiles are no longer there"):
+        phg2st.tl.impute(mixed, model=model)
+
+
+def test_a_slice_of_spots_is_predicted_like_the_exact_blocks(simulated):
+    """The index into the tiles survives slicing; blocks kept per spot give the same arrays."""
+    from phg2st_sc._slide import open_slides
+    from phg2st_sc.tl._context import context_of
+
+    adata = simulated["P1_S1"]
+    part = adata[10:60].copy()
+    index, tiles = context_of(open_slides(part)[0], "X_colour")
+    stored = adata.uns["phg2st_tiles"]["X_colour"]["features"]
+    whole = np.asarray(adata.obsm["X_colour_context_index"])[10:60]
+    assert ((index >= 0) == (whole >= 0)).all()
+    np.testing.assert_array_equal(tiles[index[index >= 0]], stored[whole[whole >= 0]])
+    blocks = np.full((*whole.shape, stored.shape[1]), np.nan, dtype=np.float16)
+    blocks[whole >= 0] = stored[whole[whole >= 0]]
+    del part.obsm["X_colour_context_index"]
+    part.obsm["X_colour_context"] = blocks
+    again, exact = context_of(open_slides(part)[0], "X_colour")
+    np.testing.assert_array_equal(exact[again[again >= 0]], tiles[index[index >= 0]])
