@@ -89,6 +89,27 @@ class Estimator(ABC):
             raise TypeError(msg)
         return model
 
+    def push_to_hub(self, repo_id: str, *, private: bool = True, token: str | bool | None = None) -> str:
+        """Upload the fitted method to the Hugging Face hub, with a model card. Returns the address of the commit.
+
+        Parameters
+        ----------
+        repo_id
+            ``owner/name``; made where it does not exist.
+        private
+            Whether a new repository is private.
+        token
+            Access token; by default the one of ``hf auth login``.
+        """
+        from ._hub import push
+
+        return push(self, repo_id, private=private, token=token)
+
+    @classmethod
+    def from_pretrained(cls, path: str | os.PathLike[str]) -> Self:
+        """Load from a folder, or from the hub by ``owner/name``; the same as :meth:`load`."""
+        return cls.load(path)
+
     def _encoded(self, slide: SlideArrays) -> Any:
         cache = self.__dict__.setdefault("_cache", WeakKeyDictionary())
         if slide not in cache:

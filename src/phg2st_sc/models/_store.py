@@ -13,11 +13,11 @@ import numpy as np
 
 from .._provenance import package_versions
 from ._base import Estimator
+from ._files import ARRAYS, SETTINGS
+from ._hub import download, is_repo_id
 from ._registry import create
 
 SCHEMA = 1
-SETTINGS = "model.json"
-ARRAYS = "arrays.safetensors"
 
 
 def save(model: Estimator, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
@@ -64,19 +64,30 @@ def save(model: Estimator, path: str | os.PathLike[str], *, overwrite: bool = Fa
     return target
 
 
-def load(path: str | os.PathLike[str]) -> Estimator:
-    """Load a method that :func:`save` wrote.
+def load(path: str | os.PathLike[str], *, revision: str | None = None, token: str | bool | None = None) -> Estimator:
+    """Load a method that :func:`save` wrote, from a folder or from the Hugging Face hub.
+
+    Parameters
+    ----------
+    path
+        Folder, or a repository ``owner/name`` of the hub where there is no such folder.
+    revision
+        Branch, tag or commit of the repository.
+    token
+        Access token of the hub; by default the one of ``hf auth login``.
 
     Raises
     ------
     FileNotFoundError
-        If the folder holds no saved model.
+        If the folder holds no saved model, or there is no such repository.
+    ConnectionError
+        If the hub cannot be reached.
     ValueError
         If it was written by a later version of the package.
     """
     from safetensors.numpy import load_file
 
-    folder = Path(path)
+    folder = download(str(path), revision=revision, token=token) if is_repo_id(path) else Path(path)
     if not (folder / SETTINGS).is_file():
         msg = f"{folder} holds no saved model: expected {SETTINGS} and {ARRAYS}, as `model.save(folder)` writes them"
         raise FileNotFoundError(msg)

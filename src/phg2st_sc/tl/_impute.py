@@ -32,6 +32,7 @@ def impute(
     target_sum: float | None = None,
     slide_key: str | None = None,
     table: str | None = None,
+    gene_key: str | None = None,
     key_added: str | None = None,
     seed: int = 0,
     copy: bool = False,
@@ -42,7 +43,7 @@ def impute(
 
     Parameters
     ----------
-    data, prompt_mask, model, method, genes, use_rep, trust_rep, counts_layer, target_sum, slide_key, table, seed, **parameters
+    data, prompt_mask, model, method, genes, use_rep, trust_rep, counts_layer, target_sum, slide_key, table, gene_key, seed, **parameters
         As for :func:`phg2st_sc.tl.predict`. With neither ``model`` nor ``method``, the best simple method for each slide is
         chosen on its prompts.
     key_added
@@ -94,6 +95,7 @@ def impute(
         "target_sum": target_sum,
         "slide_key": slide_key,
         "table": table,
+        "gene_key": gene_key,
         "seed": seed,
     }
     target = _copy(data) if copy else data

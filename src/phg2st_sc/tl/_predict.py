@@ -18,12 +18,11 @@ from ._inputs import (
     DEFAULT_TARGET_SUM,
     by_place,
     check_gene_names,
-    check_model_genes,
     common_target_sum,
     read_measured,
     slide_arrays,
-    working_panel,
 )
+from ._panel import Panel, model_panel, prompted_panel
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -76,6 +75,7 @@ def predict(
     target_sum: float | None = None,
     slide_key: str | None = None,
     table: str | None = None,
+    gene_key: str | None = None,
     seed: int = 0,
     **parameters: Any,
 ) -> AnnData:
@@ -89,7 +89,8 @@ def predict(
     data
         AnnData or SpatialData with raw counts at the prompts.
     model
-        A fitted method, or the folder it was saved to. Excludes ``method``.
+        A fitted method, the folder it was saved to, or its repository ``owner/name`` on the Hugging Face hub. Excludes
+        ``method``. Genes are matched by name; genes of the model that the object lacks are not predicted.
     method
         Name of a method that learns from this slide's prompts alone (:func:`phg2st_sc.models.methods`). With neither, the
         best simple method for each slide is chosen on its prompts (:class:`phg2st_sc.models.BestSimple`).
@@ -111,6 +112,9 @@ def predict(
         Column of ``obs`` that tells slides apart; every slide is predicted from its own prompts.
     table
         Name of the SpatialData table, where there are several.
+    gene_key
+        Column of ``var`` with the gene names that ``model`` uses. ``None``: ``var_names``, or whatever column of ``var``
+        matches where those do not (symbols against Ensembl ids).
     seed
         Seed of methods that draw at random.
     **parameters
@@ -149,6 +153,7 @@ def predict(
         target_sum=target_sum,
         slide_key=slide_key,
         table=table,
+        gene_key=gene_key,
         seed=seed,
         parameters=parameters,
     )
@@ -185,6 +190,7 @@ def run(
     target_sum: float | None,
     slide_key: str | None,
     table: str | None,
+    gene_key: str | None,
     seed: int,
     parameters: Mapping[str, Any],
 ) -> Predicted:
@@ -193,18 +199,14 @@ def run(
     estimator = _estimator(model, method, seed, parameters)
     slides = [by_place(slide) for slide in open_slides(data, slide_key=slide_key, table=table)]
     spots = slides[0].table
-    fitted = estimator.genes
-    if fitted is not None:
-        check_model_genes(spots, fitted)
+    panel = None if estimator.genes is None else model_panel(spots, estimator.genes, gene_key=gene_key)
     measured = [
-        read_measured(s, prompt_mask, counts_layer=counts_layer, genes=fitted, allow_zero=estimator.is_fitted)
-        for s in slides
+        read_measured(s, prompt_mask, counts_layer=counts_layer, allow_zero=estimator.is_fitted) for s in slides
     ]
     for one in measured:
         _check_number(estimator, one)
-    panel = fitted or working_panel(spots, measured, genes)
-    shown = panel if genes is None else tuple(genes)
-    _check_shown(shown, panel)
+    panel = panel or prompted_panel(spots, measured, genes)
+    shown = panel.shown(spots, genes)
     scale = common_target_sum(measured, target_sum, float(estimator.card.get(_keys.TARGET_SUM, DEFAULT_TARGET_SUM)))
     rep = choose_rep(spots, use_rep, trust_rep=trust_rep, like=estimator.card.get("features"))
     _check_features(spots, rep, estimator)
@@ -212,7 +214,8 @@ def run(
     mask = np.zeros(spots.n_obs, dtype=bool)
     for one in measured:
         mask[one.slide.rows] = one.mask
-    return Predicted(spots, slides, mask, shown, scale, predictions, estimator, rep)
+    names = tuple(spots.var_names[panel.columns[shown]])
+    return Predicted(spots, slides, mask, names, scale, predictions, estimator, rep)
 
 
 def facts(done: Predicted, seed: int) -> dict[str, Any]:
@@ -281,7 +284,7 @@ def _estimator(
 def _path(model: Any) -> str | os.PathLike[str]:
     if isinstance(model, (str, os.PathLike)):
         return model
-    msg = f"`model` is a trained method, or the folder it was saved to, not {type(model).__name__}"
+    msg = f"`model` is a trained method, the folder it was saved to or a hub repository, not {type(model).__name__}"
     raise TypeError(msg)
 
 
@@ -300,13 +303,6 @@ def _check_number(estimator: Estimator, measured: Measured) -> None:
             f"{measured.slide.name!r} has {n}: measure more spots, or use method 'prompt_mean' or 'idw'"
         )
         raise ValueError(msg)
-
-
-def _check_shown(shown: Sequence[str], panel: Sequence[str]) -> None:
-    missing = sorted(set(shown) - set(panel))
-    if missing:
-        msg = f"the model does not predict {len(missing)} of the genes asked for ({some(missing)})"
-        raise KeyError(msg)
 
 
 def _check_features(table: AnnData, rep: str | None, estimator: Estimator) -> None:
@@ -331,23 +327,18 @@ def _predict_one(
     measured: Measured,
     estimator: Estimator,
     rep: str | None,
-    panel: tuple[str, ...],
-    shown: tuple[str, ...],
+    panel: Panel,
+    shown: NDArray[np.int64],
     target_sum: float,
 ) -> Prediction:
     from ..models import Prediction
 
-    names = measured.slide.table.var_names
-    columns = np.arange(len(panel)) if estimator.genes is not None else names.get_indexer(list(panel))
-    prompts = measured.prompts(columns, panel, target_sum)
-    prediction = estimator.predict(slide_arrays(measured.slide, rep), prompts)
-    if shown == panel:
+    prediction = estimator.predict(slide_arrays(measured.slide, rep), measured.prompts(panel, target_sum))
+    if np.array_equal(shown, np.arange(len(panel.genes))):
         return prediction
-    place = {gene: position for position, gene in enumerate(panel)}
-    take = [place[gene] for gene in shown]
     return Prediction(
-        prediction.mean[:, take],
-        None if prediction.std is None else prediction.std[:, take],
-        None if prediction.trust is None else prediction.trust[take],
+        prediction.mean[:, shown],
+        None if prediction.std is None else prediction.std[:, shown],
+        None if prediction.trust is None else prediction.trust[shown],
         prediction.details,
     )

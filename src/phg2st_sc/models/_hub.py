@@ -1,0 +1,144 @@
+"""Share fitted methods through the Hugging Face hub."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ._files import ARRAYS, SETTINGS
+
+if TYPE_CHECKING:
+    from ._base import Estimator
+
+_REPO = re.compile(r"[\w.-]+/[\w.-]+")
+CARD = "README.md"
+
+
+def is_repo_id(path: str | os.PathLike[str]) -> bool:
+    """Whether a text names a hub repository (``owner/name``) rather than something on this disk."""
+    return isinstance(path, str) and _REPO.fullmatch(path) is not None and not Path(path).exists()
+
+
+def download(repo_id: str, *, revision: str | None = None, token: str | bool | None = None) -> Path:
+    """Folder with a model of the hub, downloaded once and kept in the hub's cache.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such repository, it is private or gated and there is no access, or it holds no saved model.
+    ConnectionError
+        If the hub cannot be reached and the model is not in the cache.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+    )
+
+    try:
+        files = [hf_hub_download(repo_id, name, revision=revision, token=token) for name in (SETTINGS, ARRAYS)]
+    except RepositoryNotFoundError as error:
+        msg = (
+            f"{repo_id!r} is neither a folder here nor a repository of the hub that you may read. Check the name; for a "
+            "private or gated one ask for access on its page and log in with `hf auth login`."
+        )
+        raise FileNotFoundError(msg) from error
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
+        msg = (
+            f"the hub cannot be reached, and {repo_id!r} is not in its cache. On a machine with network run "
+            f"`hf download {repo_id}`, copy the folder, and pass its path."
+        )
+        raise ConnectionError(msg) from error
+    except EntryNotFoundError as error:
+        msg = f"the repository {repo_id!r} holds no saved model ({SETTINGS} and {ARRAYS})"
+        raise FileNotFoundError(msg) from error
+    return Path(files[0]).parent
+
+
+def push(
+    model: Estimator,
+    repo_id: str,
+    *,
+    private: bool = True,
+    token: str | bool | None = None,
+    message: str | None = None,
+    api: Any = None,
+) -> str:
+    """Upload a fitted method to the hub: its settings, its arrays and a model card, in one commit.
+
+    Parameters
+    ----------
+    model
+        A fitted method.
+    repo_id
+        ``owner/name``; made where it does not exist.
+    private
+        Whether a new repository is private.
+    token
+        Access token; by default the one of ``hf auth login``.
+    message
+        Commit message.
+    api
+        A ``huggingface_hub.HfApi`` to use, e.g. of another endpoint.
+
+    Returns
+    -------
+    Address of the commit.
+
+    Raises
+    ------
+    ValueError
+        If the method is not fitted, or ``repo_id`` is not of the form ``owner/name``.
+    """
+    if not model.is_fitted:
+        msg = f"method {model.name!r} is not fitted: train it with `phg2st_sc.tl.train` before sharing it"
+        raise ValueError(msg)
+    if _REPO.fullmatch(repo_id) is None:
+        msg = f"repo_id={repo_id!r} must be of the form 'owner/name'"
+        raise ValueError(msg)
+    if api is None:
+        from huggingface_hub import HfApi
+
+        api = HfApi(token=token)
+    api.create_repo(repo_id, private=private, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = model.save(Path(scratch) / "model")
+        (folder / CARD).write_text(model_card(model, repo_id))
+        done = api.upload_folder(
+            repo_id=repo_id, folder_path=folder, commit_message=message or f"Upload {model.name} of phg2st-sc"
+        )
+    return str(done)
+
+
+def model_card(model: Estimator, repo_id: str) -> str:
+    """Model card of a fitted method: what it was trained on, what it predicts, how to use it."""
+    card = model.card
+    features = card.get("features") or {}
+    patients = card.get("patients") or []
+    lines = [
+        "---",
+        "library_name: phg2st-sc",
+        "tags: [spatial-transcriptomics, histology, gene-expression]",
+        "---",
+        f"# {repo_id}",
+        "",
+        f"Method `{model.name}` of phg2st-sc, which predicts expression over an H&E section from a few measured spots.",
+        "",
+        f"- genes: {len(model.genes or ())}",
+        f"- trained on {len(card.get('slides') or [])} slides, {len(patients)} patients, {card.get('n_spots', 0)} spots",
+        f"- image features: {features.get('encoder', 'none')}"
+        + (f", tiles of {features['tile_um']} µm" if "tile_um" in features else ""),
+        "",
+        "```python",
+        "import phg2st_sc as phg2st",
+        "",
+        f'phg2st.tl.impute(adata, prompt_mask="prompt", model="{repo_id}")',
+        "```",
+        "",
+    ]
+    return "\n".join(lines)
