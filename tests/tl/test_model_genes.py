@@ -44,8 +44,7 @@ def test_ids_are_matched_by_a_column_of_var(cohort):
     np.testing.assert_array_equal(renamed.layers["gene_kriging"], expected.X)
 
 
-def test_versions_of_ensembl_ids_do_not_matter(cohort):
-    model, new = cohort
+def test_versions_of_ensembl_ids_do_not_matter():
     slides = phg2st.datasets.simulate(n_slides=2, n_spots=60, n_genes=30, image=False, progress=False, seed=1)
     for version, slide in enumerate(slides.values()):
         slide.var_names = [f"ENSG{i:011d}.{version}" for i in range(slide.n_vars)]

@@ -27,6 +27,8 @@ class Estimator(ABC):
     """Registry name, e.g. ``"kriging"``."""
     needs_image: ClassVar[bool] = False
     """Whether the method has no form that works without image features."""
+    uses_image: ClassVar[bool] = False
+    """Whether the method looks at image features where there are any."""
     needs_fit: ClassVar[bool] = False
     """Whether the method has no single-slide form."""
     min_prompts: ClassVar[int] = 1

@@ -38,7 +38,6 @@ class KrigingEstimator(Estimator):
         Seed of the episodes that the covariance is learned on.
     """
 
-    uses_image: ClassVar[bool] = False
     default_mix: ClassVar[float] = 0.0
     default_length_scale: ClassVar[float] = 5.0
     remainder_ratio: ClassVar[float] = 0.02

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ._base import Estimator
+from ._comparison import Record, compare
 from ._data import Prediction, Prompts, SlideArrays
 from ._folds import matched_folds
-from ._gaussian import Skill
 from ._krige import even_subset
 from ._registry import get_method, register
-from ._working import Working
 
 CANDIDATES = (
     "space_image_kriging",
@@ -37,10 +35,10 @@ _MAX_SPOTS = 2000
 class BestSimple(Estimator):
     """Choose among the single-slide methods by cross-validation over the slide's prompts.
 
-    Every prompt is predicted from prompts of other folds (:func:`._folds.matched_folds`). A method's skill is the
-    noise-weighted sum of squares of whitened rates that it explains there. The preferred method (space + image kriging
-    where there is an image, else kriging in gene components) gives way only to one that beats it by two standard errors;
-    with fewer than 10 prompts it is taken as it is.
+    Every prompt is predicted from prompts of other folds, which are as far from it as unmeasured spots are from prompts.
+    The preferred method (space + image kriging where there is an image, else kriging in gene components) gives way only to
+    one that beats it by two standard errors both in the squares of whitened rates that it explains and in the correlation
+    over genes; with fewer than 10 prompts it is taken as it is.
 
     Parameters
     ----------
@@ -60,11 +58,11 @@ class BestSimple(Estimator):
         methods = self._able(slide, prompts)
         chosen, scores = methods[0], {}
         if prompts.n_prompts >= MIN_TO_COMPARE and len(methods) > 1:
-            skills = self._compare(methods, slide, prompts)
-            scores = {m.name: _share_explained(s) for m, s in zip(methods, skills, strict=True)}
-            chosen = _pick(methods, skills)
+            records = self._compare(methods, slide, prompts)
+            scores = {m.name: _scores(record) for m, record in zip(methods, records, strict=True)}
+            chosen = methods[_pick(methods, records)]
         prediction = chosen.predict(slide, prompts)
-        details = {"chosen": chosen.name, "explained": scores, **prediction.details}
+        details = {"chosen": chosen.name, "compared": scores, **prediction.details}
         return Prediction(prediction.mean, prediction.std, prediction.trust, details)
 
     def _able(self, slide: SlideArrays, prompts: Prompts) -> list[Estimator]:
@@ -80,12 +78,11 @@ class BestSimple(Estimator):
             raise ValueError(msg)
         return able
 
-    def _compare(self, methods: Sequence[Estimator], slide: SlideArrays, prompts: Prompts) -> list[Skill]:
+    def _compare(self, methods: Sequence[Estimator], slide: SlideArrays, prompts: Prompts) -> list[Record]:
         kept = np.linspace(0, prompts.n_prompts - 1, min(prompts.n_prompts, _MAX_COMPARED)).astype(np.int64)
         slide, prompts = _reduced(slide, prompts.subset(np.unique(kept)))
         folds = matched_folds(slide.positions, prompts.index, seed=self.seed)
-        parts = [_fold_skills(methods, slide, prompts, folds == fold) for fold in np.unique(folds)]
-        return [_join(skills) for skills in zip(*parts, strict=True)]
+        return compare(methods, slide, prompts, folds)
 
 
 def _reduced(slide: SlideArrays, prompts: Prompts) -> tuple[SlideArrays, Prompts]:
@@ -99,33 +96,13 @@ def _reduced(slide: SlideArrays, prompts: Prompts) -> tuple[SlideArrays, Prompts
     return smaller, replace(prompts, index=np.searchsorted(kept, prompts.index))
 
 
-def _fold_skills(
-    methods: Sequence[Estimator], slide: SlideArrays, prompts: Prompts, held_out: NDArray[np.bool_]
-) -> list[Skill]:
-    kept = prompts.subset(np.flatnonzero(~held_out))
-    working = Working.of(kept)
-    counts = prompts.counts[held_out]
-    totals = counts.sum(axis=1, dtype=np.float64)
-    seen = totals > 0
-    truth = working.scale.whiten(counts[seen], totals[seen])
-    noise = np.median(prompts.counts.sum(axis=1)) / totals[seen]
-    rows = prompts.index[held_out][seen]
-    return [Skill.of(truth, working.whitened_of(m.predict(slide, kept))[rows], noise) for m in methods]
+def _pick(methods: Sequence[Estimator], records: Sequence[Record]) -> int:
+    """Position of the method to use: the best correlated of those that clearly beat the preferred one, if any."""
+    better = [position for position, record in enumerate(records) if record.beats(records[0])]
+    return max(better, key=lambda position: float(records[position].correlation.mean()), default=0)
 
 
-def _join(skills: Sequence[Skill]) -> Skill:
-    return Skill(
-        np.concatenate([s.cross for s in skills]),
-        np.concatenate([s.power for s in skills]),
-        np.concatenate([s.total for s in skills]),
-    )
-
-
-def _pick(methods: Sequence[Estimator], skills: Sequence[Skill]) -> Estimator:
-    best = int(np.argmax([float(s.explained.sum()) for s in skills]))
-    return methods[best] if skills[best].beats(skills[0]) else methods[0]
-
-
-def _share_explained(skill: Skill) -> float:
-    total = float(skill.total.sum())
-    return float(skill.explained.sum() / total) if total > 0 else 0.0
+def _scores(record: Record) -> dict[str, float]:
+    total = float(record.skill.total.sum())
+    explained = float(record.skill.explained.sum() / total) if total > 0 else 0.0
+    return {"explained": explained, "correlation": float(record.correlation.mean())}

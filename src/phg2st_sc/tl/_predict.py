@@ -308,7 +308,9 @@ def _check_number(estimator: Estimator, measured: Measured) -> None:
 def _check_features(table: AnnData, rep: str | None, estimator: Estimator) -> None:
     """A model takes features of the encoder and geometry that it was trained on, and no others."""
     wanted, recorded = estimator.card.get("features"), table.uns.get(_keys.EMBEDDINGS, {})
-    if rep is None and estimator.needs_image:  # none fits: say what is wrong with the one that is there
+    if rep is None and (
+        estimator.needs_image or estimator.uses_image
+    ):  # none fits: say what is wrong with the one that is there
         rep = next((key for key in recorded if key in table.obsm), None)
     if not wanted or rep is None:
         return

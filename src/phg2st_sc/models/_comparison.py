@@ -1,0 +1,92 @@
+"""Compare methods on prompts that were left out in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._base import Estimator
+from ._data import Prompts, SlideArrays
+from ._gaussian import Skill
+from ._working import Working
+
+Array = NDArray[np.float64]
+
+_STANDARD_ERRORS = 2.0
+
+
+@dataclass(frozen=True)
+class Record:
+    """How one method predicted the left-out prompts.
+
+    Attributes
+    ----------
+    skill
+        Sums of squares by prompt: a few strong genes decide it.
+    moments
+        (6, G) noise-weighted sums by gene (weight, truth, prediction, and their squares and product): every gene counts
+        the same in the correlations that follow.
+    """
+
+    skill: Skill
+    moments: Array
+
+    @property
+    def correlation(self) -> Array:
+        """(G,) correlation of truth and prediction over the left-out prompts; 0 for a constant prediction."""
+        weight, t, p, tt, pp, tp = self.moments
+        weight = np.maximum(weight, 1e-12)  # no left-out prompt had a count
+        covariance = tp - t * p / weight
+        spread = np.sqrt(np.maximum(tt - t**2 / weight, 0.0) * np.maximum(pp - p**2 / weight, 0.0))
+        return np.where(spread > 1e-12 * weight, covariance / np.maximum(spread, 1e-300), 0.0)
+
+    def beats(self, other: Record) -> bool:
+        """Whether it is better by two standard errors both over prompts (squares) and over genes (correlations).
+
+        Either alone misleads: squares follow a few strong genes, correlations the noise of many weak ones.
+        """
+        gain = self.correlation - other.correlation
+        error = gain.std(ddof=1) / np.sqrt(gain.size) if gain.size > 1 else np.inf
+        return bool(gain.mean() > _STANDARD_ERRORS * error) and self.skill.beats(other.skill)
+
+
+def compare(
+    methods: Sequence[Estimator], slide: SlideArrays, prompts: Prompts, folds: NDArray[np.int64]
+) -> list[Record]:
+    """Record of every method over all folds."""
+    parts = [_one_fold(methods, slide, prompts, folds == fold) for fold in np.unique(folds)]
+    return [_join(records) for records in zip(*parts, strict=True)]
+
+
+def _one_fold(
+    methods: Sequence[Estimator], slide: SlideArrays, prompts: Prompts, held_out: NDArray[np.bool_]
+) -> list[Record]:
+    kept = prompts.subset(np.flatnonzero(~held_out))
+    working = Working.of(kept)
+    counts = prompts.counts[held_out]
+    totals = counts.sum(axis=1, dtype=np.float64)
+    seen = totals > 0
+    truth = working.scale.whiten(counts[seen], totals[seen])
+    noise = np.median(prompts.counts.sum(axis=1)) / totals[seen]
+    rows = prompts.index[held_out][seen]
+    predicted = (working.whitened_of(method.predict(slide, kept))[rows] for method in methods)
+    return [Record(Skill.of(truth, guess, noise), _moments(truth, guess, 1.0 / noise)) for guess in predicted]
+
+
+def _moments(truth: Array, guess: Array, weight: Array) -> Array:
+    ones = np.full(truth.shape[1], weight.sum())
+    return np.stack(
+        [ones, weight @ truth, weight @ guess, weight @ truth**2, weight @ guess**2, weight @ (truth * guess)]
+    )
+
+
+def _join(records: Sequence[Record]) -> Record:
+    skill = Skill(
+        np.concatenate([r.skill.cross for r in records]),
+        np.concatenate([r.skill.power for r in records]),
+        np.concatenate([r.skill.total for r in records]),
+    )
+    return Record(skill, np.sum([r.moments for r in records], axis=0))
