@@ -12,7 +12,7 @@ import pytest
 
 import phg2st_sc as phg2st
 
-SUBMODULES = ("datasets", "encoders", "metrics", "models", "pl", "pp", "tl")
+SUBMODULES = ("datasets", "encoders", "graph", "metrics", "models", "pl", "pp", "tl")
 NEVER_LOADED = ("torch", "torchvision", "torchmetrics", "lightning", "pytorch_lightning", "timm", "dgl")
 LOADED_LATE = ("spatialdata", "squidpy", "scanpy", "matplotlib.pyplot", "skimage", "sklearn", "dask.array")
 
