@@ -39,8 +39,8 @@ def planted(seed: int, *, validation: bool = False) -> Measured:
         truth = np.full(counts.shape, np.nan)
         truth[~shown] = depth_free_target(counts[~shown], where[~shown])
     prompts = torch.from_numpy(shown) if validation else None
-    allowed = torch.ones(SIDE**2, dtype=torch.bool)
-    return Measured(slide, torch.from_numpy(expression), allowed, seed, truth, prompts)
+    allowed = np.ones(SIDE**2, dtype=bool)
+    return Measured(slide, torch.from_numpy(expression), allowed, seed, truth=truth, prompts=prompts)
 
 
 def network(seed: int = 0) -> PHG2STNetwork:
@@ -133,7 +133,7 @@ def test_without_validation_the_last_epoch_is_kept():
 def test_prompts_are_a_share_of_the_allowed_spots_drawn_anew_each_step():
     module = SlideModule(network(), TrainingConfig(prompt_fraction=0.3, spots_per_step=10))
     one = planted(1)
-    allowed = torch.zeros(SIDE**2, dtype=torch.bool)
+    allowed = np.zeros(SIDE**2, dtype=bool)
     allowed[:20] = True
     batch = Measured(one.slide, one.expression, allowed, 0)
     module.__class__.global_step = property(lambda self: self.step)
@@ -169,7 +169,7 @@ def test_spots_held_out_for_validation_never_train():
     results = []
     for noise in (0.0, 5.0):
         one = planted(1)
-        allowed = torch.ones(SIDE**2, dtype=torch.bool)
+        allowed = np.ones(SIDE**2, dtype=bool)
         allowed[40:] = False
         expression = one.expression.clone()
         expression[40:] += noise
@@ -183,6 +183,23 @@ def test_spots_held_out_for_validation_never_train():
         )
         results.append(weights(net))
     assert torch.equal(*results)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_spots_without_weight_teach_nothing(weighted):
+    results = []
+    for noise in (0.0, 5.0):
+        one = planted(1)
+        expression = one.expression.clone()
+        expression[40:] += noise
+        weight = torch.ones(SIDE**2)
+        weight[40:] = 0.0
+        net = network()
+        slides = TrainingSet([Measured(one.slide, expression, one.allowed, 0, weight if weighted else None)])
+        config = TrainingConfig(max_epochs=2, validation_fraction=0.0, prompt_fraction=0.0)
+        train_network(net, slides, ValidationSet([]), config, QUIET)
+        results.append(weights(net))
+    assert torch.equal(*results) == weighted
 
 
 def test_settings_are_checked():

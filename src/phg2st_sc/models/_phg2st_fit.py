@@ -14,13 +14,25 @@ from ..metrics import depth_free_target
 from ..nn._config import NetworkConfig
 from ..nn._network import PHG2STNetwork
 from ..nn._slide import SlideTensors
-from ..training import FitResult, Machine, Split, TrainingConfig, TrainingSet, ValidationSet, inner_split, train_network
+from ..training import (
+    FitResult,
+    Machine,
+    Split,
+    TrainingConfig,
+    TrainingSet,
+    ValidationSet,
+    device_of,
+    inner_split,
+    train_network,
+)
 from ..training._batch import Measured
 from ..training._module import count_parameters, predict_rows
 from ._data import TrainingSlide
 from ._phg2st_tensors import FeatureStats, slide_tensors
 
 _LARGEST_CORRECTION = 10.0
+_MOST_SLIDES = 12
+"""Training slides that the levels are corrected on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,10 +84,10 @@ def train(
         for i in sorted({*split.train, *split.validation})
     }
     network = _new_network(config, training.seed, kept, stats, scale)
-    measured = [_training_slide(slides[i], tensors[i], i, split, scale) for i in split.train]
+    measured = [_training_slide(slides[i], tensors[i], i, split, scale, training) for i in split.train]
     checks = [_validation_slide(slides[i], tensors[i], i, split, scale, training) for i in split.validation]
     result = train_network(network, TrainingSet(measured), ValidationSet(checks), training, machine)
-    level = _level_correction(network, kept, measured, training, scale)
+    level = _level_correction(network.to(device_of(machine.accelerator)), kept, measured, training, scale)
     return Trained(network, stats, level, scale, split, result)
 
 
@@ -98,7 +110,7 @@ def record(trained: Trained, training: TrainingConfig, slides: Sequence[Training
 
 def log_normalise(counts: NDArray[np.floating], totals: NDArray[np.floating], scale: float) -> NDArray[np.float32]:
     """log1p(s * count / total)."""
-    return np.log1p(scale * counts / totals[:, None]).astype(np.float32)
+    return np.log1p(scale * counts / np.maximum(totals, 1.0)[:, None]).astype(np.float32)
 
 
 def _new_network(
@@ -112,10 +124,13 @@ def _new_network(
     return network
 
 
-def _training_slide(slide: TrainingSlide, tensors: SlideTensors, number: int, split: Split, scale: float) -> Measured:
+def _training_slide(
+    slide: TrainingSlide, tensors: SlideTensors, number: int, split: Split, scale: float, training: TrainingConfig
+) -> Measured:
     expression = torch.from_numpy(log_normalise(slide.counts, slide.totals, scale))
     allowed = np.ones(slide.arrays.n_spots, dtype=bool) if split.held_out is None else ~split.held_out
-    return Measured(tensors, expression, torch.from_numpy(allowed), number)
+    weight = torch.from_numpy(slide.totals.astype(np.float32)) if training.depth_weights else None
+    return Measured(tensors, expression, allowed, number, weight)
 
 
 def _validation_slide(
@@ -131,7 +146,7 @@ def _validation_slide(
     truth = np.full((n, len(slide.genes)), np.nan)
     truth[held_out] = depth_free_target(slide.counts[held_out], slide.arrays.positions[held_out])
     expression = torch.from_numpy(log_normalise(slide.counts, slide.totals, scale))
-    return Measured(tensors, expression, torch.from_numpy(~held_out), number, truth, torch.from_numpy(shown))
+    return Measured(tensors, expression, ~held_out, number, truth=truth, prompts=torch.from_numpy(shown))
 
 
 def _level_correction(
@@ -147,10 +162,12 @@ def _level_correction(
     """
     counts = np.zeros(len(slides[0].genes))
     predicted = np.zeros_like(counts)
-    for slide, one in zip(slides, measured, strict=True):
+    device = next(network.parameters()).device
+    for slide, one in list(zip(slides, measured, strict=True))[:_MOST_SLIDES]:
         rng = np.random.default_rng((training.seed, 4, one.number))
         shown = rng.random(slide.arrays.n_spots) < training.validation_prompts
-        output = predict_rows(network, one.slide, one.expression, torch.from_numpy(shown)).numpy()
+        here = one.to(device)
+        output = predict_rows(network, here.slide, here.expression, torch.from_numpy(shown).to(device)).cpu().numpy()
         rate = np.expm1(np.maximum(output[~shown], 0.0)).astype(np.float64) / scale
         counts += slide.counts[~shown].sum(axis=0)
         predicted += slide.totals[~shown] @ rate

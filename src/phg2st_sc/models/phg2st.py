@@ -79,6 +79,7 @@ class PHG2ST(Estimator):
     """
 
     name = "phg2st"
+    uses_image = True
     needs_fit = True
 
     def __init__(
@@ -164,10 +165,11 @@ class PHG2ST(Estimator):
         """Hypergraphs of a slide, and its image tokens where they are not too large to keep."""
         import torch
 
+        from ..training import device_of
         from ._phg2st_tensors import slide_tensors
 
         net, stats = self._fitted()
-        device = self._device()
+        device = device_of(self.accelerator)
         net.to(device).eval()
         tensors = slide_tensors(slide, net.config, stats, n_neighbors=self.n_neighbors, engine=self.engine).to(device)
         size = slide.n_spots * (25 if net.config.uses_context else 1) * net.config.width * 4
@@ -207,14 +209,6 @@ class PHG2ST(Estimator):
             msg = f"method {self.name!r} must be trained first: `model = phg2st_sc.tl.train(slides, method={self.name!r})`"
             raise ValueError(msg)
         return self._net, self._stats
-
-    def _device(self) -> str:
-        """Where to predict: what training was asked to use, as far as it is here."""
-        import torch
-
-        if self.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
-            return "cuda"
-        return "mps" if self.accelerator == "mps" and torch.backends.mps.is_available() else "cpu"
 
     # --- keeping ------------------------------------------------------------------------------------------------------
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -45,24 +45,32 @@ class SlideTensors:
     tiles: Tensor | None = None
     context_index: Tensor | None = None
     context_operator: Tensor | None = None
+    _elsewhere: dict[torch.device, SlideTensors] = field(default_factory=dict, repr=False)
 
     @property
     def n_spots(self) -> int:
         """Number of spots."""
         return int(self.positions.shape[0])
 
-    def to(self, device: Any, *, non_blocking: bool = False) -> SlideTensors:
-        """The same slide on another device."""
-        moved = {
-            name: None if value is None else value.to(device, non_blocking=non_blocking)
-            for name, value in (
-                ("features", self.features),
-                ("tiles", self.tiles),
-                ("context_index", self.context_index),
-                ("context_operator", self.context_operator),
+    def to(self, device: Any) -> SlideTensors:
+        """The same slide on another device; it stays there, so that a graph is prepared once for all steps."""
+        where = torch.device(device)
+        if where == self.positions.device:
+            return self
+        if where not in self._elsewhere:
+            self._elsewhere[where] = SlideTensors(
+                self.positions.to(where),
+                self.propagation.to(where),
+                _moved(self.features, where),
+                _moved(self.tiles, where),
+                _moved(self.context_index, where),
+                _moved(self.context_operator, where),
             )
-        }
-        return SlideTensors(self.positions.to(device), self.propagation.to(device), **moved)
+        return self._elsewhere[where]
+
+
+def _moved(value: Tensor | None, where: torch.device) -> Tensor | None:
+    return None if value is None else value.to(where)
 
 
 def in_full_precision(propagation: Propagation, x: Tensor) -> Tensor:

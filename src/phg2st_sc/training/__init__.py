@@ -4,7 +4,7 @@ from ._batch import TrainingSet, ValidationSet
 from ._config import TRAINING_PRESETS, TrainingConfig
 from ._data import SlideDataModule
 from ._module import SlideModule
-from ._run import FitResult, Machine, train_network
+from ._run import FitResult, Machine, device_of, train_network
 from ._split import Split, inner_split
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "TrainingConfig",
     "TrainingSet",
     "ValidationSet",
+    "device_of",
     "inner_split",
     "train_network",
 ]

@@ -28,6 +28,8 @@ class Measured:
         (n,) bool, spots that a step may show and score.
     number
         Place of the slide among all slides.
+    weight
+        (n,) weights of the spots in the loss; ``None`` weighs all the same.
     truth
         Validation only: (n, G) depth-free target at the spots held out, NaN elsewhere.
     prompts
@@ -36,8 +38,9 @@ class Measured:
 
     slide: SlideTensors
     expression: Tensor
-    allowed: Tensor
+    allowed: NDArray[np.bool_]
     number: int
+    weight: Tensor | None = None
     truth: NDArray[np.float64] | None = None
     prompts: Tensor | None = None
 
@@ -47,7 +50,7 @@ class Measured:
             self,
             slide=self.slide.to(device),
             expression=self.expression.to(device, non_blocking=non_blocking),
-            allowed=self.allowed.to(device),
+            weight=None if self.weight is None else self.weight.to(device),
             prompts=None if self.prompts is None else self.prompts.to(device),
         )
 

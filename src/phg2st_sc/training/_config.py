@@ -49,6 +49,8 @@ class TrainingConfig:
         Share of a validation slide's spots that are prompts.
     spots_per_step
         Spots at which a step predicts; ``None`` for all of the slide. The spot branch sees the whole slide in any case.
+    depth_weights
+        Whether spots weigh in the loss by their total count.
     gradient_clip
         Largest norm of the gradient; ``None`` for no limit.
     seed
@@ -65,6 +67,7 @@ class TrainingConfig:
     validation_fraction: float = 0.15
     validation_prompts: float = 0.1
     spots_per_step: int | None = None
+    depth_weights: bool = False
     gradient_clip: float | None = None
     seed: int = 0
 

@@ -48,7 +48,9 @@ class SlideModule(L.LightningModule):
         """Loss of one slide under newly drawn prompts."""
         prompts, rows = self._draw(batch)
         output = self.network(batch.slide, batch.expression, prompts, rows)
-        loss = three_part_loss(output, batch.expression[rows], distillation=self.network.config.distillation)
+        weight = None if batch.weight is None else batch.weight[rows] / batch.weight[rows].mean()
+        share = self.network.config.distillation
+        loss = three_part_loss(output, batch.expression[rows], distillation=share, weight=weight)
         self._epoch.append(loss.detach())
         self.log(LOSS, loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=1)
         return loss
@@ -60,7 +62,7 @@ class SlideModule(L.LightningModule):
 
     def _draw(self, batch: Measured) -> tuple[Tensor, Tensor]:
         """Prompts (n,) bool of a step, and the spots it predicts at."""
-        allowed = np.flatnonzero(batch.allowed.cpu().numpy())
+        allowed = np.flatnonzero(batch.allowed)
         rng = self._rng(1)
         n_prompts = max(1, round(self.settings.prompt_fraction * allowed.size)) if self.settings.prompt_fraction else 0
         shown = np.zeros(batch.slide.n_spots, dtype=bool)

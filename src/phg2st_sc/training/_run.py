@@ -149,6 +149,13 @@ _IRRELEVANT = (
 )
 
 
+def device_of(accelerator: str) -> str:
+    """Where to predict: what training was asked to use, as far as it is here."""
+    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        return "cuda"
+    return "mps" if accelerator == "mps" and torch.backends.mps.is_available() else "cpu"
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Hide announcements about the machine, and advice that does not fit slides held in memory."""
