@@ -202,6 +202,11 @@ def test_spots_without_weight_teach_nothing(weighted):
     assert torch.equal(*results) == weighted
 
 
+def test_a_strategy_that_would_lose_the_best_weights_is_refused():
+    with pytest.raises(ValueError, match="2 devices .* `devices=1`"):
+        fit(TrainingConfig(max_epochs=1), Machine("cpu", devices=2, strategy="ddp_spawn", progress=False))
+
+
 def test_settings_are_checked():
     for wrong, words in (
         ({"optimizer": "sgd"}, "optimizer='sgd'"),

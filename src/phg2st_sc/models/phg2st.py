@@ -73,6 +73,16 @@ class PHG2ST(Estimator):
     seed
         Seed of everything drawn at random.
 
+    Examples
+    --------
+    >>> import phg2st_sc as phg2st
+    >>> slides = phg2st.datasets.simulate(
+    ...     n_slides=2, n_patients=2, n_spots=60, n_genes=20, image=False, progress=False
+    ... )
+    >>> model = phg2st.tl.train(slides, method="phg2st", max_epochs=1, progress=False)
+    >>> model.card["training"]["unit"]
+    'patient'
+
     References
     ----------
     ST-Prompt Guided Histological Hypergraph Learning for Spatial Gene Expression Prediction, arXiv 2503.16816.

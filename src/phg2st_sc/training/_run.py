@@ -13,6 +13,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.strategies.launchers.multiprocessing import _MultiProcessingLauncher
 
 from ..nn._network import PHG2STNetwork
 from ._batch import TrainingSet, ValidationSet
@@ -94,6 +95,8 @@ def train_network(
     ------
     FileNotFoundError
         If the checkpoint to go on from does not exist.
+    ValueError
+        If the strategy trains in child processes that cannot hand back the best weights.
     """
     machine = machine or Machine()
     if machine.resume_from is not None and not Path(machine.resume_from).is_file():
@@ -104,6 +107,7 @@ def train_network(
     best = KeepBest(SCORE)
     with _quiet(), torch.random.fork_rng(devices=[]):
         trainer = _trainer(config, machine, best, validated=len(validation) > 0)
+        _check_strategy(trainer)
         trainer.fit(
             module, datamodule=data, ckpt_path=machine.resume_from, weights_only=machine.resume_from is not None
         )
@@ -138,6 +142,15 @@ def _trainer(config: TrainingConfig, machine: Machine, best: KeepBest, *, valida
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
+
+
+def _check_strategy(trainer: L.Trainer) -> None:
+    if isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
+        msg = (
+            f"{trainer.num_devices} devices with strategy {type(trainer.strategy).__name__} train in child processes, and "
+            "the best weights would be lost with them: pass `devices=1`, or run a script with `strategy='ddp'`"
+        )
+        raise ValueError(msg)
 
 
 _IRRELEVANT = (
