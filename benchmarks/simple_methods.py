@@ -46,7 +46,7 @@ SINGLE = ("prompt_mean", "idw", "kriging", "gene_kriging")
 SINGLE_IMAGE = ("image_ridge", "space_image_kriging", "regression_kriging", "best_simple")
 COHORT = ("kriging", "gene_kriging")
 COHORT_IMAGE = ("image_ridge", "space_image_kriging", "regression_kriging")
-IMAGE_FREE_CHOICE = ("gene_kriging", "kriging", "idw", "prompt_mean")
+IMAGE_FREE_CHOICE = ("kriging", "gene_kriging", "idw", "prompt_mean")
 ALONE, OTHERS, SEEN = "this section", "other patients", "all other sections"
 N_TOP_GENES = 50
 

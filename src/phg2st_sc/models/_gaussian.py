@@ -18,8 +18,8 @@ from ._kernels import Kernel, Places
 
 Array = NDArray[np.float64]
 
-RATIOS = (0.02, 0.08, 0.25)
-"""Candidate signal variances of single genes, in units of the noise variance of the median prompt."""
+RATIOS = (0.02, 0.06, 0.2)
+"""Candidate squared coefficients of variation of single genes over a slide."""
 COMPONENT_RATIOS = (0.15, 0.3, 0.6)
 """Candidate factors of the signal-to-noise ratio that the cohort expects of every gene component."""
 

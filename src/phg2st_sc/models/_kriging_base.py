@@ -20,6 +20,9 @@ from ._working import Working
 
 Array = NDArray[np.float64]
 
+_LEAST_EXPECTED = 1 / 32
+"""Counts of the median prompt below which genes are all treated alike."""
+
 
 class KrigingEstimator(Estimator):
     """Predict whitened rates by kriging, in gene components where a basis is known and in the remaining directions.
@@ -30,8 +33,9 @@ class KrigingEstimator(Estimator):
         Range of the exponential spatial covariance, in lattice pitches. ``None``: 5, or learned from training slides, or
         chosen on the prompts left out one at a time where there are at least 100.
     ratio
-        Signal variance in units of the noise variance of the median prompt; in learned gene components a factor of what
-        the training slides lead to expect of each. ``None``: as ``length_scale``.
+        Squared coefficient of variation of a gene's rate over the slide: times the counts that the median prompt has of it,
+        the signal variance in units of the noise variance. In gene components a factor of what is expected of each.
+        ``None``: as ``length_scale``.
     n_components
         Gene components to learn from training slides; 0 treats every gene by itself.
     seed
@@ -98,7 +102,7 @@ class KrigingEstimator(Estimator):
         return values if self.basis is None else values @ self.basis.vectors
 
     def _signal(self, working: Working) -> Array | float:
-        return 1.0 if self.basis is None else self.basis.signal(working.depth)
+        return _gene_signal(working) if self.basis is None else self.basis.signal(working.depth)
 
     def _under(self, places: Places, working: Working, values: Array, covariance: Covariance) -> Array:
         """Whitened predictions (n, G) under a given covariance."""
@@ -151,3 +155,13 @@ class KrigingEstimator(Estimator):
         if "covariance" in settings:
             r, mix, ratio = settings["covariance"]
             self.learned = Covariance(Kernel(r, mix), ratio)
+
+
+def _gene_signal(working: Working) -> Array:
+    """(G,) expected counts of each gene at the median prompt, in powers of two.
+
+    Genes vary by like factors from place to place, so the signal of whitened rates grows with the counts expected of a
+    gene. Powers of two, because moving neighbourhoods solve a system for each different value.
+    """
+    expected = np.maximum(working.scale.level * working.depth, _LEAST_EXPECTED)
+    return np.asarray(2.0 ** np.round(np.log2(expected)))

@@ -16,9 +16,9 @@ from ._registry import get_method, register
 
 CANDIDATES = (
     "space_image_kriging",
+    "kriging",
     "gene_kriging",
     "regression_kriging",
-    "kriging",
     "image_ridge",
     "idw",
     "prompt_mean",
@@ -36,7 +36,7 @@ class BestSimple(Estimator):
     """Choose among the single-slide methods by cross-validation over the slide's prompts.
 
     Every prompt is predicted from prompts of other folds, which are as far from it as unmeasured spots are from prompts.
-    The preferred method (space + image kriging where there is an image, else kriging in gene components) gives way only to
+    The preferred method (space + image kriging where there is an image, else kriging) gives way only to
     one that beats it by two standard errors both in the squares of whitened rates that it explains and in the correlation
     over genes; with fewer than 10 prompts it is taken as it is.
 
