@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from importlib.metadata import metadata
 
 info = metadata("phg2st-sc")
@@ -59,3 +60,20 @@ html_theme = "sphinx_book_theme"
 html_title = project
 html_theme_options = {"show_navbar_depth": 1, "home_page_in_toc": True}
 suppress_warnings = ["myst.header"]
+
+
+def _returns_as_one_text(app, what, name, obj, options, lines):
+    """What a function returns or writes is running text: without this, napoleon makes every line of it an item."""
+    heads = [i for i in range(len(lines) - 2) if lines[i] == "Returns" and re.fullmatch("-+", lines[i + 1])]
+    for head in reversed(heads):
+        first = head + 2
+        if first + 1 < len(lines) and lines[first + 1].startswith(" "):  # a type, and its description below
+            continue
+        rules = (i for i in range(first, len(lines)) if re.fullmatch("-{3,}", lines[i]))
+        end = next(rules, len(lines) + 1) - 1
+        lines[first:end] = [":", *(f"    {line}" if line else line for line in lines[first:end])]
+
+
+def setup(app):
+    # before napoleon, which listens at 500
+    app.connect("autodoc-process-docstring", _returns_as_one_text, priority=400)
