@@ -82,7 +82,8 @@ def main() -> None:
         run("simulated", found[:2], found[2:], path, options)
     scores = pd.read_csv(path)
     by = ["branches", "train prompts", "test prompts"]
-    text = f"{options.masks} masks; scattered / block.\n\n{table(scores, by, ('pcc', 'ccc', 'mae', 'pcc_all_spots'))}\n"
+    epochs = f"at most {options.max_epochs} epochs" if options.max_epochs else "epochs of the preset"
+    text = f"{options.masks} masks, one training run each, {epochs}; scattered / block.\n\n{table(scores, by, ('pcc', 'ccc', 'mae', 'pcc_all_spots'))}\n"
     path.with_suffix(".md").write_text(text, encoding="utf-8")
     print(text)
 
