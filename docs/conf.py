@@ -59,7 +59,8 @@ nb_merge_streams = True
 html_theme = "sphinx_book_theme"
 html_title = project
 html_theme_options = {"show_navbar_depth": 1, "home_page_in_toc": True}
-suppress_warnings = ["myst.header"]
+# ref.python: attributes that several classes have, n_spots for one, are no ambiguous references
+suppress_warnings = ["myst.header", "ref.python"]
 
 
 def _returns_as_one_text(app, what, name, obj, options, lines):
