@@ -31,7 +31,7 @@ CASES = [
 def measure(preset: str, n_spots: int, engine: str, spots_per_step: int | None, steps: int, device: str) -> dict:
     import torch
 
-    from phg2st_sc.models._data import SlideArrays
+    from phg2st_sc._arrays import SlideArrays
     from phg2st_sc.models._phg2st_tensors import FeatureStats, slide_tensors
     from phg2st_sc.nn import NetworkConfig, PHG2STNetwork, three_part_loss
 

@@ -12,14 +12,15 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 from sklearn.linear_model import Ridge
 
 from phg2st_sc import models
-from phg2st_sc.models import _folds, _krige
-from phg2st_sc.models._gaussian import Covariance, Skill
-from phg2st_sc.models._gene_basis import learn_gene_basis
-from phg2st_sc.models._image_regression import _weighted_ridge, learn_cohort_regression
-from phg2st_sc.models._kernels import Kernel, Places
-from phg2st_sc.models._krige import predict_columns
-from phg2st_sc.models._rates import RateScale
-from phg2st_sc.models._working import Working
+from phg2st_sc.linear import _krige
+from phg2st_sc.linear._gaussian import Covariance, Skill
+from phg2st_sc.linear._gene_basis import learn_gene_basis
+from phg2st_sc.linear._image_regression import _weighted_ridge, learn_cohort_regression
+from phg2st_sc.linear._kernels import Kernel, Places
+from phg2st_sc.linear._krige import predict_columns
+from phg2st_sc.linear._rates import RateScale
+from phg2st_sc.linear._working import Working
+from phg2st_sc.models import _folds
 
 
 @pytest.fixture

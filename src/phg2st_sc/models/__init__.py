@@ -1,7 +1,7 @@
 """Methods: every one behind the same protocol (``fit``, ``encode``, ``predict``, ``adapt``, ``save``, ``load``)."""
 
+from .._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
 from ._base import Estimator
-from ._data import Prediction, Prompts, SlideArrays, TrainingSlide
 from ._registry import create, get_method, methods, register
 from ._store import load, save
 from .best_simple import BestSimple

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 from weakref import WeakKeyDictionary
 
-import numpy as np
 from numpy.typing import NDArray
 
-from ._data import Prediction, Prompts, SlideArrays, TrainingSlide
+from .._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
 
 
 class Estimator(ABC):
@@ -124,8 +123,3 @@ class Estimator(ABC):
 
     def set_state(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
         """Restore what :meth:`state` returned."""
-
-
-def log_expression(rate: NDArray[np.floating], target_sum: float) -> NDArray[np.float32]:
-    """Depth-free expression log1p(s * rate), negative rates taken as zero."""
-    return np.log1p(target_sum * np.maximum(rate, 0.0)).astype(np.float32)

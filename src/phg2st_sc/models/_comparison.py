@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .._arrays import Prompts, SlideArrays
+from ..linear._gaussian import Skill
+from ..linear._working import Working
 from ._base import Estimator
-from ._data import Prompts, SlideArrays
-from ._gaussian import Skill
-from ._working import Working
 
 Array = NDArray[np.float64]
 

@@ -8,15 +8,15 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from .._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
+from ..linear._cohort import PRIOR_COUNTS, check_training, choose_on_cohort, cohort_levels, episodes
+from ..linear._gaussian import COMPONENT_RATIOS, RATIOS, Covariance
+from ..linear._gene_basis import GeneBasis, learn_gene_basis
+from ..linear._image_space import image_components, require_features
+from ..linear._kernels import LENGTH_SCALES, MIXES, Kernel, Places
+from ..linear._krige import choose, predict_columns
+from ..linear._working import Working
 from ._base import Estimator
-from ._cohort import PRIOR_COUNTS, check_training, choose_on_cohort, cohort_levels, episodes
-from ._data import Prediction, Prompts, SlideArrays, TrainingSlide
-from ._gaussian import COMPONENT_RATIOS, RATIOS, Covariance
-from ._gene_basis import GeneBasis, learn_gene_basis
-from ._image_space import image_components, require_features
-from ._kernels import LENGTH_SCALES, MIXES, Kernel, Places
-from ._krige import choose, predict_columns
-from ._working import Working
 
 Array = NDArray[np.float64]
 

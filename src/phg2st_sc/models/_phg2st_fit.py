@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .._arrays import TrainingSlide
 from ..metrics import depth_free_target
 from ..nn._config import NetworkConfig
 from ..nn._network import PHG2STNetwork
@@ -27,7 +28,6 @@ from ..training import (
 )
 from ..training._batch import Measured
 from ..training._module import count_parameters, predict_rows
-from ._data import TrainingSlide
 from ._phg2st_tensors import FeatureStats, slide_tensors
 
 _LARGEST_CORRECTION = 10.0

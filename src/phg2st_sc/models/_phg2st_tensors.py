@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .._arrays import SlideArrays
 from ..graph import CombinedKNN, HypergraphOperator, context_operator
 from ..nn._config import CONTEXT_SIDE, NetworkConfig
 from ..nn._slide import SlideTensors
-from ._data import SlideArrays
 
 _CHUNK = 256
 """Spots whose context hypergraphs are built at a time."""

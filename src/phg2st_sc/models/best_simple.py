@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from .._arrays import Prediction, Prompts, SlideArrays
+from ..linear._krige import even_subset
 from ._base import Estimator
 from ._comparison import Record, compare
-from ._data import Prediction, Prompts, SlideArrays
 from ._folds import matched_folds
-from ._krige import even_subset
 from ._registry import get_method, register
 
 CANDIDATES = (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 
-from ._data import Prediction, Prompts, SlideArrays
-from ._gene_basis import prompt_gene_basis
+from .._arrays import Prediction, Prompts, SlideArrays
+from ..linear._gene_basis import prompt_gene_basis
 from ._kriging_base import KrigingEstimator
 from ._registry import register
 

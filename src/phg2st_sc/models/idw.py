@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ._base import Estimator, log_expression
-from ._data import Prediction, Prompts, SlideArrays
+from .._arrays import Prediction, Prompts, SlideArrays, log_expression
+from ._base import Estimator
 from ._registry import register
 
 _NEAREST = 0.5

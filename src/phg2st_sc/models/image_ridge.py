@@ -8,13 +8,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from .._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
+from ..linear._cohort import PRIOR_COUNTS, check_training, cohort_levels
+from ..linear._image_regression import CohortRegression, learn_cohort_regression, within_slide
+from ..linear._image_space import image_components, require_features
+from ..linear._working import Working
 from ._base import Estimator
-from ._cohort import PRIOR_COUNTS, check_training, cohort_levels
-from ._data import Prediction, Prompts, SlideArrays, TrainingSlide
-from ._image_regression import CohortRegression, learn_cohort_regression, within_slide
-from ._image_space import image_components, require_features
 from ._registry import register
-from ._working import Working
 
 Array = NDArray[np.float64]
 

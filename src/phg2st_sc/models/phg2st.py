@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base import Estimator, log_expression
-from ._cohort import check_training
-from ._data import Prediction, Prompts, SlideArrays, TrainingSlide
+from .._arrays import Prediction, Prompts, SlideArrays, TrainingSlide, log_expression
+from ..linear._cohort import check_training
+from ._base import Estimator
 from ._registry import register
 
 if TYPE_CHECKING:

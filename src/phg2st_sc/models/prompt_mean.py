@@ -8,11 +8,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from .._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
+from ..linear._cohort import PRIOR_COUNTS, check_training, cohort_levels
+from ..linear._working import Working
 from ._base import Estimator
-from ._cohort import PRIOR_COUNTS, check_training, cohort_levels
-from ._data import Prediction, Prompts, SlideArrays, TrainingSlide
 from ._registry import register
-from ._working import Working
 
 
 @register

@@ -8,10 +8,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ._cohort import check_training
-from ._data import Prediction, Prompts, SlideArrays, TrainingSlide
-from ._image_regression import CohortRegression, learn_cohort_regression, within_slide
-from ._image_space import image_components, require_features
+from .._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
+from ..linear._cohort import check_training
+from ..linear._image_regression import CohortRegression, learn_cohort_regression, within_slide
+from ..linear._image_space import image_components, require_features
 from ._kriging_base import KrigingEstimator
 from ._registry import register
 from .image_ridge import at_prompt_level

@@ -16,7 +16,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.linalg import LinearOperator, eigsh
 from scipy.spatial import cKDTree
 
-from ._data import TrainingSlide
+from .._arrays import TrainingSlide
 from ._rates import RateScale
 
 Array = NDArray[np.float64]

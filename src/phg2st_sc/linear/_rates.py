@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ._data import Prompts
+from .._arrays import Prompts
 
 _CLIP = 10.0
 """Pearson residuals beyond this many standard deviations are outliers of single spots, as in analytic normalisation."""

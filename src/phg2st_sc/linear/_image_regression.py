@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
+from .._arrays import TrainingSlide
 from ._cohort import check_training
-from ._data import TrainingSlide
 from ._image_space import standardise
 from ._krige import even_subset
 from ._rates import RateScale

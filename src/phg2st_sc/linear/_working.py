@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base import log_expression
-from ._data import Prediction, Prompts
+from .._arrays import Prediction, Prompts, log_expression
 from ._rates import RateScale
 
 Array = NDArray[np.float64]

@@ -147,3 +147,8 @@ class Prediction:
     std: NDArray[np.float32] | None = None
     trust: NDArray[np.float32] | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def log_expression(rate: NDArray[np.floating], target_sum: float) -> NDArray[np.float32]:
+    """Depth-free expression log1p(s * rate), negative rates taken as zero."""
+    return np.log1p(target_sum * np.maximum(rate, 0.0)).astype(np.float32)

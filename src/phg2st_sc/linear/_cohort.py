@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ._data import SlideArrays, TrainingSlide
+from .._arrays import SlideArrays, TrainingSlide
 from ._gaussian import Covariance
 from ._kernels import Places
 from ._krige import even_subset

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ._data import SlideArrays
+from .._arrays import SlideArrays
 
 Array = NDArray[np.float64]
 
