@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +37,8 @@ class SlideArrays:
         ``None`` without context.
     tiles
         (t, d) float16 or float32 embeddings of the tiles of the slide, or ``None``.
+    incidence
+        (n, n) CSR incidence of the user's own hypergraph, or ``None``: a method builds its own.
     """
 
     name: str
@@ -45,6 +48,7 @@ class SlideArrays:
     patient: str | None = None
     context_index: NDArray[np.int32] | None = None
     tiles: NDArray[np.floating[Any]] | None = None
+    incidence: sparse.csr_matrix | None = None
 
     @property
     def n_spots(self) -> int:
@@ -58,6 +62,7 @@ class SlideArrays:
             positions=self.positions[keep],
             features=None if self.features is None else self.features[keep],
             context_index=None if self.context_index is None else self.context_index[keep],
+            incidence=None if self.incidence is None else sparse.csr_matrix(self.incidence[keep][:, keep]),
         )
 
 

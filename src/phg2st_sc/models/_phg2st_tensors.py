@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import sparse
 
 from .._arrays import SlideArrays
 from ..graph import CombinedKNN, HypergraphOperator, context_operator
@@ -65,15 +66,12 @@ def slide_tensors(
 ) -> SlideTensors:
     """Tensors of a slide on the CPU, with its hypergraphs.
 
-    The spot hypergraph is built on standardised features, so that features of a large scale do not decide alone who is
-    near whom.
+    The spot hypergraph is the one that comes with the slide, else the paper's.
     """
     check_slide(slide, config)
     features = None if slide.features is None else torch.from_numpy(np.ascontiguousarray(slide.features, np.float32))
-    alike = None if slide.features is None else stats.apply(slide.features)
-    hypergraph = CombinedKNN(n_neighbors=min(n_neighbors, max(slide.n_spots - 1, 1))).build(slide.positions, alike)
     positions = torch.from_numpy(np.ascontiguousarray(slide.positions, np.float32))
-    propagation = HypergraphOperator(hypergraph, engine=engine)
+    propagation = HypergraphOperator(_incidence(slide, stats, n_neighbors), engine=engine)
     if not config.uses_context or slide.tiles is None or slide.context_index is None:
         return SlideTensors(positions, propagation, features)
     index = torch.from_numpy(slide.context_index.astype(np.int64))
@@ -85,6 +83,18 @@ def slide_tensors(
         index,
         _context_operators(torch.from_numpy(stats.apply(slide.tiles)), index, n_neighbors),
     )
+
+
+def _incidence(slide: SlideArrays, stats: FeatureStats, n_neighbors: int) -> sparse.csr_matrix:
+    """The slide's own hypergraph, else nearest spots by place and image.
+
+    On standardised features: those of a large scale must not decide alone who is near whom.
+    """
+    if slide.incidence is not None:
+        return slide.incidence
+    alike = None if slide.features is None else stats.apply(slide.features)
+    builder = CombinedKNN(n_neighbors=min(n_neighbors, max(slide.n_spots - 1, 1)))
+    return builder.build(slide.positions, alike).incidence
 
 
 def _context_operators(tiles: torch.Tensor, index: torch.Tensor, n_neighbors: int) -> torch.Tensor:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import sparse
 
 from .. import _keys
 from .._counts import drop_empty_prompts, read_counts
 from .._features import features_of
+from .._hypergraph_slots import stored_hypergraph
 from .._prompts import resolve_mask
 from .._text import some
 from ..models import Prompts, SlideArrays, TrainingSlide
@@ -76,17 +78,36 @@ def read_measured(slide: Slide, prompt_mask: Any, *, counts_layer: str | None, a
     return Measured(slide, mask, index, counts, totals)
 
 
-def slide_arrays(slide: Slide, rep: str | None) -> SlideArrays:
-    """Image side of a slide."""
+def slide_arrays(slide: Slide, rep: str | None, *, hypergraph_key: str | None = None) -> SlideArrays:
+    """Image side of a slide, with the hypergraph stored as ``hypergraph_key``."""
     features, record = features_of(slide, rep)
     index, tiles = (None, None) if features is None else context_of(slide, str(rep))
-    return SlideArrays(slide.name, slide.pitch_positions(), features, record, slide.patient, index, tiles)
+    incidence = None if hypergraph_key is None else _stored_incidence(slide, hypergraph_key)
+    return SlideArrays(slide.name, slide.pitch_positions(), features, record, slide.patient, index, tiles, incidence)
 
 
-def training_slide(slide: Slide, rep: str | None, genes: Sequence[str], *, counts_layer: str | None) -> TrainingSlide:
+def _stored_incidence(slide: Slide, key: str) -> sparse.csr_matrix:
+    hypergraph = stored_hypergraph(slide.table, slide.rows, key)
+    if hypergraph is None:
+        msg = (
+            f"slide {slide.name!r} has no hypergraph {key!r} that fits its spots: build it (anew, after slicing or "
+            f"concatenating) with `phg2st_sc.pp.build_hypergraph(data, key_added={key!r})`"
+        )
+        raise KeyError(msg)
+    return hypergraph.incidence
+
+
+def training_slide(
+    slide: Slide,
+    rep: str | None,
+    genes: Sequence[str],
+    *,
+    counts_layer: str | None,
+    hypergraph_key: str | None = None,
+) -> TrainingSlide:
     """A slide with its expression; spots without counts are left out."""
     counts, totals = read_counts(slide.table, slide.rows, counts_layer=counts_layer, genes=genes, dense=True)
-    arrays = slide_arrays(slide, rep)
+    arrays = slide_arrays(slide, rep, hypergraph_key=hypergraph_key)
     used = totals > 0
     if not used.all():
         arrays = arrays.take(used)

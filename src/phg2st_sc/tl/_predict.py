@@ -335,7 +335,8 @@ def _predict_one(
 ) -> Prediction:
     from ..models import Prediction
 
-    prediction = estimator.predict(slide_arrays(measured.slide, rep), measured.prompts(panel, target_sum))
+    arrays = slide_arrays(measured.slide, rep, hypergraph_key=estimator.card.get("hypergraph_key"))
+    prediction = estimator.predict(arrays, measured.prompts(panel, target_sum))
     if np.array_equal(shown, np.arange(len(panel.genes))):
         return prediction
     return Prediction(

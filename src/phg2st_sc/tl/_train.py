@@ -32,6 +32,7 @@ def train(
     counts_layer: str | None = None,
     patient_key: str = _keys.PATIENT,
     slide_key: str | None = None,
+    hypergraph_key: str | None = None,
     seed: int = 0,
     progress: bool = True,
     **parameters: Any,
@@ -61,6 +62,9 @@ def train(
         Column of ``obs`` with the patient: choices inside training leave patients out.
     slide_key
         Column of ``obs`` that tells slides apart.
+    hypergraph_key
+        Train on the hypergraphs that :func:`phg2st_sc.pp.build_hypergraph` stored under this ``key_added``; slides to
+        predict then need one too. ``None``: methods with a hypergraph build their own.
     seed
         Seed of everything drawn at random.
     progress
@@ -98,12 +102,14 @@ def train(
     panel = list(genes) if genes is not None else _shared_panel(slides)
     reps = _choose_reps(slides, use_rep, trust_rep=trust_rep)
     read = [
-        training_slide(slide, rep, panel, counts_layer=counts_layer)
+        training_slide(slide, rep, panel, counts_layer=counts_layer, hypergraph_key=hypergraph_key)
         for slide, rep in tqdm(list(zip(slides, reps, strict=True)), desc="read", unit="slide", disable=not progress)
     ]
     features = _same_features(slides, reps, read)
     estimator.fit(read)
     estimator.card = {**_card(read, features, seed), **estimator.record}
+    if hypergraph_key is not None:
+        estimator.card["hypergraph_key"] = hypergraph_key
     return estimator
 
 
