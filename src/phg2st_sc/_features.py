@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,21 @@ if TYPE_CHECKING:
 IDENTITY = ("encoder", "revision", "transform", "tile_um")
 """What two embeddings must share to be features of the same kind."""
 _ADVICE = "compute them with `phg2st_sc.pp.extract_embeddings(data)`"
+_OF_EXPRESSION = (
+    "pca",
+    "umap",
+    "tsne",
+    "diffmap",
+    "draw_graph",
+    "phate",
+    "harmony",
+    "scvi",
+    "scanvi",
+    "lsi",
+    "svd",
+    "nmf",
+)
+"""What other packages write beside image embeddings as ``obsm["X_..."]``."""
 
 
 def choose_rep(
@@ -67,6 +82,44 @@ def features_of(slide: Slide, rep: str | None) -> tuple[NDArray[np.float32] | No
         msg = f"obsm[{rep!r}] is not finite at {len(names)} spots of slide {slide.name!r} ({some(names)}): {_ADVICE}"
         raise ValueError(msg)
     return rows, identity(slide.table.uns.get(_keys.EMBEDDINGS, {}).get(rep, {}))
+
+
+def unproven(table: AnnData) -> list[str]:
+    """Keys ``X_...`` of ``obsm`` that may be image embeddings, and carry no record that they are."""
+    recorded = table.uns.get(_keys.EMBEDDINGS, {})
+    start = _keys.embedding("")
+    blocks = (_keys.context_index(""), _keys.context(""))
+    found = [key for key in table.obsm if key.startswith(start) and not key.endswith(blocks)]
+    return [
+        key
+        for key in found
+        if not _from_image(recorded.get(key)) and not key.removeprefix(start).lower().startswith(_OF_EXPRESSION)
+    ]
+
+
+def why_ignored(table: AnnData) -> str:
+    """Sentence on the embeddings that are not used for want of a record, with a leading space; empty where none are."""
+    keys = unproven(table)
+    if not keys:
+        return ""
+    return (
+        f" obsm[{keys[0]!r}] is not used: no record in uns[{_keys.EMBEDDINGS!r}] says that it was computed from the image "
+        "(`anndata.concat` drops records unless it is given `uns_merge='unique'`). If you are sure that it was, name it "
+        f"with `use_rep={keys[0]!r}, trust_rep=True`."
+    )
+
+
+def without_features(slides: Sequence[Slide], reps: Sequence[str | None]) -> list[Slide]:
+    """Slides that have no features to use, and could have: they have an image, or embeddings without a record."""
+    return [
+        slide
+        for slide, rep in zip(slides, reps, strict=True)
+        if rep is None and (_has_image(slide) or unproven(slide.table))
+    ]
+
+
+def _has_image(slide: Slide) -> bool:
+    return slide.image_source is not None or bool(slide.other_images) or bool(slide.record.get(_keys.IMAGES))
 
 
 def identity(record: Mapping[str, Any]) -> dict[str, Any]:

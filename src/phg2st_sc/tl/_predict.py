@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._features import choose_rep, identity
+from .._features import choose_rep, identity, why_ignored, without_features
 from .._slide import open_slides
 from .._text import some
 from ._inputs import (
@@ -133,6 +133,11 @@ def predict(
     KeyError
         If the method, mask column, layer, embeddings or genes do not exist.
 
+    Warns
+    -----
+    UserWarning
+        With neither ``model`` nor ``method``, if slides that have an image have no embeddings with a record.
+
     Examples
     --------
     >>> import phg2st_sc as phg2st
@@ -210,6 +215,8 @@ def run(
     scale = common_target_sum(measured, target_sum, float(estimator.card.get(_keys.TARGET_SUM, DEFAULT_TARGET_SUM)))
     rep = choose_rep(spots, use_rep, trust_rep=trust_rep, like=estimator.card.get("features"))
     _check_features(spots, rep, estimator)
+    if model is None and method is None:
+        _say_without_image(slides, rep)
     predictions = {m.slide.name: _predict_one(m, estimator, rep, panel, shown, scale) for m in measured}
     mask = np.zeros(spots.n_obs, dtype=bool)
     for one in measured:
@@ -312,6 +319,12 @@ def _check_features(table: AnnData, rep: str | None, estimator: Estimator) -> No
         estimator.needs_image or estimator.uses_image
     ):  # none fits: say what is wrong with the one that is there
         rep = next((key for key in recorded if key in table.obsm), None)
+    if rep is None and estimator.needs_image and why_ignored(table):
+        msg = (
+            f"method {estimator.name!r} needs image features, and there are none:{why_ignored(table)} Else call "
+            "`phg2st_sc.pp.extract_embeddings(data)`, or use a method without an image such as 'kriging'."
+        )
+        raise ValueError(msg)
     if not wanted or rep is None:
         return
     have = {**identity(recorded.get(rep, {})), "dim": int(table.obsm[rep].shape[1])}
@@ -323,6 +336,17 @@ def _check_features(table: AnnData, rep: str | None, estimator: Estimator) -> No
             f"`phg2st_sc.pp.extract_embeddings(data, encoder={wanted.get('encoder')!r}, tile_um={wanted.get('tile_um')!r})`"
         )
         raise ValueError(msg)
+
+
+def _say_without_image(slides: Sequence[Slide], rep: str | None) -> None:
+    import warnings
+
+    if without_features(slides, [rep] * len(slides)):
+        msg = (
+            "no image features: only image-free methods are compared; call `phg2st_sc.pp.extract_embeddings(data)` "
+            f"first to use the image.{why_ignored(slides[0].table)}"
+        )
+        warnings.warn(msg, UserWarning, stacklevel=4)
 
 
 def _predict_one(

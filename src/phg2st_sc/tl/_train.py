@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from .. import _keys
-from .._features import choose_rep, identity
+from .._features import choose_rep, identity, why_ignored, without_features
 from .._provenance import package_versions
 from .._slide import resolve_datas
 from .._text import some
@@ -85,6 +86,11 @@ def train(
     ValueError
         If objects share no genes, embeddings are of different kinds, or counts are no counts.
 
+    Warns
+    -----
+    UserWarning
+        If the method looks at the image, and slides that have one have no embeddings with a record.
+
     Examples
     --------
     >>> import phg2st_sc as phg2st
@@ -101,6 +107,8 @@ def train(
     slides = [by_place(slide) for slide in resolve_datas(datas, slide_key=slide_key, patient_key=patient_key)]
     panel = list(genes) if genes is not None else _shared_panel(slides)
     reps = _choose_reps(slides, use_rep, trust_rep=trust_rep)
+    if estimator.uses_image or estimator.needs_image:
+        _say_without_image(slides, reps)
     read = [
         training_slide(slide, rep, panel, counts_layer=counts_layer, hypergraph_key=hypergraph_key)
         for slide, rep in tqdm(list(zip(slides, reps, strict=True)), desc="read", unit="slide", disable=not progress)
@@ -140,6 +148,17 @@ def _choose_reps(slides: Sequence[Slide], use_rep: str | None, *, trust_rep: boo
         choose_rep(slide.table, use_rep, trust_rep=trust_rep) if has else None
         for slide, has in zip(slides, having, strict=True)
     ]
+
+
+def _say_without_image(slides: Sequence[Slide], reps: Sequence[str | None]) -> None:
+    lacking = without_features(slides, reps)
+    if lacking:
+        msg = (
+            f"no image features on {len(lacking)} of {len(slides)} slides ({some(slide.name for slide in lacking)}): nothing "
+            "is learned from their images; call `phg2st_sc.pp.extract_embeddings(data)` first."
+            f"{why_ignored(lacking[0].table)}"
+        )
+        warnings.warn(msg, UserWarning, stacklevel=3)
 
 
 def _shared_panel(slides: Sequence[Slide]) -> list[str]:
