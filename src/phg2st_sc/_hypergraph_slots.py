@@ -12,7 +12,7 @@ from scipy import sparse
 
 from . import _keys
 from ._provenance import names_hash, package_versions
-from ._slide import SlotUpdate
+from ._slide import Owner, SlotUpdate
 from .graph import Hypergraph
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ def hypergraph_update(table: AnnData, hypergraph: Hypergraph, key: str) -> SlotU
         _keys.connectivities(key): hypergraph.connectivities,
         _keys.distances(key): hypergraph.distances,
     }
-    return SlotUpdate(obsp=matrices, uns={key: record})
+    owner = Owner((key,), (_keys.INCIDENCE_KEY,))
+    return SlotUpdate(obsp=matrices, uns={key: record}, owner=owner)
 
 
 def stored_hypergraph(

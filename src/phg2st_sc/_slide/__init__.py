@@ -4,18 +4,21 @@ from ._check import check_positions_in_image
 from ._lattice import PLATFORM_PITCH_UM, lattice_pitch
 from ._model import Slide
 from ._open import open_slides, resolve_datas
+from ._owner import Owner, refuse_foreign
 from ._store import StoreLockedError
 from ._update import SlotUpdate
 from ._write import write_slots, write_table
 
 __all__ = [
     "PLATFORM_PITCH_UM",
+    "Owner",
     "Slide",
     "SlotUpdate",
     "StoreLockedError",
     "check_positions_in_image",
     "lattice_pitch",
     "open_slides",
+    "refuse_foreign",
     "resolve_datas",
     "write_slots",
     "write_table",

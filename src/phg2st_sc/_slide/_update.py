@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from .._text import some
+from ._owner import Owner, refuse_foreign
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -31,6 +32,8 @@ class SlotUpdate:
         Values by key. ``obs`` and ``var`` take arrays, Categoricals or Series, which are aligned by index.
     remove
         Keys by slot that are taken away where they exist, e.g. ``{"obsm": ["X_old"]}``.
+    owner
+        How to tell that what is there was written by an earlier call, and may be replaced. ``None`` replaces anything.
     """
 
     layers: dict[str, Any] = field(default_factory=dict)
@@ -40,6 +43,7 @@ class SlotUpdate:
     var: dict[str, Any] = field(default_factory=dict)
     uns: dict[str, Any] = field(default_factory=dict)
     remove: dict[str, list[str]] = field(default_factory=dict)
+    owner: Owner | None = None
 
     def items(self) -> Iterator[tuple[str, str, Any]]:
         """(slot, key, value) of all that is set, ``uns`` last."""
@@ -62,7 +66,7 @@ def checked(update: SlotUpdate, table: AnnData) -> SlotUpdate:
     TypeError
         If a key or value is of a kind that h5ad or zarr cannot hold.
     ValueError
-        If a shape or index does not fit the table.
+        If a shape or index does not fit the table, or a slot exists and is the user's own.
     """
     unknown = set(update.remove) - set(SLOTS)
     if unknown:
@@ -72,6 +76,9 @@ def checked(update: SlotUpdate, table: AnnData) -> SlotUpdate:
     for slot, key, value in update.items():
         _check_key(slot, key)
         getattr(out, slot)[key] = _CHECKS[slot](f"{slot}[{key!r}]", value, table)
+    if update.owner is not None:
+        touched = [(slot, key) for slot, key, _ in update.items()]
+        refuse_foreign(table, [*touched, *update.removed()], update.owner)
     return out
 
 

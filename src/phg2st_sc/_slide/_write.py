@@ -43,7 +43,8 @@ def write_slots(data: AnnData | SpatialData, table: AnnData, update: SlotUpdate,
     Raises
     ------
     TypeError, ValueError
-        If a value cannot be stored or does not fit the table; nothing was changed.
+        If a value cannot be stored or does not fit the table, or a slot exists that ``update.owner`` did not write;
+        nothing was changed.
     ValueError
         If ``write=True`` and there is no store behind ``data``, or the table in it is not this one.
     StoreLockedError

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .. import _keys
 from .._alignment import check_tissue
 from .._provenance import names_hash, package_versions
-from .._slide import Slide, SlotUpdate, check_positions_in_image, open_slides, write_slots
+from .._slide import Owner, Slide, SlotUpdate, check_positions_in_image, open_slides, refuse_foreign, write_slots
 from .._tiles import Tiles, context_blocks, context_grid, tile_pixels
 from ..encoders import Encoder, get_encoder
 from ..encoders._apply import encode_tiles
@@ -144,8 +144,8 @@ def extract_embeddings(
     KeyError
         If there is no image, or no spot coordinates.
     ValueError
-        If mpp is unknown, centres lie outside the image, x and y are swapped, ``data`` is a view, or the encoder is
-        unknown or returns unusable features.
+        If mpp is unknown, centres lie outside the image, x and y are swapped, ``data`` is a view, the encoder is
+        unknown or returns unusable features, or ``obsm`` holds that key and it was not written by this function.
     ImportError, PermissionError, ConnectionError, FileNotFoundError
         If a network cannot be opened; see :func:`phg2st_sc.encoders.get_encoder`.
 
@@ -179,6 +179,8 @@ def extract_embeddings(
     options = {"weights": weights, "device": device, "precision": precision}
     rep, opened = _resolve_encoder(encoder, key_added, input_px, options)
     job = _Job(opened, float(tile_um), _resolve_context(context, opened), exact_context, _batch(batch_size), progress)
+    for target in {id(slide.table): slide.table for slide in slides}.values():
+        refuse_foreign(target, [("obsm", key) for key in _obsm_keys(rep)], _owner(rep))
     by_table: dict[int, list[_Encoded]] = {}
     for slide in slides:
         by_table.setdefault(id(slide.table), []).append(_encode_slide(slide, job))
@@ -296,7 +298,15 @@ def _update(table: AnnData, encoded: Sequence[_Encoded], rep: str, job: _Job) ->
         uns[_keys.TILES] = tiles
     record = _record(table, encoded, job, obsm[rep].shape[1])
     uns[_keys.EMBEDDINGS] = {**table.uns.get(_keys.EMBEDDINGS, {}), rep: record}
-    return SlotUpdate(obsm=obsm, uns=uns, remove={"obsm": _stale(table, rep, job)})
+    return SlotUpdate(obsm=obsm, uns=uns, remove={"obsm": _stale(table, rep, job)}, owner=_owner(rep))
+
+
+def _owner(rep: str) -> Owner:
+    return Owner((_keys.EMBEDDINGS, rep), ("encoder",), shared=(_keys.EMBEDDINGS, _keys.TILES))
+
+
+def _obsm_keys(rep: str) -> tuple[str, ...]:
+    return rep, _keys.context_index(rep), _keys.context(rep)
 
 
 def _scatter(n_obs: int, encoded: Sequence[_Encoded], what: str, fill: np.generic) -> NDArray[Any]:

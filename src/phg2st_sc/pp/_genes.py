@@ -14,7 +14,7 @@ from scipy import sparse
 from .. import _keys
 from .._counts import gene_columns, read_counts, row_totals
 from .._prompts import resolve_mask
-from .._slide import SlotUpdate, resolve_datas, write_slots
+from .._slide import Owner, SlotUpdate, refuse_foreign, resolve_datas, write_slots
 from .._text import some
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ def select_genes(
     KeyError
         A patient, layer or mask column does not exist.
     ValueError
-        No common gene, none detected often enough, too few spots, or values that are no counts.
+        No common gene, none detected often enough, too few spots, values that are no counts, or ``key_added`` names a
+        slot that was not written by this function.
 
     Examples
     --------
@@ -100,6 +101,9 @@ def select_genes(
         raise ValueError(f"n_top={n_top!r} must be an integer of at least 1.")
     slides = resolve_datas(datas, slide_key=slide_key, table=table)
     tables = list({id(slide.table): slide.table for slide in slides}.values())
+    owner = Owner((key_added,), ("rule",))
+    for each in tables:
+        refuse_foreign(each, [("var", key_added), ("uns", key_added)], owner)
     genes = _common_genes(tables)
     chosen_slides = _of_patients(slides, patients)
     _check_mask(tables, prompt_mask)
@@ -128,7 +132,7 @@ def select_genes(
         "prompts_only": prompt_mask is not None,
         "rule": f"variance of Pearson residuals, theta {THETA:g}, ranks combined over slides",
     }
-    _mark(tables, panel, record, key_added)
+    _mark(tables, panel, record, key_added, owner)
     return panel
 
 
@@ -272,7 +276,7 @@ def _first(
     return [names[gene] for gene in order[:n_top]]
 
 
-def _mark(tables: list[AnnData], panel: list[str], record: dict[str, Any], key: str) -> None:
+def _mark(tables: list[AnnData], panel: list[str], record: dict[str, Any], key: str, owner: Owner) -> None:
     for table in tables:
-        update = SlotUpdate(var={key: np.asarray(table.var_names.isin(panel))}, uns={key: dict(record)})
+        update = SlotUpdate(var={key: np.asarray(table.var_names.isin(panel))}, uns={key: dict(record)}, owner=owner)
         write_slots(table, table, update)

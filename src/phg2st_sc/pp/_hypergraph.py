@@ -94,7 +94,7 @@ def build_hypergraph(
         If there are no embeddings and the builder needs them, or no spot coordinates.
     ValueError
         If embeddings are not known to come from the image, a setting does not fit the builder, a given matrix does not fit
-        the table, or ``data`` is a view.
+        the table, a slot of that name is there and was not written by this function, or ``data`` is a view.
 
     Notes
     -----

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from .. import _keys
 from .._counts import check_counts, gene_columns, read_rows, row_totals
-from .._slide import SlotUpdate, open_slides, write_slots
+from .._slide import Owner, SlotUpdate, open_slides, write_slots
 from .._text import some
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .._counts import Matrix
 
 _BLOCK_ROWS = 4096
+_OWNER = Owner((_keys.LOGNORM,), ("formula",), mend="rename or")
 
 
 def normalize(
@@ -64,7 +65,7 @@ def normalize(
         The layer does not exist.
     ValueError
         A measured spot holds a value that is negative, NaN, infinite or not an integer; ``target_sum`` is not above 0;
-        no spot has counts.
+        no spot has counts; a layer of that name is there and was not written by this function.
 
     Examples
     --------
@@ -101,7 +102,7 @@ def normalize(
     if slide_key is not None:
         recipe["slides"] = np.array([slide.name for slide in slides], dtype=object)
     layer = _lognorm(matrix, totals, sums)
-    update = SlotUpdate(layers={_keys.LOGNORM: layer}, uns={_keys.LOGNORM: recipe})
+    update = SlotUpdate(layers={_keys.LOGNORM: layer}, uns={_keys.LOGNORM: recipe}, owner=_OWNER)
     write_slots(data, target, update, write=write)
 
 

@@ -8,7 +8,7 @@ from zlib import crc32
 import numpy as np
 
 from .. import _keys
-from .._slide import SlotUpdate, open_slides, write_slots
+from .._slide import Owner, SlotUpdate, open_slides, write_slots
 from ._strategies import get_strategy, number_of_prompts, sample_mask
 
 if TYPE_CHECKING:
@@ -95,7 +95,8 @@ def sample_prompts(
         "slides": np.array([slide.name for slide in slides], dtype=object),
         "n_prompts": np.array(numbers, dtype=np.int64),
     }
-    update = SlotUpdate(obs={key_added: mask}, uns={_keys.prompt_record(key_added): record})
+    key = _keys.prompt_record(key_added)
+    update = SlotUpdate(obs={key_added: mask}, uns={key: record}, owner=Owner((key,), ("strategy",)))
     write_slots(data, target, update, write=write)
 
 

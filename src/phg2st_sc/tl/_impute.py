@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .. import _keys
-from .._slide import SlotUpdate, write_slots, write_table
+from .._slide import Owner, SlotUpdate, write_slots, write_table
 from ._predict import DEFAULT_METHOD, Predicted, as_table, facts, run
 
 if TYPE_CHECKING:
@@ -135,6 +135,7 @@ def _update(done: Predicted, key: str, seed: int) -> SlotUpdate:
         var={_keys.predicted(key): predicted},
         obs={_keys.used_prompts(key): done.mask},
         uns={key: facts(done, seed)},
+        owner=Owner((key,), ("method", "scale")),
     )
     for name, what in ((key, "mean"), (_keys.std(key), "std")):
         values = done.full(what)

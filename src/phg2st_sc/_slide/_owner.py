@@ -1,0 +1,70 @@
+"""Whose a slot is: the package replaces what it wrote itself, and never what the user holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+SlotKey = tuple[str, str]
+"""(slot, key), such as ``("layers", "phg2st")``."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """How to tell that the slots of a result were written by an earlier call.
+
+    Attributes
+    ----------
+    record
+        Where in ``uns`` such a call leaves its record: a key, or the keys on the way to it.
+    fields
+        What every such record holds, by which it is told from something else of that name.
+    shared
+        Keys of ``uns`` that hold the records of several results; a call only adds to them.
+    mend
+        What to do instead, for the message.
+    """
+
+    record: tuple[str, ...]
+    fields: tuple[str, ...]
+    shared: tuple[str, ...] = ()
+    mend: str = "choose another `key_added=`, or"
+
+    def wrote(self, table: AnnData) -> bool:
+        """Whether the record of an earlier call is on the table."""
+        place: object = table.uns
+        for key in self.record:
+            if not isinstance(place, Mapping) or key not in place:
+                return False
+            place = place[key]
+        return isinstance(place, Mapping) and all(field in place for field in self.fields)
+
+
+def refuse_foreign(table: AnnData, keys: Iterable[SlotKey], owner: Owner) -> None:
+    """Refuse to change slots that exist and were not written by an earlier call.
+
+    Raises
+    ------
+    ValueError
+        If there are any; the message names them, and the ways out.
+    """
+    if owner.wrote(table):
+        return
+    taken = [
+        (slot, key) for slot, key in keys if key in getattr(table, slot) and not (slot == "uns" and key in owner.shared)
+    ]
+    if not taken:
+        return
+    one = len(taken) == 1
+    names = [f"{slot}[{key!r}]" for slot, key in taken]
+    where = "".join(f"[{key!r}]" for key in owner.record)
+    msg = (
+        f"{', '.join(names)} {'exists and was' if one else 'exist and were'} not written by phg2st_sc (there is no record "
+        f"of it in uns{where}; `anndata.concat` keeps that only with `uns_merge='unique'`): {owner.mend} delete "
+        f"{'it' if one else 'them'} first, e.g. `del data.{names[0]}`."
+    )
+    raise ValueError(msg)
