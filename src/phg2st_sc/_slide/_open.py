@@ -11,6 +11,7 @@ from .. import _keys
 from ._anndata import anndata_slides
 from ._lattice import Scale
 from ._model import Slide
+from ._places import check_places
 from ._record import DEFAULT_NAME
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ def open_slides(
     KeyError
         If there are no spot coordinates, or ``slide_key`` or ``table`` does not exist.
     ValueError
-        If ``data`` is a view, ids occur twice, or what belongs together is ambiguous.
+        If ``data`` is a view, ids occur twice, what belongs together is ambiguous, or spots share their places although
+        no ``slide_key`` was given.
 
     Examples
     --------
@@ -95,11 +97,11 @@ def open_slides(
         if table is not None or coordinate_system is not None:
             msg = "`table=` and `coordinate_system=` are for a SpatialData, but `data` is an AnnData."
             raise ValueError(msg)
-        return anndata_slides(data, slide_key=slide_key, image=image, said=said, patient_key=patient_key)
-    if is_spatialdata(data):
+        slides = anndata_slides(data, slide_key=slide_key, image=image, said=said, patient_key=patient_key)
+    elif is_spatialdata(data):
         from ._spatialdata import spatialdata_slides
 
-        return spatialdata_slides(
+        slides = spatialdata_slides(
             data,
             slide_key=slide_key,
             image=image,
@@ -108,8 +110,12 @@ def open_slides(
             coordinate_system=coordinate_system,
             patient_key=patient_key,
         )
-    msg = f"Expected an AnnData or SpatialData, got {type(data).__module__}.{type(data).__name__}."
-    raise TypeError(msg)
+    else:
+        msg = f"Expected an AnnData or SpatialData, got {type(data).__module__}.{type(data).__name__}."
+        raise TypeError(msg)
+    for slide in slides:
+        check_places(slide, slide_key)
+    return slides
 
 
 def resolve_datas(datas: Any, *, slide_key: str | None = None, **settings: Any) -> list[Slide]:
