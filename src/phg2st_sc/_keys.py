@@ -114,6 +114,11 @@ def prompt_record(key: str) -> str:
     return f"phg2st_{key}"
 
 
+def slide_entry(name: str) -> str:
+    """Key of a slide in a record by slide: its name, with ``/`` and ``%`` written as in an address."""
+    return name.replace("%", "%25").replace("/", "%2F") or "%"
+
+
 STD = "std"
 """``layers`` of what ``tl.predict`` returns: predictive standard deviation."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -100,6 +101,11 @@ def evaluate(
         If ``prompt_mask`` is another mask than that of the prediction, all spots of a slide were prompts, too few
         held-out spots have counts, or held-out counts are no counts.
 
+    Warns
+    -----
+    UserWarning
+        If the prediction was made by a model that was trained on the very slide.
+
     Examples
     --------
     >>> import phg2st_sc as phg2st
@@ -114,6 +120,7 @@ def evaluate(
     slides = open_slides(data, slide_key=slide_key, table=table)
     results = [_stored_result(slide.table, layer) for slide in slides]
     _check_mask(slides, results, prompt_mask, layer)
+    _warn_of_training(slides, results)
     names = _compared(compare, slides, layer)
     call = _Call(counts_layer, top_genes, n_splits, seed)
     score = _score_honest if protocol == "honest" else _score_published
@@ -154,7 +161,7 @@ class _Result:
 
     def target_sum(self, slide: Slide) -> float:
         value = self.record[_keys.TARGET_SUM]
-        return float(value[slide.name] if isinstance(value, Mapping) else value)
+        return float(value[_keys.slide_entry(slide.name)] if isinstance(value, Mapping) else value)
 
 
 def _stored_result(table: AnnData, layer: str) -> _Result:
@@ -192,6 +199,20 @@ def _check_mask(slides: Sequence[Slide], results: Sequence[_Result], prompt_mask
         if used.all():
             msg = f"Every spot of slide {slide.name!r} was a prompt: nothing is held out that could be scored."
             raise ValueError(msg)
+
+
+def _warn_of_training(slides: Sequence[Slide], results: Sequence[_Result]) -> None:
+    seen = [
+        s.name
+        for s, r in zip(slides, results, strict=True)
+        if _keys.slide_entry(s.name) in r.record.get("trained_on", {})
+    ]
+    if seen:
+        msg = (
+            f"the model that made layers[{results[0].layer!r}] was trained on {some(seen)} itself, every spot of it: the "
+            "scores there mean nothing. Train without the slides that are to be scored."
+        )
+        warnings.warn(msg, UserWarning, stacklevel=3)
 
 
 def _compared(compare: str | Sequence[str] | None, slides: Sequence[Slide], layer: str) -> list[str]:

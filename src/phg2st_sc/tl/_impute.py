@@ -10,7 +10,9 @@ import numpy as np
 
 from .. import _keys
 from .._slide import Owner, SlotUpdate, write_slots, write_table
-from ._predict import DEFAULT_METHOD, Predicted, as_table, facts, run
+from ._method import DEFAULT_METHOD
+from ._predict import Predicted, as_table, run
+from ._record import facts
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -14,6 +14,7 @@ from scipy import sparse
 from .. import _keys
 from .._counts import drop_empty_prompts, read_counts
 from .._features import features_of
+from .._fingerprint import fingerprint
 from .._hypergraph_slots import stored_hypergraph
 from .._prompts import resolve_mask
 from .._text import some
@@ -106,12 +107,25 @@ def training_slide(
     hypergraph_key: str | None = None,
 ) -> TrainingSlide:
     """A slide with its expression; spots without counts are left out."""
+    return with_fingerprint(slide, rep, genes, counts_layer=counts_layer, hypergraph_key=hypergraph_key)[0]
+
+
+def with_fingerprint(
+    slide: Slide,
+    rep: str | None,
+    genes: Sequence[str],
+    *,
+    counts_layer: str | None,
+    hypergraph_key: str | None = None,
+) -> tuple[TrainingSlide, str]:
+    """:func:`training_slide`, and what the slide is known by later."""
     counts, totals = read_counts(slide.table, slide.rows, counts_layer=counts_layer, genes=genes, dense=True)
     arrays = slide_arrays(slide, rep, hypergraph_key=hypergraph_key)
     used = totals > 0
     if not used.all():
         arrays = arrays.take(used)
-    return TrainingSlide(arrays, np.asarray(counts[used], dtype=np.float32), totals[used], tuple(genes))
+    mark = fingerprint(slide.table.obs_names[slide.rows[used]], totals[used])
+    return TrainingSlide(arrays, np.asarray(counts[used], dtype=np.float32), totals[used], tuple(genes)), mark
 
 
 def check_gene_names(genes: Sequence[str] | None) -> None:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from .. import _keys
 from .._features import choose_rep, identity, why_ignored, without_features
+from .._fingerprint import trained_on
 from .._slide import open_slides
-from .._text import some
 from ._inputs import (
     DEFAULT_TARGET_SUM,
     by_place,
@@ -22,7 +22,9 @@ from ._inputs import (
     read_measured,
     slide_arrays,
 )
+from ._method import choose_estimator
 from ._panel import Panel, model_panel, prompted_panel
+from ._record import facts
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -32,8 +34,6 @@ if TYPE_CHECKING:
     from ..models import Estimator, Prediction
     from ._inputs import Measured
 
-DEFAULT_METHOD = "best_simple"
-"""What predicts when neither a model nor a method is given."""
 _WORDS = {"dim": "number of features of"}
 
 
@@ -49,6 +49,7 @@ class Predicted:
     by_slide: dict[str, Prediction]
     estimator: Estimator
     rep: str | None
+    trained_on: Mapping[str, str]
 
     def full(self, what: str) -> NDArray[np.float32] | None:
         """(n_obs, genes) of all rows; NaN where no slide is. ``None`` where no prediction carries it."""
@@ -136,7 +137,8 @@ def predict(
     Warns
     -----
     UserWarning
-        With neither ``model`` nor ``method``, if slides that have an image have no embeddings with a record.
+        With neither ``model`` nor ``method``, if slides that have an image have no embeddings with a record. If ``model``
+        was trained on the very slide.
 
     Examples
     --------
@@ -201,7 +203,7 @@ def run(
 ) -> Predicted:
     """Everything :func:`predict` and ``impute`` share; writes nothing."""
     check_gene_names(genes)
-    estimator = _estimator(model, method, seed, parameters)
+    estimator = choose_estimator(model, method, seed, parameters)
     slides = [by_place(slide) for slide in open_slides(data, slide_key=slide_key, table=table)]
     spots = slides[0].table
     panel = None if estimator.genes is None else model_panel(spots, estimator.genes, gene_key=gene_key)
@@ -218,81 +220,12 @@ def run(
     if model is None and method is None:
         _say_without_image(slides, rep)
     predictions = {m.slide.name: _predict_one(m, estimator, rep, panel, shown, scale) for m in measured}
+    seen = {m.slide.name: _seen_in_training(estimator, m) for m in measured}
     mask = np.zeros(spots.n_obs, dtype=bool)
     for one in measured:
         mask[one.slide.rows] = one.mask
     names = tuple(spots.var_names[panel.columns[shown]])
-    return Predicted(spots, slides, mask, names, scale, predictions, estimator, rep)
-
-
-def facts(done: Predicted, seed: int) -> dict[str, Any]:
-    """Provenance of a prediction, as ``uns`` takes it."""
-    from .._provenance import names_hash, package_versions
-    from ..models._store import parameters
-
-    record = done.table.uns.get(_keys.EMBEDDINGS, {}).get(done.rep, {}) if done.rep else {}
-    return {
-        "method": done.estimator.name,
-        "parameters": storable(parameters(done.estimator)),
-        "model": storable(done.estimator.card),
-        "genes": np.array(done.genes, dtype=object),
-        _keys.TARGET_SUM: done.target_sum,
-        "scale": "log1p(target_sum * rate)",
-        "use_rep": done.rep or "",
-        "features": storable(identity(record)),
-        "n_prompts": {s.name: int(done.mask[s.rows].sum()) for s in done.slides},
-        "details": {s.name: storable(done.by_slide[s.name].details) for s in done.slides},
-        "seed": seed,
-        "obs_names_hash": names_hash(done.table.obs_names),
-        "versions": package_versions(),
-    }
-
-
-def storable(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record as h5ad and zarr take it: no None, no tuples, no nested lists."""
-    out: dict[str, Any] = {}
-    for key, value in record.items():
-        if isinstance(value, Mapping):
-            out[str(key)] = storable(value)
-        elif isinstance(value, (list, tuple)):
-            out[str(key)] = np.array(value, dtype=object if any(isinstance(v, str) for v in value) else None)
-        elif value is not None:
-            out[str(key)] = value
-    return out
-
-
-def _estimator(
-    model: Estimator | str | os.PathLike[str] | None, method: str | None, seed: int, parameters: Mapping[str, Any]
-) -> Estimator:
-    from ..models import Estimator, get_method, load
-
-    if model is not None and method is not None:
-        msg = f"both `model` and `method={method!r}` are given: a model is a trained method, so pass one of the two"
-        raise ValueError(msg)
-    if model is not None:
-        if parameters:
-            msg = f"{some(parameters)} cannot be set on a trained model: train it with them"
-            raise TypeError(msg)
-        return model if isinstance(model, Estimator) else load(_path(model))
-    name = method or DEFAULT_METHOD
-    made = get_method(name)
-    known = made.parameter_names()
-    unknown = sorted(set(parameters) - set(known))
-    if unknown:
-        msg = f"method {name!r} has no setting {some(unknown)}; it has: {', '.join(sorted(known)) or 'none'}"
-        raise TypeError(msg)
-    estimator = made(**({"seed": seed} if "seed" in known else {}), **parameters)
-    if estimator.needs_fit:
-        msg = f"method {name!r} must be trained first: `model = phg2st_sc.tl.train(slides, method={name!r})`"
-        raise ValueError(msg)
-    return estimator
-
-
-def _path(model: Any) -> str | os.PathLike[str]:
-    if isinstance(model, (str, os.PathLike)):
-        return model
-    msg = f"`model` is a trained method, the folder it was saved to or a hub repository, not {type(model).__name__}"
-    raise TypeError(msg)
+    return Predicted(spots, slides, mask, names, scale, predictions, estimator, rep, seen)
 
 
 def _check_number(estimator: Estimator, measured: Measured) -> None:
@@ -310,6 +243,22 @@ def _check_number(estimator: Estimator, measured: Measured) -> None:
             f"{measured.slide.name!r} has {n}: measure more spots, or use method 'prompt_mean' or 'idw'"
         )
         raise ValueError(msg)
+
+
+def _seen_in_training(estimator: Estimator, measured: Measured) -> str:
+    """Name of the training slide that this slide is; empty for a new one."""
+    import warnings
+
+    slide = measured.slide
+    names = slide.table.obs_names[slide.rows[measured.index]]
+    found = trained_on(estimator.card, names, measured.totals)
+    if found:
+        msg = (
+            f"the model was trained on slide {slide.name!r} itself (as {found!r}) and has read every spot of it: a score on "
+            "this slide means nothing. Train without it to predict or score it."
+        )
+        warnings.warn(msg, UserWarning, stacklevel=5)
+    return found
 
 
 def _check_features(table: AnnData, rep: str | None, estimator: Estimator) -> None:

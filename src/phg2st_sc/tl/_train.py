@@ -11,10 +11,11 @@ import pandas as pd
 
 from .. import _keys
 from .._features import choose_rep, identity, why_ignored, without_features
+from .._fingerprint import FINGERPRINTS
 from .._provenance import package_versions
 from .._slide import resolve_datas
 from .._text import some
-from ._inputs import by_place, check_gene_names, training_slide
+from ._inputs import by_place, check_gene_names, with_fingerprint
 
 if TYPE_CHECKING:
     from .._slide import Slide
@@ -89,7 +90,8 @@ def train(
     Warns
     -----
     UserWarning
-        If the method looks at the image, and slides that have one have no embeddings with a record.
+        If ``obs["prompt"]`` marks only some spots of a slide: all are read. If the method looks at the image, and slides
+        that have one have no embeddings with a record.
 
     Examples
     --------
@@ -105,17 +107,19 @@ def train(
     check_gene_names(genes)
     estimator = _create(method, seed, progress, parameters)
     slides = [by_place(slide) for slide in resolve_datas(datas, slide_key=slide_key, patient_key=patient_key)]
+    _warn_of_prompts(slides)
     panel = list(genes) if genes is not None else _shared_panel(slides)
     reps = _choose_reps(slides, use_rep, trust_rep=trust_rep)
     if estimator.uses_image or estimator.needs_image:
         _say_without_image(slides, reps)
-    read = [
-        training_slide(slide, rep, panel, counts_layer=counts_layer, hypergraph_key=hypergraph_key)
+    loaded = [
+        with_fingerprint(slide, rep, panel, counts_layer=counts_layer, hypergraph_key=hypergraph_key)
         for slide, rep in tqdm(list(zip(slides, reps, strict=True)), desc="read", unit="slide", disable=not progress)
     ]
+    read = [one for one, _ in loaded]
     features = _same_features(slides, reps, read)
     estimator.fit(read)
-    estimator.card = {**_card(read, features, seed), **estimator.record}
+    estimator.card = {**_card(read, features, seed), FINGERPRINTS: [mark for _, mark in loaded], **estimator.record}
     if hypergraph_key is not None:
         estimator.card["hypergraph_key"] = hypergraph_key
     return estimator
@@ -193,6 +197,23 @@ def _same_features(
             msg = f"slides {first!r} and {name!r} have embeddings of different kinds: {kinds[first]} and {kind}"
             raise ValueError(msg)
     return {} if first is None else kinds[first]
+
+
+def _warn_of_prompts(slides: Sequence[Slide]) -> None:
+    marked = [slide.name for slide in slides if _some_prompted(slide)]
+    if marked:
+        msg = (
+            f"every spot of {some(marked)} is read, although obs[{_keys.PROMPT!r}] marks only some as measured. Right for "
+            "training slides; leave out a slide that is to be predicted or scored."
+        )
+        warnings.warn(msg, UserWarning, stacklevel=3)
+
+
+def _some_prompted(slide: Slide) -> bool:
+    if _keys.PROMPT not in slide.table.obs:
+        return False
+    marked = slide.table.obs[_keys.PROMPT].isin([True]).to_numpy()[slide.rows]
+    return bool(marked.any() and not marked.all())
 
 
 def _card(read: Sequence[TrainingSlide], features: Mapping[str, Any], seed: int) -> dict[str, Any]:
