@@ -110,3 +110,40 @@ def test_view_and_missing_coordinates(table):
     del table.obsm["spatial"]
     with pytest.raises(KeyError, match="spatial"):
         phg2st.pp.sample_prompts(table)
+
+
+@pytest.mark.parametrize("form", ["column", "array", "series"])
+def test_drawn_within_the_measured_spots(table, form):
+    measured = np.arange(90) % 3 > 0
+    table.obs["measured"] = measured
+    series = pd.Series(measured, index=table.obs_names)[::-1]
+    within = {"column": "measured", "array": measured, "series": series}[form]
+    phg2st.pp.sample_prompts(table, fraction=0.5, within=within, strategy="poisson")
+    drawn = table.obs["prompt"].to_numpy()
+    assert drawn.sum() == 30
+    assert not drawn[~measured].any()
+    assert table.uns["phg2st_prompt"]["n_within"].tolist() == [60]
+
+
+def test_a_slide_without_measured_spots_gets_no_prompt():
+    table = slides([(10, 9), (5, 8)])
+    phg2st.pp.sample_prompts(table, n=5, within=np.arange(130) < 50, slide_key="slide")
+    assert table.uns["phg2st_prompt"]["n_prompts"].tolist() == [5, 0]
+    assert table.obs["prompt"].to_numpy()[:50].sum() == 5
+
+
+def test_within_everything_draws_what_is_drawn_without(table):
+    phg2st.pp.sample_prompts(table, key_added="a")
+    phg2st.pp.sample_prompts(table, key_added="b", within=np.ones(90, dtype=bool))
+    assert (table.obs["a"] == table.obs["b"]).all()
+
+
+def test_within_that_does_not_fit(table):
+    with pytest.raises(ValueError, match=r"5 prompts of the 5 spots of slide 'slide' \(those within `within=`\).*n=4"):
+        phg2st.pp.sample_prompts(table, n=5, within=np.arange(90) < 5)
+    with pytest.raises(ValueError, match="`within` marks no spot"):
+        phg2st.pp.sample_prompts(table, within=np.zeros(90, dtype=bool))
+    with pytest.raises(KeyError, match="nowhere"):
+        phg2st.pp.sample_prompts(table, within="nowhere")
+    with pytest.raises(TypeError, match="bool"):
+        phg2st.pp.sample_prompts(table, within=np.ones(90))
