@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -199,3 +201,13 @@ def test_a_stored_image_of_scale_one_is_the_image(visium_adata):
     (slide,) = open_slides(visium_adata, mpp=0.5)
     with pytest.raises(KeyError, match="no image"):
         slide.open_image()
+
+
+def test_a_contradiction_of_scales_is_said_only_where_scale_matters(visium_adata):
+    visium_adata.uns["spatial"]["section"]["metadata"].update(mpp=2.5, pitch_um=150.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (slide,) = open_slides(visium_adata)
+        slide.pitch_positions()
+    with pytest.warns(UserWarning, match="'mpp' means 2.5 µm per pixel, but the record's 'pitch_um' means 3.75"):
+        assert slide.require_mpp() == 2.5

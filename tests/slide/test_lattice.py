@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import pytest
 
@@ -69,7 +67,11 @@ def record(metadata=None, scalefactors=None):
 
 
 def mpp(said=None, found=None, pitch=50.0, scale=1.0):
-    return resolve_mpp(said or Scale(), found or {}, pitch, pixel_scale=scale, name="s")
+    return resolve_mpp(said or Scale(), found or {}, pitch, pixel_scale=scale, name="s")[:2]
+
+
+def doubt(said, found, pitch=50.0):
+    return resolve_mpp(said, found, pitch, pixel_scale=1.0, name="s").doubt
 
 
 def test_every_source_of_the_pixel_size():
@@ -94,17 +96,20 @@ def test_record_speaks_of_full_resolution_pixels():
     assert mpp(found=record({"platform": "Visium"}), scale=0.25) == (2.0, "platform"), "the pitch is in image pixels"
 
 
-def test_the_argument_wins_and_the_contradiction_is_said():
-    with pytest.warns(UserWarning, match=r"`mpp=` means 0.5 µm per pixel, but the record's 'mpp' means 0.6"):
-        assert mpp(Scale(mpp=0.5), record({"mpp": 0.6})) == (0.5, "argument")
-    with pytest.warns(UserWarning, match="platform"):
-        assert mpp(found=record({"mpp": 1.0, "platform": "Visium"})) == (1.0, "metadata")
+def test_the_argument_wins_and_the_contradiction_is_told():
+    said, found = Scale(mpp=0.5), record({"mpp": 0.6})
+    assert mpp(said, found) == (0.5, "argument")
+    assert doubt(said, found) == (
+        "Slide 's': `mpp=` means 0.5 µm per pixel, but the record's 'mpp' means 0.6. `mpp=` is used."
+    )
+    found = record({"mpp": 1.0, "platform": "Visium"})
+    assert mpp(found=found) == (1.0, "metadata")
+    assert "the platform 'Visium' means 2. the record's 'mpp' is used; pass `mpp=` to decide." in doubt(Scale(), found)
 
 
 def test_within_ten_percent_there_is_nothing_to_say():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert mpp(Scale(mpp=0.5), record({"mpp": 0.53}))[0] == 0.5
+    assert mpp(Scale(mpp=0.5), record({"mpp": 0.53}))[0] == 0.5
+    assert not doubt(Scale(mpp=0.5), record({"mpp": 0.53}))
 
 
 @pytest.mark.parametrize("bad", [{"mpp": 0}, {"mpp": -1.0}, {"pitch_um": float("nan")}, {"mpp": "x"}])

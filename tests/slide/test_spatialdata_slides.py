@@ -84,8 +84,9 @@ def test_record_speaks_of_the_spots_own_pixels():
     sdata = one_region(images={"he": make.picture(50, 50, {"global": Scale([2.0, 2.0], axes=("x", "y"))})})
     sdata["t"].uns["spatial"] = {"lib": {"metadata": {"mpp": 0.5}}}
     assert open_slides(sdata)[0].mpp == pytest.approx(1.0)
+    (slide,) = open_slides(sdata, mpp=2.0)
     with pytest.warns(UserWarning, match="2"):
-        assert open_slides(sdata, mpp=2.0)[0].mpp == 2.0, "the argument speaks of the image's pixels"
+        assert slide.require_mpp() == 2.0, "the argument speaks of the image's pixels"
     assert open_slides(sdata, pitch_um=5.0)[0].mpp_source == "pitch_um"
 
 
@@ -215,3 +216,10 @@ def test_duplicate_spot_ids_are_refused(sdata):
     sdata["table"].obs_names = [names[1], *names[1:]]
     with pytest.raises(ValueError, match="obs_names"):
         open_slides(sdata)
+
+
+def test_unknown_pixel_size_names_the_arguments_first():
+    sdata = one_region(images={"he": make.picture(50, 50)})
+    with pytest.raises(ValueError, match=r"Pass `mpp=` \(µm per pixel of image 'he'\), or `pitch_um=`") as error:
+        open_slides(sdata)[0].require_mpp()
+    assert "uns[" not in str(error.value)

@@ -60,7 +60,7 @@ def _slide(
     pitch = lattice_pitch(positions)
     diameter = spot_diameter(record)
     in_pixels = Scale(None if said.mpp is None else said.mpp / scale, said.pitch_um, said.platform)
-    mpp, mpp_source = resolve_mpp(in_pixels, record, pitch, pixel_scale=scale, name=name)
+    size = resolve_mpp(in_pixels, record, pitch, pixel_scale=scale, name=name)
     return Slide(
         name=name,
         table=adata,
@@ -69,8 +69,9 @@ def _slide(
         spot_diameter_px=None if diameter is None else diameter * scale,
         patient=find_patient(adata, rows, record, patient_key),
         pitch_px=pitch,
-        mpp=mpp,
-        mpp_source=mpp_source,
+        mpp=size.mpp,
+        mpp_source=size.source,
+        mpp_doubt=size.doubt,
         image_source=source,
         image_key=thumbnail,
         record=record,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,12 +113,19 @@ def _positive(value: Any) -> bool:
     return bool(np.isfinite(number) and number > 0)
 
 
-def resolve_mpp(
-    said: Scale, record: Mapping[str, Any], pitch_px: float, *, pixel_scale: float, name: str
-) -> tuple[float | None, str | None]:
+class PixelSize(NamedTuple):
+    """µm per pixel, where it comes from, and what contradicts it; ``None`` and empty where unknown."""
+
+    mpp: float | None
+    source: str | None
+    doubt: str
+
+
+def resolve_mpp(said: Scale, record: Mapping[str, Any], pitch_px: float, *, pixel_scale: float, name: str) -> PixelSize:
     """µm per pixel of ``positions`` and where it comes from; the caller outranks the record, a size outranks a pitch.
 
-    ``spot_diameter_fullres`` is not used: its physical size differs between versions of Space Ranger.
+    ``spot_diameter_fullres`` is not used: its physical size differs between versions of Space Ranger. A contradiction is
+    returned and not warned of, since many calls need no µm at all.
 
     Parameters
     ----------
@@ -132,21 +138,21 @@ def resolve_mpp(
     pixel_scale
         Pixels of ``positions`` per full-resolution pixel, which is what the record speaks of.
     name
-        Slide name, for the warning.
+        Slide name, for the message.
     """
     candidates = [*_from_caller(said, pitch_px), *_from_record(record, pitch_px, pixel_scale)]
     if not candidates:
-        return None, None
+        return PixelSize(None, None, "")
     mpp, source, where = candidates[0]
     for other, _, elsewhere in candidates[1:]:
         if abs(other / mpp - 1.0) > _TOLERANCE:
-            msg = (
+            advice = "." if said.mpp is not None else "; pass `mpp=` to decide."
+            doubt = (
                 f"Slide {name!r}: {where} means {mpp:.4g} µm per pixel, but {elsewhere} means {other:.4g}. "
-                f"{where} is used; pass `mpp=` to decide."
+                f"{where} is used{advice}"
             )
-            warnings.warn(msg, UserWarning, stacklevel=2)
-            break
-    return mpp, source
+            return PixelSize(mpp, source, doubt)
+    return PixelSize(mpp, source, "")
 
 
 _Candidate = tuple[float, str, str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +46,8 @@ class Slide:
     mpp, mpp_source
         µm per pixel, and whether it comes from ``"argument"``, ``"metadata"``, ``"pitch_um"`` or ``"platform"``; ``None``
         where unknown.
+    mpp_doubt
+        What contradicts ``mpp``; :meth:`require_mpp` warns of it.
     image_source
         What :meth:`open_image` opens by default: a path, an array or an image element.
     image_key
@@ -68,6 +71,7 @@ class Slide:
     pitch_px: float
     mpp: float | None
     mpp_source: str | None
+    mpp_doubt: str = ""
     image_source: Any = None
     image_key: str | None = None
     image_problem: str = ""
@@ -129,15 +133,34 @@ class Slide:
         return self.positions / self.pitch_px
 
     def require_mpp(self) -> float:
-        """Return µm per pixel, or raise a ``ValueError`` that names the arguments that give it."""
+        """Return µm per pixel, with a warning where something contradicts it.
+
+        Raises
+        ------
+        ValueError
+            If it is unknown; the message names the arguments that give it.
+        """
         if self.mpp is None:
             msg = (
-                f"Slide {self.name!r}: the size of a pixel is unknown, and is never guessed. Pass `mpp=` (µm per pixel), "
-                "or `pitch_um=` (distance of neighbouring spots in µm), or `platform=` ('ST', 'Visium', ...), or store "
-                f"it in uns['spatial'][library]['metadata'][{_keys.MPP!r}]."
+                f"Slide {self.name!r}: the size of a pixel is unknown, and is never guessed. Pass `mpp=` (µm per pixel"
+                f"{self._of_element()}), or `pitch_um=` (distance of neighbouring spots in µm), or `platform=` ('ST', "
+                f"'Visium', ...){self._place_of_mpp()}."
             )
             raise ValueError(msg)
+        if self.mpp_doubt:
+            warnings.warn(self.mpp_doubt, UserWarning, stacklevel=3)
         return self.mpp
+
+    def _in_spatialdata(self) -> bool:
+        return _keys.SPATIALDATA_ATTRS in self.table.uns
+
+    def _of_element(self) -> str:
+        return f" of image {self.image_key!r}" if self._in_spatialdata() and self.image_key else ""
+
+    def _place_of_mpp(self) -> str:
+        if self._in_spatialdata():
+            return ""
+        return f", or store it in uns['spatial'][library]['metadata'][{_keys.MPP!r}]"
 
 
 def pick_image(image: Any, name: str) -> Any:

@@ -129,7 +129,7 @@ def _slide(
     positions = alignment.transform(spots.centres)
     pitch = lattice_pitch(positions)
     diameter = spots.diameter if spots.diameter is not None else spot_diameter(record)
-    mpp, source = resolve_mpp(call.said, record, pitch, pixel_scale=alignment.scale, name=name)
+    size = resolve_mpp(call.said, record, pitch, pixel_scale=alignment.scale, name=name)
     folders = () if sdata.path is None else (Path(sdata.path).parent,)
     fallback = _fallback_image(alignment, record, folders)
     return Slide(
@@ -140,8 +140,9 @@ def _slide(
         spot_diameter_px=None if diameter is None else diameter * alignment.scale,
         patient=find_patient(table, rows, record, call.patient_key),
         pitch_px=pitch,
-        mpp=mpp,
-        mpp_source=source,
+        mpp=size.mpp,
+        mpp_source=size.source,
+        mpp_doubt=size.doubt,
         image_source=alignment.source if fallback is None else fallback,
         image_key=alignment.image,
         image_problem=alignment.problem,

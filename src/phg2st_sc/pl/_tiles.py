@@ -208,7 +208,7 @@ def _draw_spots(ax: Axes, slide: Slide, linewidth: float) -> None:
 def _draw_tiles(
     ax: Axes, slide: Slide, image: SlideImage, tile_um: float, context: int | None, linewidth: float
 ) -> None:
-    mpp = slide.mpp if slide.mpp is not None else image.mpp
+    mpp = image.mpp if slide.mpp is None else slide.require_mpp()
     if mpp is None:
         return
     spots = Tiles(slide.positions, tile_pixels(tile_um, mpp))

@@ -278,7 +278,7 @@ def _resolve_mpp(slide: Slide, image: SlideImage) -> tuple[float, str]:
     if image.mpp is not None and abs(image.mpp / mpp - 1.0) > _MPP_TOLERANCE:
         msg = (
             f"Slide {slide.name!r}: {mpp:.4g} µm per pixel ({slide.mpp_source}) is used, but the image file says "
-            f"{image.mpp:.4g}. Pass `mpp=` if the file is right."
+            f"{image.mpp:.4g}.{'' if slide.mpp_source == 'argument' else ' Pass `mpp=` if the file is right.'}"
         )
         warnings.warn(msg, UserWarning, stacklevel=4)
     return mpp, str(slide.mpp_source)
