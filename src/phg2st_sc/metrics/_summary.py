@@ -81,7 +81,8 @@ def summarise(scores: pd.DataFrame, *, by: str | Sequence[str] = ("method", "sec
         msg = f"The table has no column {missing[0]!r}; it can be summarised by {_present(scores)}."
         raise ValueError(msg)
     units = list(dict.fromkeys([*keep, *_present(scores)]))
-    values = [name for name in scores.columns if name not in (*units, "gene", "top")]
+    numbers = scores.select_dtypes("number").columns
+    values = [name for name in numbers if name not in (*units, "gene", "top")]
     grouped = scores.groupby(units, sort=False, observed=True, dropna=False)
     means = _with_ceilings(grouped[values].mean())
     means["n_genes"] = grouped.size()

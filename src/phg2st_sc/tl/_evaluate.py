@@ -12,36 +12,28 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._counts import read_counts
-from .._prompts import full_mask
+from .._counts import read_counts, read_rows
 from .._slide import Slide, open_slides
 from .._text import some
 from ..metrics import published_counts, score_published, score_section, summarise
+from ._inputs import readable
+from ._rivals import Rival, predict_rival, rivals
+from ._stored import HIDE, Stored, check_mask, find_layer, stored
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 Protocol = Literal["honest", "published"]
-SIMPLE_METHODS = (
-    "prompt_mean",
-    "idw",
-    "kriging",
-    "gene_kriging",
-    "image_ridge",
-    "space_image_kriging",
-    "regression_kriging",
-)
-"""What every other method has to beat; those that need an image are left out where there are no embeddings."""
 
 
 def evaluate(
     data: Any,
     *,
-    layer: str = _keys.DEFAULT_RESULT,
+    layer: str | None = None,
     counts_layer: str | None = None,
     prompt_mask: Any = None,
     slide_key: str | None = None,
-    compare: str | Sequence[str] | None = None,
+    compare: Any = None,
     genes: Sequence[str] | None = None,
     top_genes: Sequence[str] | None = None,
     protocol: Protocol = "honest",
@@ -60,7 +52,8 @@ def evaluate(
         AnnData or SpatialData that :func:`phg2st_sc.tl.impute` was run on, with raw counts of spots that were held
         out from it.
     layer
-        Layer of the prediction: the ``key_added`` of :func:`phg2st_sc.tl.impute`.
+        Layer of the prediction: the ``key_added`` of :func:`phg2st_sc.tl.impute`. ``None``: ``"phg2st"``, or the only
+        prediction there is.
     counts_layer
         Layer with raw counts; ``None`` for ``X``.
     prompt_mask
@@ -68,8 +61,11 @@ def evaluate(
     slide_key
         Column of ``obs`` that tells slides apart.
     compare
-        Methods to run on the same prompts and to score beside: names, or ``"simple"`` for all simple methods that can
-        run on this data.
+        What to score beside, on the same prompts: names of methods, which are run on the slide alone; fitted models;
+        names of other predictions in the object, which must be made from the same prompts. One of them, a list, or a
+        dict by the label to give (where a string may also be the folder or repository of a model). ``"simple"``: all
+        simple methods that can run on this data. A method with the name of ``layer`` is labelled ``"<name> (this
+        slide)"``, and left out where that very method made the layer.
     genes
         Genes to report; default the predicted panel. Depths are over the whole panel either way.
     top_genes
@@ -86,9 +82,15 @@ def evaluate(
 
     Returns
     -------
-    One row per section, method and gene: ``section``, ``patient`` (where known), ``method``, ``gene``, ``top`` (with
-    ``top_genes``) and the scores. ``.attrs`` holds ``protocol``, ``layer``, ``means`` by method, and ``sections`` with
-    the number of scored spots and the like.
+    One row per section, method and gene: ``section``, ``patient`` (where known), ``method`` (the layer or what it is
+    compared with), ``made_by`` (the method that really predicted this section, e.g. what the default chose;
+    ``"kriging (trained)"`` for a model), ``gene``, ``top`` (with ``top_genes``) and the scores. ``.attrs`` holds
+    ``protocol``, ``layer``, ``means`` by method, and ``sections`` with the number of scored spots and the like.
+
+    Held-out spots whose counts are all NaN or all zero were not measured: they are left out, and counted in
+    ``.attrs["sections"][section]["n_spots_unmeasured"]``. A section that was measured only in part is scored by hiding
+    part of the measured spots: prompts are drawn from among them, the section is predicted from these, and the measured
+    ones that were left out are scored.
 
     Reads ``layers[layer]``, ``obs["<layer>_prompt"]``, ``var["<layer>_predicted"]``, ``uns[layer]`` and raw counts;
     writes nothing.
@@ -96,9 +98,9 @@ def evaluate(
     Raises
     ------
     KeyError
-        If there is no such prediction.
+        If there is no such prediction, or what ``impute`` wrote beside it is gone.
     ValueError
-        If ``prompt_mask`` is another mask than that of the prediction, all spots of a slide were prompts, too few
+        If ``prompt_mask`` is another mask than that of the prediction, nothing that was held out was measured, too few
         held-out spots have counts, or held-out counts are no counts.
 
     Warns
@@ -117,14 +119,15 @@ def evaluate(
     if protocol not in ("honest", "published"):
         msg = f"`protocol` is 'honest' or 'published', not {protocol!r}."
         raise ValueError(msg)
-    slides = open_slides(data, slide_key=slide_key, table=table)
-    results = [_stored_result(slide.table, layer) for slide in slides]
-    _check_mask(slides, results, prompt_mask, layer)
+    slides = open_slides(readable(data), slide_key=slide_key, table=table)
+    layer = find_layer(slides[0].table, layer)
+    results = [stored(slide.table, layer) for slide in slides]
+    check_mask(slides, results, prompt_mask)
     _warn_of_training(slides, results)
-    names = _compared(compare, slides, layer)
+    others = rivals(compare, slides, results[0])
     call = _Call(counts_layer, top_genes, n_splits, seed)
     score = _score_honest if protocol == "honest" else _score_published
-    tables = [score(slide, result, names, call) for slide, result in zip(slides, results, strict=True)]
+    tables = [score(slide, result, others, call) for slide, result in zip(slides, results, strict=True)]
     return _assemble(tables, slides, layer, protocol, genes)
 
 
@@ -138,70 +141,7 @@ class _Call:
     seed: int
 
 
-@dataclass(frozen=True, eq=False)
-class _Result:
-    """A stored prediction, over the whole table."""
-
-    layer: str
-    values: Any
-    used: NDArray[np.bool_]
-    genes: list[str]
-    columns: NDArray[np.int64]
-    record: Mapping[str, Any]
-
-    def rows(self, rows: NDArray[np.int64], slide: Slide) -> NDArray[np.floating]:
-        values = np.asarray(self.values[rows][:, self.columns])
-        if not np.isfinite(values).all():
-            msg = (
-                f"layers[{self.layer!r}] is not finite everywhere on slide {slide.name!r}: predict this slide too, "
-                f"`phg2st_sc.tl.impute(data, key_added={self.layer!r})`."
-            )
-            raise ValueError(msg)
-        return values
-
-    def target_sum(self, slide: Slide) -> float:
-        value = self.record[_keys.TARGET_SUM]
-        return float(value[_keys.slide_entry(slide.name)] if isinstance(value, Mapping) else value)
-
-
-def _stored_result(table: AnnData, layer: str) -> _Result:
-    used, predicted = _keys.used_prompts(layer), _keys.predicted(layer)
-    slots = (
-        (layer in table.layers, f"layers[{layer!r}]"),
-        (used in table.obs, f"obs[{used!r}]"),
-        (predicted in table.var, f"var[{predicted!r}]"),
-        (layer in table.uns and _keys.TARGET_SUM in table.uns[layer], f"uns[{layer!r}][{_keys.TARGET_SUM!r}]"),
-    )
-    missing = [name for present, name in slots if not present]
-    if missing:
-        msg = f"No prediction to score: {missing[0]} is missing. Run `phg2st_sc.tl.impute(data, key_added={layer!r})`."
-        raise KeyError(msg)
-    columns = np.flatnonzero(table.var[predicted].to_numpy(dtype=bool))
-    return _Result(
-        layer=layer,
-        values=table.layers[layer],
-        used=table.obs[used].to_numpy(dtype=bool),
-        genes=list(table.var_names[columns]),
-        columns=columns,
-        record=table.uns[layer],
-    )
-
-
-def _check_mask(slides: Sequence[Slide], results: Sequence[_Result], prompt_mask: Any, layer: str) -> None:
-    for slide, result in zip(slides, results, strict=True):
-        used = result.used[slide.rows]
-        if prompt_mask is not None and (full_mask(slide.table, prompt_mask)[slide.rows] != used).any():
-            msg = (
-                f"`prompt_mask` is not the mask that layers[{layer!r}] was predicted from (slide {slide.name!r}). Leave "
-                "it out to score that prediction, or run `phg2st_sc.tl.impute` again with the new mask."
-            )
-            raise ValueError(msg)
-        if used.all():
-            msg = f"Every spot of slide {slide.name!r} was a prompt: nothing is held out that could be scored."
-            raise ValueError(msg)
-
-
-def _warn_of_training(slides: Sequence[Slide], results: Sequence[_Result]) -> None:
+def _warn_of_training(slides: Sequence[Slide], results: Sequence[Stored]) -> None:
     seen = [
         s.name
         for s, r in zip(slides, results, strict=True)
@@ -215,47 +155,56 @@ def _warn_of_training(slides: Sequence[Slide], results: Sequence[_Result]) -> No
         warnings.warn(msg, UserWarning, stacklevel=3)
 
 
-def _compared(compare: str | Sequence[str] | None, slides: Sequence[Slide], layer: str) -> list[str]:
-    if compare is None:
-        return []
-    if compare == "simple":
-        from ..models import get_method
-
-        has_image = all(slide.table.uns.get(_keys.EMBEDDINGS) for slide in slides)
-        names = [name for name in SIMPLE_METHODS if has_image or not get_method(name).needs_image]
-    else:
-        names = [compare] if isinstance(compare, str) else list(compare)
-    return [name for name in dict.fromkeys(names) if name != layer]
-
-
-def _score_honest(slide: Slide, result: _Result, methods: Sequence[str], call: _Call) -> pd.DataFrame:
-    heldout = ~result.used[slide.rows]
+def _score_honest(slide: Slide, result: Stored, others: Sequence[Rival], call: _Call) -> pd.DataFrame:
+    heldout = np.flatnonzero(~result.used[slide.rows])
+    measured = _have_counts(slide, slide.rows[heldout], call)
+    heldout, n_unmeasured = heldout[measured], int((~measured).sum())
     rows = slide.rows[heldout]
     counts, totals = read_counts(slide.table, rows, counts_layer=call.counts_layer, genes=result.genes)
-    target_sum = result.target_sum(slide)
-    predictions = {result.layer: result.rows(rows, slide)}
-    if methods:
+    predictions, makers = {result.layer: result.rows(rows, slide)}, {result.layer: result.made_by(slide)}
+    if others:
         one = _one_slide(slide)
-        for name in methods:
-            predictions[name] = _predict(one, name, result, slide, call)[heldout]
-    return score_section(
+        for other in others:
+            values, makers[other.label] = _predicted(one, other, result, slide, call)
+            predictions[other.label] = values[heldout]
+    scores = score_section(
         counts,
         totals,
         slide.pitch_positions()[heldout],
         predictions,
-        target_sum,
+        result.target_sum(slide),
         genes=result.genes,
         top_genes=call.top_genes,
         n_splits=call.n_splits,
         seed=call.seed,
     )
+    scores.attrs["n_spots_unmeasured"] = n_unmeasured
+    return _with_makers(scores, makers)
 
 
-def _score_published(slide: Slide, result: _Result, methods: Sequence[str], call: _Call) -> pd.DataFrame:
+def _have_counts(slide: Slide, rows: NDArray[np.int64], call: _Call) -> NDArray[np.bool_]:
+    """Which held-out rows were measured: those that are neither all NaN nor all zero."""
+    measured = _not_blank(read_rows(slide.table, rows, counts_layer=call.counts_layer))
+    if not measured.any():
+        msg = f"None of the {rows.size} held-out spots of slide {slide.name!r} was measured: there is no truth. {HIDE}"
+        raise ValueError(msg)
+    return measured
+
+
+def _not_blank(matrix: Any) -> NDArray[np.bool_]:
+    from scipy import sparse
+
+    if not sparse.issparse(matrix):
+        return np.asarray((~np.isnan(matrix) & (matrix != 0)).any(axis=1))
+    there = (~np.isnan(matrix.data) & (matrix.data != 0)).astype(np.int64)
+    return np.asarray(sparse.csr_array((there, matrix.indices, matrix.indptr), shape=matrix.shape).sum(axis=1)) > 0
+
+
+def _score_published(slide: Slide, result: Stored, others: Sequence[Rival], call: _Call) -> pd.DataFrame:
     counts, totals = read_counts(slide.table, slide.rows, counts_layer=call.counts_layer, genes=result.genes)
     target_sum, positions = result.target_sum(slide), slide.pitch_positions()
-    predictions = {result.layer: result.rows(slide.rows, slide)}
-    if methods:
+    predictions, makers = {result.layer: result.rows(slide.rows, slide)}, {result.layer: result.made_by(slide)}
+    if others:
         one = _one_slide(slide)
         everything, _ = read_counts(slide.table, slide.rows, counts_layer=call.counts_layer)
         smoothed = published_counts(everything, totals, positions)
@@ -263,7 +212,8 @@ def _score_published(slide: Slide, result: _Result, methods: Sequence[str], call
             one.X = smoothed
         else:
             one.layers[call.counts_layer] = smoothed
-        predictions |= {name: _predict(one, name, result, slide, call) for name in methods}
+        for other in others:
+            predictions[other.label], makers[other.label] = _predicted(one, other, result, slide, call)
     used = result.used[slide.rows]
     tables = {
         name: score_published(counts, totals, positions, values, target_sum, used, genes=result.genes)
@@ -271,6 +221,11 @@ def _score_published(slide: Slide, result: _Result, methods: Sequence[str], call
     }
     scores = pd.concat(tables, names=["method"]).reset_index(level="method").reset_index(drop=True)
     scores.attrs = {"protocol": "published", "n_spots": int(used.size), "n_genes": len(result.genes)}
+    return _with_makers(scores, makers)
+
+
+def _with_makers(scores: pd.DataFrame, makers: Mapping[str, str]) -> pd.DataFrame:
+    scores.insert(list(scores.columns).index("method") + 1, "made_by", scores["method"].map(makers))
     return scores
 
 
@@ -282,21 +237,10 @@ def _one_slide(slide: Slide) -> AnnData:
     return one
 
 
-def _predict(one: AnnData, method: str, result: _Result, slide: Slide, call: _Call) -> NDArray[np.floating]:
-    """Prediction of another method from the same prompts, on the scale of the stored one."""
-    from ._predict import predict
-
-    predicted = predict(
-        one,
-        method=method,
-        prompt_mask=result.used[slide.rows],
-        counts_layer=call.counts_layer,
-        genes=result.genes,
-        seed=call.seed,
-    )
-    values = np.asarray(predicted[:, result.genes].X)
-    own, wanted = float(predicted.uns[_keys.TARGET_SUM]), result.target_sum(slide)
-    return values if own == wanted else np.log1p(wanted / own * np.expm1(values))
+def _predicted(
+    one: AnnData, other: Rival, result: Stored, slide: Slide, call: _Call
+) -> tuple[NDArray[np.floating], str]:
+    return predict_rival(one, other, result, slide, counts_layer=call.counts_layer, seed=call.seed)
 
 
 def _assemble(

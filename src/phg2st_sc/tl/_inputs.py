@@ -48,6 +48,13 @@ class Measured:
         return Prompts(self.index, counts, self.totals, target_sum, panel.genes)
 
 
+def readable(data: Any) -> Any:
+    """``data``, or a copy of it in memory where it is a view: what only reads takes views too."""
+    if not getattr(data, "is_view", False):
+        return data
+    return data.to_memory(copy=True) if data.isbacked else data.copy()
+
+
 def by_place(slide: Slide) -> Slide:
     """Return the slide with its spots in the order of their places.
 

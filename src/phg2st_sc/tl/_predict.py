@@ -20,6 +20,7 @@ from ._inputs import (
     check_gene_names,
     common_target_sum,
     read_measured,
+    readable,
     slide_arrays,
 )
 from ._method import choose_estimator
@@ -129,7 +130,7 @@ def predict(
     Raises
     ------
     ValueError
-        If both ``model`` and ``method`` are given, the data is a view, counts of a prompt are no counts, there are too few
+        If both ``model`` and ``method`` are given, counts of a prompt are no counts, there are too few
         prompts, or embeddings carry no proof that they come from the image.
     KeyError
         If the method, mask column, layer, embeddings or genes do not exist.
@@ -204,7 +205,7 @@ def run(
     """Everything :func:`predict` and ``impute`` share; writes nothing."""
     check_gene_names(genes)
     estimator = choose_estimator(model, method, seed, parameters)
-    slides = [by_place(slide) for slide in open_slides(data, slide_key=slide_key, table=table)]
+    slides = [by_place(slide) for slide in open_slides(readable(data), slide_key=slide_key, table=table)]
     spots = slides[0].table
     panel = None if estimator.genes is None else model_panel(spots, estimator.genes, gene_key=gene_key)
     measured = [

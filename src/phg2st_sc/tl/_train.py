@@ -15,7 +15,7 @@ from .._fingerprint import FINGERPRINTS
 from .._provenance import package_versions
 from .._slide import resolve_datas
 from .._text import some
-from ._inputs import by_place, check_gene_names, with_fingerprint
+from ._inputs import by_place, check_gene_names, readable, with_fingerprint
 
 if TYPE_CHECKING:
     from .._slide import Slide
@@ -106,7 +106,9 @@ def train(
 
     check_gene_names(genes)
     estimator = _create(method, seed, progress, parameters)
-    slides = [by_place(slide) for slide in resolve_datas(datas, slide_key=slide_key, patient_key=patient_key)]
+    slides = [
+        by_place(slide) for slide in resolve_datas(_readable(datas), slide_key=slide_key, patient_key=patient_key)
+    ]
     _warn_of_prompts(slides)
     panel = list(genes) if genes is not None else _shared_panel(slides)
     reps = _choose_reps(slides, use_rep, trust_rep=trust_rep)
@@ -123,6 +125,12 @@ def train(
     if hypergraph_key is not None:
         estimator.card["hypergraph_key"] = hypergraph_key
     return estimator
+
+
+def _readable(datas: Any) -> Any:
+    if isinstance(datas, Mapping):
+        return {name: readable(one) for name, one in datas.items()}
+    return [readable(one) for one in datas] if isinstance(datas, (list, tuple)) else readable(datas)
 
 
 def _create(method: str, seed: int, progress: bool, parameters: Mapping[str, Any]) -> Estimator:

@@ -1,0 +1,126 @@
+"""Predictions that stand in an object, as ``tl.impute`` left them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _keys
+from .._prompts import full_mask
+from .._text import some
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from .._slide import Slide
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """A stored prediction, over the whole table."""
+
+    layer: str
+    values: Any
+    used: NDArray[np.bool_]
+    genes: list[str]
+    columns: NDArray[np.int64]
+    record: Mapping[str, Any]
+
+    def rows(self, rows: NDArray[np.int64], slide: Slide) -> NDArray[np.floating]:
+        """Predictions of some rows over its genes; an error where they have gaps."""
+        values = np.asarray(self.values[rows][:, self.columns])
+        if not np.isfinite(values).all():
+            msg = (
+                f"layers[{self.layer!r}] is not finite everywhere on slide {slide.name!r}: predict this slide too, "
+                f"`phg2st_sc.tl.impute(data, key_added={self.layer!r})`."
+            )
+            raise ValueError(msg)
+        return values
+
+    def target_sum(self, slide: Slide) -> float:
+        """Scale of the prediction."""
+        value = self.record[_keys.TARGET_SUM]
+        return float(value[_keys.slide_entry(slide.name)] if isinstance(value, Mapping) else value)
+
+    def made_by(self, slide: Slide) -> str:
+        """Method that made the prediction of a slide."""
+        details = self.record.get("details", {}).get(_keys.slide_entry(slide.name), {})
+        return made_by(str(self.record.get("method", "")), bool(self.record.get("model")), details)
+
+
+def made_by(method: str, trained: bool, details: Mapping[str, Any]) -> str:
+    """Method as scores name it: the one that was chosen, and whether it was trained."""
+    return str(details.get("chosen", method)) + (" (trained)" if trained else "")
+
+
+def predictions_in(table: AnnData) -> list[str]:
+    """Layers that hold a prediction."""
+    return [key for key in table.layers if key is not None and _keys.used_prompts(key) in table.obs]
+
+
+def find_layer(table: AnnData, layer: str | None) -> str:
+    """Name of the prediction to score: the one asked for, else the default one, else the only one there is."""
+    found = predictions_in(table)
+    if layer is None:
+        layer = found[0] if len(found) == 1 and _keys.DEFAULT_RESULT not in found else _keys.DEFAULT_RESULT
+    if layer in table.layers:
+        return layer
+    msg = f"No prediction to score: layers[{layer!r}] is missing. "
+    close = difflib.get_close_matches(str(layer), found, n=1)
+    meant = f"did you mean `layer={close[0]!r}`? " if close else ""
+    there = f"The predictions there are: {some(found)}; {meant}name one with `layer=`, or run" if found else "Run"
+    raise KeyError(f"{msg}{there} `phg2st_sc.tl.impute(data, key_added={layer!r})`.")
+
+
+def stored(table: AnnData, layer: str) -> Stored:
+    """A prediction with all that belongs to it."""
+    used, predicted = _keys.used_prompts(layer), _keys.predicted(layer)
+    slots = (
+        (used in table.obs, f"obs[{used!r}]"),
+        (predicted in table.var, f"var[{predicted!r}]"),
+        (layer in table.uns and _keys.TARGET_SUM in table.uns[layer], f"uns[{layer!r}][{_keys.TARGET_SUM!r}]"),
+    )
+    missing = [name for present, name in slots if not present]
+    if missing:
+        msg = (
+            f"No prediction to score: layers[{layer!r}] is there, but {' and '.join(missing)} of `phg2st_sc.tl.impute` "
+            "are missing. Joining objects (`anndata.concat`) loses them: score the objects before they are joined, or "
+            f"predict the joined one, `phg2st_sc.tl.impute(data, key_added={layer!r}, slide_key=...)`."
+        )
+        raise KeyError(msg)
+    columns = np.flatnonzero(table.var[predicted].to_numpy(dtype=bool))
+    return Stored(
+        layer=layer,
+        values=table.layers[layer],
+        used=table.obs[used].to_numpy(dtype=bool),
+        genes=list(table.var_names[columns]),
+        columns=columns,
+        record=table.uns[layer],
+    )
+
+
+def check_mask(slides: Sequence[Slide], results: Sequence[Stored], prompt_mask: Any) -> None:
+    """Refuse another mask than that of the prediction, and slides without a held-out spot."""
+    for slide, result in zip(slides, results, strict=True):
+        used = result.used[slide.rows]
+        if prompt_mask is not None and (full_mask(slide.table, prompt_mask)[slide.rows] != used).any():
+            msg = (
+                f"`prompt_mask` is not the mask that layers[{result.layer!r}] was predicted from (slide {slide.name!r}). "
+                "Leave it out to score that prediction, or run `phg2st_sc.tl.impute` again with the new mask."
+            )
+            raise ValueError(msg)
+        if used.all():
+            msg = f"Every spot of slide {slide.name!r} was a prompt: nothing is held out that could be scored. {HIDE}"
+            raise ValueError(msg)
+
+
+HIDE = (
+    "Hide part of your measured spots: draw prompts from among them, `phg2st_sc.tl.impute` from these, and score the "
+    "measured ones that were left out."
+)
+"""What to do where nothing measured was held out."""
