@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import anndata as ad
@@ -458,3 +459,12 @@ def test_rows_that_no_spot_has(stored):
 def test_write_module_reads_the_writer_at_call_time():
     """The failure tests replace `anndata.io.write_elem`; they would test nothing had it been bound at import."""
     assert not hasattr(_write, "write_elem")
+
+
+def test_saving_is_quiet_and_keeps_the_filters_of_the_caller(stored):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        filters = list(warnings.filters)
+        write_slots(stored, stored["table"], update(stored["table"]), write=True)
+        write_table(stored, "extra", stored["table"][:, :1].copy(), source="table", write=True)
+        assert warnings.filters == filters

@@ -12,12 +12,23 @@ import os
 import shutil
 import socket
 import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 _JOURNAL = "journal.json"
 _OLD, _NEW = "old", "new"
+
+
+@contextmanager
+def without_format_news() -> Iterator[None]:
+    """Keep anndata's announcement of its next default from a user who chose nothing about the layout of the store."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"zarr v3 autosharding will be the default", category=UserWarning)
+        yield
 
 
 class StoreLockedError(RuntimeError):

@@ -13,7 +13,7 @@ from .. import _keys
 from .._text import some
 from ._open import is_spatialdata
 from ._record import check_table
-from ._store import StoreWrite
+from ._store import StoreWrite, without_format_news
 from ._update import FRAMES, SlotUpdate, applied, checked
 
 if TYPE_CHECKING:
@@ -136,6 +136,7 @@ def _table_folder(data: Any, table: AnnData) -> Path:
     return folder
 
 
+@without_format_news()
 def _persist(data: SpatialData, folder: Path, table: AnnData, update: SlotUpdate) -> None:
     with StoreWrite(Path(data.path)) as change:
         staged = _stage(change, folder, table, update)
@@ -283,6 +284,7 @@ def _annotating(table: AnnData, source: AnnData, name: str) -> AnnData:
     return TableModel.parse(table, region=regions, region_key=keys[0], instance_key=keys[1])
 
 
+@without_format_news()
 def _persist_table(sdata: SpatialData, store: Path, name: str) -> None:
     with StoreWrite(store) as change:
         for file in _ROOT_FILES:
