@@ -147,7 +147,7 @@ def test_no_places(adata, refused):
     places = adata.obsm.pop("spatial")
     refused(KeyError, r"obsm\['spatial'\] is missing", adata)
     adata.obsm["spatial"] = np.zeros_like(places)
-    refused(ValueError, "centre of another spot", adata)
+    refused(ValueError, "distinct", adata)
     places[7] = np.nan
     adata.obsm["spatial"] = places
     message = refused(ValueError, "1 spot.*NaN or infinite", adata)

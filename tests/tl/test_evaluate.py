@@ -121,6 +121,18 @@ def test_nothing_measured_was_held_out(adata, blank):
         score(adata)
 
 
+def test_a_section_measured_in_part_is_checked_by_hiding_some_of_it(adata):
+    measured = np.arange(adata.n_obs) % 2 == 0
+    dense = adata.X.toarray()
+    dense[~measured] = np.nan
+    adata.X = dense
+    phg2st.pp.sample_prompts(adata, fraction=0.5, within=measured, seed=0)
+    phg2st.tl.impute(adata, method="idw")
+    counted = score(adata).attrs["sections"]["P1_S1"]
+    assert counted["n_spots_unmeasured"] == (~measured).sum()
+    assert counted["n_spots"] + counted["n_spots_empty"] == measured.sum() - adata.obs["prompt"].sum()
+
+
 # --- views ------------------------------------------------------------------------------------------------------------
 def test_what_only_reads_takes_views(adata, training, snapshot, unchanged):
     phg2st.tl.impute(adata, method="idw")

@@ -89,8 +89,8 @@ def evaluate(
 
     Held-out spots whose counts are all NaN or all zero were not measured: they are left out, and counted in
     ``.attrs["sections"][section]["n_spots_unmeasured"]``. A section that was measured only in part is scored by hiding
-    part of the measured spots: prompts are drawn from among them, the section is predicted from these, and the measured
-    ones that were left out are scored.
+    part of the measured spots: ``phg2st_sc.pp.sample_prompts(data, within=measured)`` draws prompts from among them, the
+    section is predicted from these, and the measured ones that were left out are scored.
 
     Reads ``layers[layer]``, ``obs["<layer>_prompt"]``, ``var["<layer>_predicted"]``, ``uns[layer]`` and raw counts;
     writes nothing.

@@ -150,7 +150,7 @@ def predict(
     120
     """
     done = run(
-        data,
+        readable(data),
         model=model,
         method=method,
         prompt_mask=prompt_mask,
@@ -205,7 +205,7 @@ def run(
     """Everything :func:`predict` and ``impute`` share; writes nothing."""
     check_gene_names(genes)
     estimator = choose_estimator(model, method, seed, parameters)
-    slides = [by_place(slide) for slide in open_slides(readable(data), slide_key=slide_key, table=table)]
+    slides = [by_place(slide) for slide in open_slides(data, slide_key=slide_key, table=table)]
     spots = slides[0].table
     panel = None if estimator.genes is None else model_panel(spots, estimator.genes, gene_key=gene_key)
     measured = [

@@ -120,7 +120,7 @@ def check_mask(slides: Sequence[Slide], results: Sequence[Stored], prompt_mask: 
 
 
 HIDE = (
-    "Hide part of your measured spots: draw prompts from among them, `phg2st_sc.tl.impute` from these, and score the "
-    "measured ones that were left out."
+    "Hide part of your measured spots: `phg2st_sc.pp.sample_prompts(data, within=measured)` draws prompts from among them; "
+    "predict from these, and score the measured ones that were left out."
 )
 """What to do where nothing measured was held out."""
