@@ -331,3 +331,40 @@ def test_named_features_are_not_replaced_by_others(training, give_features):
     model = phg2st.tl.train(slides, method="image_ridge", use_rep="X_uni", progress=False)
     assert model.card["features"]["encoder"] == "uni"
     assert model.card["n_spots"] == 360
+
+
+# --- types of arguments -----------------------------------------------------------------------------------------------
+def test_types_of_arguments_are_named(adata, refused):
+    refused(TypeError, "`method` is the name of a method.*not Kriging.*`model=`", adata, method=phg2st.models.Kriging())
+    refused(TypeError, "`seed` is a whole number, not '3'", adata, seed="3")
+    refused(ValueError, "seed=-1 must be 0 or more", adata, seed=-1)
+    assert "did you mean 'kriging'" in refused(KeyError, "unknown method 'Kriging'", adata, method="Kriging")
+    with pytest.raises(TypeError, match="`seed`"):
+        phg2st.tl.train([adata], method="kriging", seed=1.5, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("error", "method", "setting"),
+    [
+        (TypeError, "kriging", {"length_scale": "5"}),
+        (ValueError, "kriging", {"length_scale": 0}),
+        (ValueError, "kriging", {"length_scale": float("nan")}),
+        (ValueError, "kriging", {"ratio": -1.0}),
+        (TypeError, "idw", {"n_neighbors": 2.5}),
+        (TypeError, "idw", {"n_neighbors": None}),
+        (ValueError, "idw", {"n_neighbors": 0}),
+        (ValueError, "image_ridge", {"n_components": -3}),
+    ],
+)
+def test_settings_out_of_range_are_named(adata, refused, error, method, setting):
+    refused(error, next(iter(setting)), adata, method=method, **setting)
+
+
+def test_misspelled_arguments(adata, refused, trained):
+    refused(TypeError, "impute has no argument 'prompts'; did you mean `prompt_mask`", adata, prompts="prompt")
+    refused(
+        TypeError, "impute has no argument 'gene'; did you mean `genes`", adata, model=trained["kriging"], gene=["a"]
+    )
+    refused(TypeError, "predict has no argument 'slidekey'", adata, run=phg2st.tl.predict, slidekey="slide")
+    with pytest.raises(TypeError, match="train has no argument 'use_reps'; did you mean `use_rep`"):
+        phg2st.tl.train([adata], method="kriging", use_reps="X_texture", progress=False)

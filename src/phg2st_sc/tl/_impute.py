@@ -101,7 +101,7 @@ def impute(
         "seed": seed,
     }
     target = _copy(data) if copy else data
-    done = run(target, parameters=parameters, **settings)
+    done = run(target, parameters=parameters, call=impute, **settings)
     key = key_added or _default_key(done)
     if write == "table":
         _write_table(target, done, key, seed)

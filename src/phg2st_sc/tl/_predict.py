@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -134,6 +134,8 @@ def predict(
         prompts, or embeddings carry no proof that they come from the image.
     KeyError
         If the method, mask column, layer, embeddings or genes do not exist.
+    TypeError
+        If the method has no such setting, or an argument or setting is of the wrong type.
 
     Warns
     -----
@@ -164,6 +166,7 @@ def predict(
         gene_key=gene_key,
         seed=seed,
         parameters=parameters,
+        call=predict,
     )
     return as_table(done, seed)
 
@@ -201,10 +204,11 @@ def run(
     gene_key: str | None,
     seed: int,
     parameters: Mapping[str, Any],
+    call: Callable[..., Any],
 ) -> Predicted:
     """Everything :func:`predict` and ``impute`` share; writes nothing."""
     check_gene_names(genes)
-    estimator = choose_estimator(model, method, seed, parameters)
+    estimator = choose_estimator(model, method, seed, parameters, call)
     slides = [by_place(slide) for slide in open_slides(data, slide_key=slide_key, table=table)]
     spots = slides[0].table
     panel = None if estimator.genes is None else model_panel(spots, estimator.genes, gene_key=gene_key)

@@ -16,6 +16,7 @@ from .._provenance import package_versions
 from .._slide import resolve_datas
 from .._text import some
 from ._inputs import by_place, check_gene_names, readable, with_fingerprint
+from ._method import check_parameters, check_seed
 
 if TYPE_CHECKING:
     from .._slide import Slide
@@ -134,19 +135,16 @@ def _readable(datas: Any) -> Any:
 
 
 def _create(method: str, seed: int, progress: bool, parameters: Mapping[str, Any]) -> Estimator:
-    from ..models import Estimator, get_method
+    from ..models import Estimator, create, get_method
 
     made = get_method(method)
     if made.fit is Estimator.fit:
         msg = f"method {method!r} learns nothing from a cohort: use it directly, `phg2st_sc.tl.impute(data, method={method!r})`"
         raise TypeError(msg)
-    known = made.parameter_names()
-    unknown = sorted(set(parameters) - set(known))
-    if unknown:
-        msg = f"method {method!r} has no setting {some(unknown)}; it has: {', '.join(sorted(known)) or 'none'}"
-        raise TypeError(msg)
+    check_seed(seed)
+    known = check_parameters(method, parameters, train)
     shared = {name: value for name, value in (("seed", seed), ("progress", progress)) if name in known}
-    return made(**shared, **parameters)
+    return create(method, **shared, **parameters)
 
 
 def _choose_reps(slides: Sequence[Slide], use_rep: str | None, *, trust_rep: bool) -> list[str | None]:
