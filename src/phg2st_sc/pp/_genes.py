@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +39,7 @@ def select_genes(
     slide_key: str | None = None,
     key_added: str = _keys.PANEL,
     table: str | None = None,
+    write: bool = False,
 ) -> list[str]:
     """Choose the genes that vary most over space or between spots, depth set aside, in all slides together.
 
@@ -72,6 +73,8 @@ def select_genes(
         ``var`` column to write.
     table
         Table of a SpatialData that has several.
+    write
+        Also store the panel in the zarr store behind each SpatialData.
 
     Returns
     -------
@@ -132,7 +135,10 @@ def select_genes(
         "prompts_only": prompt_mask is not None,
         "rule": f"variance of Pearson residuals, theta {THETA:g}, ranks combined over slides",
     }
-    _mark(tables, panel, record, key_added, owner)
+    for each in tables:
+        marks = np.asarray(each.var_names.isin(panel))
+        update = SlotUpdate(var={key_added: marks}, uns={key_added: dict(record)}, owner=owner)
+        write_slots(_holder(datas, each), each, update, write=write)
     return panel
 
 
@@ -276,7 +282,8 @@ def _first(
     return [names[gene] for gene in order[:n_top]]
 
 
-def _mark(tables: list[AnnData], panel: list[str], record: dict[str, Any], key: str, owner: Owner) -> None:
-    for table in tables:
-        update = SlotUpdate(var={key: np.asarray(table.var_names.isin(panel))}, uns={key: dict(record)}, owner=owner)
-        write_slots(table, table, update)
+def _holder(datas: Any, table: AnnData) -> Any:
+    """Which of the objects holds a table; the table itself where that is an AnnData."""
+    objects = datas.values() if isinstance(datas, Mapping) else datas if isinstance(datas, (list, tuple)) else [datas]
+    tables = (item for item in objects if hasattr(item, "tables"))
+    return next((item for item in tables if any(each is table for each in item.tables.values())), table)
