@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from ._inputs import (
     readable,
     slide_arrays,
 )
-from ._method import choose_estimator
+from ._method import DEFAULT_METHOD, choose_estimator
 from ._panel import Panel, model_panel, prompted_panel
 from ._record import facts
 
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from ._inputs import Measured
 
 _WORDS = {"dim": "number of features of"}
+
+
+logger = logging.getLogger("phg2st_sc")
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +145,7 @@ def predict(
     -----
     UserWarning
         With neither ``model`` nor ``method``, if slides that have an image have no embeddings with a record. If ``model``
-        was trained on the very slide.
+        was trained on the very slide. If the default finds on 10 or more prompts that nothing is predictable from them.
 
     Examples
     --------
@@ -207,6 +211,8 @@ def run(
     call: Callable[..., Any],
 ) -> Predicted:
     """Everything :func:`predict` and ``impute`` share; writes nothing."""
+    from tqdm.auto import tqdm
+
     check_gene_names(genes)
     estimator = choose_estimator(model, method, seed, parameters, call)
     slides = [by_place(slide) for slide in open_slides(data, slide_key=slide_key, table=table)]
@@ -220,11 +226,16 @@ def run(
     panel = panel or prompted_panel(spots, measured, genes)
     shown = panel.shown(spots, genes)
     scale = common_target_sum(measured, target_sum, float(estimator.card.get(_keys.TARGET_SUM, DEFAULT_TARGET_SUM)))
-    rep = choose_rep(spots, use_rep, trust_rep=trust_rep, like=estimator.card.get("features"))
+    rep = None
+    if use_rep is not None or _may_use_image(estimator):
+        rep = choose_rep(spots, use_rep, trust_rep=trust_rep, like=estimator.card.get("features"))
     _check_features(spots, rep, estimator)
     if model is None and method is None:
         _say_without_image(slides, rep)
-    predictions = {m.slide.name: _predict_one(m, estimator, rep, panel, shown, scale) for m in measured}
+    shown_slides = tqdm(measured, desc="predict", unit="slide", disable=len(measured) == 1)
+    predictions = {m.slide.name: _predict_one(m, estimator, rep, panel, shown, scale) for m in shown_slides}
+    for one in measured:
+        _say_what_was_chosen(one, predictions[one.slide.name])
     seen = {m.slide.name: _seen_in_training(estimator, m) for m in measured}
     mask = np.zeros(spots.n_obs, dtype=bool)
     for one in measured:
@@ -290,6 +301,31 @@ def _check_features(table: AnnData, rep: str | None, estimator: Estimator) -> No
             f"`phg2st_sc.pp.extract_embeddings(data, encoder={wanted.get('encoder')!r}, tile_um={wanted.get('tile_um')!r})`"
         )
         raise ValueError(msg)
+
+
+def _say_what_was_chosen(measured: Measured, prediction: Prediction) -> None:
+    """Log what the default chose; warn where no method predicted the left-out prompts at all."""
+    import warnings
+
+    name, chosen, compared = measured.slide.name, prediction.details.get("chosen"), prediction.details.get("compared")
+    if chosen is None:
+        return
+    if not compared:
+        logger.info("slide %r: predicted by %r, without a comparison on its prompts", name, chosen)
+        return
+    best = max(scores["correlation"] for scores in compared.values())
+    logger.info("slide %r: predicted by %r, the best of %d on prompts left out", name, chosen, len(compared))
+    if best <= 0:
+        msg = (
+            f"nothing is predictable from these prompts: over the {measured.index.size} prompts of slide {name!r}, left out "
+            f"in turn, no method reaches a correlation above 0 (best: {best:.2f}). Check that counts and spot centres belong "
+            "together, or measure more spots."
+        )
+        warnings.warn(msg, UserWarning, stacklevel=4)
+
+
+def _may_use_image(estimator: Estimator) -> bool:
+    return estimator.needs_image or estimator.uses_image or estimator.name == DEFAULT_METHOD
 
 
 def _say_without_image(slides: Sequence[Slide], rep: str | None) -> None:

@@ -1,0 +1,63 @@
+"""What the default says about its choice, and what it may ignore."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+
+import numpy as np
+import pytest
+
+import phg2st_sc as phg2st
+
+
+def test_the_choice_is_logged(adata, caplog):
+    with caplog.at_level(logging.INFO, logger="phg2st_sc"):
+        phg2st.tl.impute(adata)
+    chosen = adata.uns["phg2st"]["details"]["P1_S1"]["chosen"]
+    assert f"slide 'P1_S1': predicted by {chosen!r}, the best of" in caplog.text
+
+
+def test_no_skill_at_all_is_said(make_section, monkeypatch):
+    adata = make_section()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        phg2st.tl.predict(adata)
+    from phg2st_sc.models import best_simple
+
+    monkeypatch.setattr(best_simple, "_scores", lambda record: {"explained": -0.1, "correlation": -0.02})
+    with pytest.warns(UserWarning, match="nothing is predictable from these prompts.*24 prompts of slide 'P1_S1'"):
+        phg2st.tl.predict(adata)
+
+
+def test_shuffled_counts_are_not_predictable():
+    adata = phg2st.datasets.simulate(n_spots=300, n_genes=40, image=False, progress=False, seed=1)
+    adata.X = np.random.default_rng(6).poisson(0.5, size=adata.shape).astype(np.float32)
+    phg2st.pp.sample_prompts(adata, n=60, seed=0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        compared = phg2st.tl.predict(adata).uns["details"]["P1_S1"]["compared"]
+    best = max(scores["correlation"] for scores in compared.values())
+    assert best < 0.05
+    assert any("nothing is predictable" in str(one.message) for one in caught) == (best <= 0)
+
+
+def test_methods_without_an_image_do_not_ask_which_embeddings(adata, trained, give_features):
+    expected = phg2st.tl.predict(adata, method="kriging").X
+    give_features(adata, key="X_uni", encoder="uni")
+    for choice in ({"method": "kriging"}, {"method": "idw"}, {"model": phg2st.models.Kriging()}):
+        assert phg2st.tl.predict(adata, **choice).uns["use_rep"] == ""
+    np.testing.assert_array_equal(phg2st.tl.predict(adata, method="kriging").X, expected)
+    for choice in ({"method": "image_ridge"}, {}):
+        with pytest.raises(ValueError, match="several embeddings"):
+            phg2st.tl.predict(adata, **choice)
+
+
+def test_several_slides_show_their_progress(make_section, capsys):
+    import anndata as ad
+
+    slides = {name: make_section(seed, image=False) for seed, name in enumerate("ab")}
+    phg2st.tl.impute(slides["a"], method="idw")
+    assert "predict" not in capsys.readouterr().err
+    phg2st.tl.impute(ad.concat(slides, label="slide", index_unique="-"), method="idw", slide_key="slide")
+    assert "2/2" in capsys.readouterr().err
