@@ -7,6 +7,7 @@ fraction of a pixel. What lies beyond the image is white, the background of a br
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from ._image import ImageLevel, SlideImage
 
 WHITE = 255
 _LEVEL_SLACK = 1.01
+_LEAST_PX, _FEW_PX = 2.0, 8.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,13 +64,40 @@ def tile_pixels(tile_um: float, mpp: float) -> float:
     >>> tile_pixels(112, 0.5)
     224.0
     """
-    if not (np.isfinite(tile_um) and tile_um > 0):
-        msg = f"`tile_um` must be a positive length in µm, got {tile_um!r}."
-        raise ValueError(msg)
-    if not (np.isfinite(mpp) and mpp > 0):
-        msg = f"`mpp` must be a positive number of µm per pixel, got {mpp!r}."
-        raise ValueError(msg)
+    check_length("tile_um", tile_um)
+    check_length("mpp", mpp)
     return float(tile_um) / float(mpp)
+
+
+def check_length(name: str, value: object) -> float:
+    """Return a length in µm, or say which argument is none."""
+    number = isinstance(value, (int, float, np.number)) and not isinstance(value, (bool, np.complexfloating))
+    if not number or not (np.isfinite(value) and value > 0):
+        msg = f"`{name}` must be a number of µm above 0, got {value!r}."
+        raise ValueError(msg)
+    return float(value)
+
+
+def check_resolution(size_px: float, image: SlideImage, *, slide: str, tile_um: float) -> None:
+    """Refuse tiles that are no picture of tissue at all, and warn of those that show too little of it.
+
+    Raises
+    ------
+    ValueError
+        If a tile has fewer than 2 pixels along a side, or is larger than the image.
+    """
+    said = (
+        f"Slide {slide!r}: a tile of {tile_um:g} µm spans {size_px:.3g} pixels at {tile_um / size_px:.4g} µm per pixel"
+    )
+    if size_px < _LEAST_PX or size_px > max(image.height, image.width):
+        msg = (
+            f"{said}, on an image of {image.width} x {image.height}: µm per pixel cannot be right, or `tile_um=`. Pass "
+            "`mpp=` (about 0.25 to 1 for a scan), or `pitch_um=`."
+        )
+        raise ValueError(msg)
+    if size_px < _FEW_PX:
+        msg = f"{said}, too few to show tissue: pass the full-resolution image, check `mpp=`, or enlarge `tile_um=`."
+        warnings.warn(msg, UserWarning, stacklevel=5)
 
 
 def choose_level(image: SlideImage, pixels_per_output: float) -> int:

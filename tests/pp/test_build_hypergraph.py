@@ -198,3 +198,10 @@ def test_a_real_section(real_data: Path) -> None:
     distances = adata.obsp[SLOTS[2]]
     assert 0.8 < np.median(distances.data) < 1.2
     assert distances.data.max() < 6
+
+
+def test_more_neighbours_than_spots_are_all_of_them_and_said(spot_adata: AnnData) -> None:
+    few = spot_adata[:6].copy()
+    with pytest.warns(UserWarning, match="has 6 spots, so that n_neighbors=6 connects every spot with the 5 others"):
+        phg2st.pp.build_hypergraph(few, builder="position", n_neighbors=6)
+    assert few.obsp["hypergraph_incidence"].nnz == 36

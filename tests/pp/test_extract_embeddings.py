@@ -233,3 +233,21 @@ def test_texture_separates_simulated_compartments(simulated):
     assert features.shape == (adata.n_obs, 2 * 141)
     assert np.isfinite(features).all()
     assert (features[:, :141].std(axis=0) > 1e-6).mean() > 0.9
+
+
+@pytest.mark.parametrize("wrong", [{"tile_um": 0}, {"tile_um": "112"}, {"tile_um": float("nan")}, {"mpp": "0.5"}])
+def test_lengths_that_are_none_are_named(spot_adata, he_image, wrong):
+    with pytest.raises(ValueError, match=f"`{next(iter(wrong))}` must be a number of µm above 0, got"):
+        _extract(spot_adata, he_image, **wrong)
+
+
+def test_tiles_of_a_pixel_or_larger_than_the_image_are_refused(spot_adata, he_image):
+    for mpp in (100.0, 0.1):
+        with pytest.raises(ValueError, match=rf"a tile of 112 µm spans .* at {mpp:g} µm per pixel.*Pass `mpp=`"):
+            _extract(spot_adata, he_image, mpp=mpp, pitch_um=mpp * PITCH_PX)
+    assert "X_colour" not in spot_adata.obsm
+
+
+def test_tiles_of_few_pixels_are_warned_of(spot_adata, he_image):
+    with pytest.warns(UserWarning, match="spans 7 pixels at 16 µm per pixel, too few"):
+        _extract(spot_adata, he_image, pitch_um=None, mpp=16.0, context=None)

@@ -112,9 +112,20 @@ def test_within_ten_percent_there_is_nothing_to_say():
     assert not doubt(Scale(mpp=0.5), record({"mpp": 0.53}))
 
 
-@pytest.mark.parametrize("bad", [{"mpp": 0}, {"mpp": -1.0}, {"pitch_um": float("nan")}, {"mpp": "x"}])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"mpp": 0},
+        {"mpp": -1.0},
+        {"pitch_um": float("nan")},
+        {"mpp": "x"},
+        {"mpp": "0.5"},
+        {"mpp": True},
+        {"mpp": [0.5]},
+    ],
+)
 def test_sizes_must_be_positive_numbers(bad):
-    with pytest.raises(ValueError, match="above 0"):
+    with pytest.raises(ValueError, match=f"`{next(iter(bad))}` must be a number of µm above 0, got"):
         Scale(**bad)
 
 

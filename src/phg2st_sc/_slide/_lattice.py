@@ -96,7 +96,7 @@ class Scale:
     def __post_init__(self) -> None:
         for name in ("mpp", "pitch_um"):
             value = getattr(self, name)
-            if value is not None and not _positive(value):
+            if value is not None and (isinstance(value, (str, bool)) or not _positive(value)):
                 msg = f"`{name}` must be a number of µm above 0, got {value!r}."
                 raise ValueError(msg)
         if self.platform is not None and platform_pitch(str(self.platform)) is None:

@@ -15,7 +15,7 @@ from .. import _keys
 from .._alignment import check_tissue
 from .._provenance import names_hash, package_versions
 from .._slide import Owner, Slide, SlotUpdate, check_positions_in_image, open_slides, refuse_foreign, write_slots
-from .._tiles import Tiles, context_blocks, context_grid, tile_pixels
+from .._tiles import Tiles, check_length, check_resolution, context_blocks, context_grid, tile_pixels
 from ..encoders import Encoder, get_encoder
 from ..encoders._apply import encode_tiles
 from ..encoders._registry import check_name
@@ -178,7 +178,14 @@ def extract_embeddings(
     )
     options = {"weights": weights, "device": device, "precision": precision}
     rep, opened = _resolve_encoder(encoder, key_added, input_px, options)
-    job = _Job(opened, float(tile_um), _resolve_context(context, opened), exact_context, _batch(batch_size), progress)
+    job = _Job(
+        opened,
+        check_length("tile_um", tile_um),
+        _resolve_context(context, opened),
+        exact_context,
+        _batch(batch_size),
+        progress,
+    )
     for target in {id(slide.table): slide.table for slide in slides}.values():
         refuse_foreign(target, [("obsm", key) for key in _obsm_keys(rep)], _owner(rep))
     by_table: dict[int, list[_Encoded]] = {}
@@ -212,8 +219,8 @@ def _resolve_context(context: int | str | None, encoder: Encoder) -> int:
 
 
 def _batch(batch_size: int) -> int:
-    if batch_size < 1:
-        msg = f"`batch_size` must be at least 1, got {batch_size!r}."
+    if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+        msg = f"`batch_size` must be an integer of at least 1, got {batch_size!r}."
         raise ValueError(msg)
     return int(batch_size)
 
@@ -231,6 +238,7 @@ def _encode_on(slide: Slide, image: SlideImage, job: _Job) -> _Encoded:
     check_positions_in_image(slide, image.height, image.width)
     mpp, source = _resolve_mpp(slide, image)
     size_px = tile_pixels(job.tile_um, mpp)
+    check_resolution(size_px, image, slide=slide.name, tile_um=job.tile_um)
     check_tissue(slide.positions, size_px, image, slide=slide.name)
     spots = Tiles(slide.positions, size_px)
     n_padded = int(spots.beyond(image).sum())

@@ -62,7 +62,7 @@ def build_hypergraph(
     use_rep
         Key in ``obsm`` of the image embeddings; by default the only ones that :func:`extract_embeddings` wrote.
     n_neighbors
-        Spots in a hyperedge beside its own; 4 by default.
+        Spots in a hyperedge beside its own; 4 by default. On a slide with fewer spots it is all of them, with a warning.
     builder
         ``"combined"``: nearest under the sum of the distances in space and between features, each divided by its root mean
         square (the paper's). ``"position"``, ``"feature"``: under one of them. ``"radius"``: all spots within ``radius``.
@@ -158,6 +158,7 @@ def _refuse_rep(maker: HypergraphBuilder, use_rep: str | None) -> None:
 
 
 def _build(slide: Slide, maker: HypergraphBuilder, rep: str | None) -> Hypergraph:
+    _warn_of_few(slide, maker)
     features, _ = features_of(slide, rep)
     if rep is not None and features is None:
         msg = f"Slide {slide.name!r} has no features in obsm[{rep!r}]"
@@ -166,6 +167,16 @@ def _build(slide: Slide, maker: HypergraphBuilder, rep: str | None) -> Hypergrap
             raise ValueError(msg)
         warnings.warn(f"{msg}: its hyperedges come from positions alone.", UserWarning, stacklevel=5)
     return maker.build(_pitches(slide), features)
+
+
+def _warn_of_few(slide: Slide, maker: HypergraphBuilder) -> None:
+    wanted = getattr(maker, "n_neighbors", 0)
+    if wanted >= slide.n_spots:
+        msg = (
+            f"Slide {slide.name!r} has {slide.n_spots} spots, so that n_neighbors={wanted} connects every spot with the "
+            f"{slide.n_spots - 1} others."
+        )
+        warnings.warn(msg, UserWarning, stacklevel=6)
 
 
 def _pitches(slide: Slide) -> NDArray[np.float64]:
