@@ -211,3 +211,20 @@ def test_a_contradiction_of_scales_is_said_only_where_scale_matters(visium_adata
         slide.pitch_positions()
     with pytest.warns(UserWarning, match="'mpp' means 2.5 µm per pixel, but the record's 'pitch_um' means 3.75"):
         assert slide.require_mpp() == 2.5
+
+
+def test_a_mistyped_thumbnail_is_answered_with_those_there_are(visium_adata, he_image):
+    with pytest.raises(KeyError, match=r"`image='hirez'` is no file.*'hires'.*the record holds 'hires'"):
+        open_slides(visium_adata, image="hirez")
+    visium_adata.uns["spatial"]["section"]["images"]["cropped"] = he_image
+    with pytest.raises(KeyError, match=r"the record holds 'hires', 'cropped'"):
+        open_slides(visium_adata, image="cropped")
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        open_slides(visium_adata, image="nowhere.tif")[0].open_image()
+
+
+def test_a_wrong_scale_factor_is_named(visium_adata):
+    visium_adata.uns["spatial"]["section"]["scalefactors"]["tissue_hires_scalef"] = 3.0
+    (slide,) = open_slides(visium_adata, image="hires")
+    with pytest.raises(ValueError, match=r"scale factor 'tissue_hires_scalef' = 3.0 of the record"):
+        check_positions_in_image(slide, 240, 280)

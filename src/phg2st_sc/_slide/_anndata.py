@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _keys
+from .._text import some
 from ._lattice import Scale, lattice_pitch, resolve_mpp
 from ._model import THUMBNAILS, Slide, pick_image
 from ._record import check_table, find_patient, find_record, slide_name, split_rows, spot_diameter
@@ -83,11 +84,26 @@ def _image_source(record: Mapping[str, Any], image: Any, name: str) -> tuple[Any
     """(what to open, thumbnail key, its pixels per full-resolution pixel)."""
     if isinstance(image, str) and image in THUMBNAILS:
         return _thumbnail(record, image, name)
+    if isinstance(image, str):
+        _refuse_other_names(record, image, name)
     if image is None:
         image = (record.get(_keys.METADATA) or {}).get(_keys.SOURCE_IMAGE) or None
     if image is None and _is_full_resolution(record):
         return _thumbnail(record, _keys.HIRES, name)
     return image, None, 1.0
+
+
+def _refuse_other_names(record: Mapping[str, Any], image: str, name: str) -> None:
+    """Tell a mistyped or other image of the record from a path."""
+    stored = list(record.get(_keys.IMAGES) or {})
+    if image not in stored and (Path(image).suffix or len(Path(image).parts) > 1 or Path(image).exists() or not stored):
+        return
+    msg = (
+        f"Slide {name!r}: `image={image!r}` is no file, and none of the thumbnails that can be used ("
+        f"{some(key for key in THUMBNAILS if key in stored) or 'none'}; the record holds {some(stored)}). Pass one of "
+        "them, or the path of the full-resolution image."
+    )
+    raise KeyError(msg)
 
 
 def _is_full_resolution(record: Mapping[str, Any]) -> bool:

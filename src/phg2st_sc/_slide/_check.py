@@ -43,6 +43,13 @@ def check_positions_in_image(slide: Slide, height: int, width: int) -> None:
 def _reason(slide: Slide, height: int, width: int) -> str:
     if _inside(slide.positions[:, ::-1], height, width).all():
         return "They fit with x and y swapped: obsm['spatial'] must hold (x, y); mend it with `[:, ::-1]`."
+    if slide.image_key in THUMBNAILS:
+        key = _keys.scalef(slide.image_key)
+        factor = (slide.record.get(_keys.SCALEFACTORS) or {}).get(key)
+        return (
+            f"They are obsm['spatial'] times the scale factor {key!r} = {factor} of the record: one of the two does not "
+            f"belong to the {slide.image_key!r} image. obsm['spatial'] must be in full-resolution pixels."
+        )
     thumbnail = _matching_thumbnail(slide.record, slide.positions, height, width)
     if thumbnail is not None:
         return (
