@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 from weakref import WeakKeyDictionary
@@ -60,6 +60,25 @@ class Estimator(ABC):
     def is_fitted(self) -> bool:
         """Whether :meth:`fit` was called."""
         return self.genes is not None
+
+    def __repr__(self) -> str:
+        """Settings that are not the default ones; of a fitted method also what it was fitted to."""
+        defaults = {name: one.default for name, one in inspect.signature(type(self).__init__).parameters.items()}
+        values = {name: getattr(self, name, defaults[name]) for name in self.parameter_names()}
+        changed = [f"{name}={value!r}" for name, value in values.items() if not _same(value, defaults[name])]
+        return f"{type(self).__name__}({', '.join(changed)}){self._fitted_to()}"
+
+    def _fitted_to(self) -> str:
+        if self.genes is None:
+            return ""
+        card = self.card
+        slides, patients = card.get("slides") or (), card.get("patients") or ()
+        encoder = (card.get("features") or {}).get("encoder")
+        parts = [f"{len(self.genes)} genes"]
+        parts += [f"{len(slides)} slides"] if slides else []
+        parts += [f"{len(patients)} patients"] if patients else []
+        parts += [f"features of {encoder!r}"] if encoder else []
+        return f" [method {self.name!r}, fitted: {', '.join(parts)}]"
 
     def encode(self, slide: SlideArrays) -> Any:
         """Compute once what depends on the slide but not on the prompts; cached per slide."""
@@ -123,3 +142,9 @@ class Estimator(ABC):
 
     def set_state(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
         """Restore what :meth:`state` returned."""
+
+
+def _same(value: Any, default: Any) -> bool:
+    if default is None and isinstance(value, Mapping):
+        return not value
+    return value is default or (type(value) is type(default) and bool(value == default))
