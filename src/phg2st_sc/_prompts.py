@@ -37,7 +37,8 @@ def resolve_mask(
         Rows of ``table`` to answer for, such as the rows of one slide; ``None`` for every row.
     prompt_mask
         Boolean array of length ``table.n_obs``; boolean Series with exactly the names of ``table.obs_names``, in any
-        order; name of a boolean ``obs`` column; ``None`` reads ``obs["prompt"]``. True means measured.
+        order; name of a boolean ``obs`` column; ``None`` reads ``obs["prompt"]``. True means measured. Strings or
+        categories ``"True"`` and ``"False"`` are understood too.
     name
         Name of the slide, for messages.
     allow_zero
@@ -149,9 +150,13 @@ def _from_array(table: AnnData, mask: Any) -> NDArray[np.bool_]:
 
 
 def _as_bool(values: Any, what: str, code: str) -> NDArray[np.bool_]:
-    """Accept bool, nullable boolean without gaps, and objects that are all bool; explain how to convert the rest."""
+    """Accept bool, nullable boolean without gaps, and objects, strings or categories that are all true or false.
+
+    Explains how to convert the rest.
+    """
     if values.dtype == np.bool_:
         return np.asarray(values)
+    values = _spelled_out(values)
     gaps = pd.isna(values)
     if isinstance(values.dtype, pd.BooleanDtype) or values.dtype == object:
         known = np.asarray(values[~gaps], dtype=object)
@@ -164,6 +169,23 @@ def _as_bool(values: Any, what: str, code: str) -> NDArray[np.bool_]:
                 raise ValueError(msg)
             return np.asarray(values, dtype=bool)
     raise TypeError(f"{what} is of dtype {values.dtype}, not bool: {_mend(values, code)}")
+
+
+def _spelled_out(values: Any) -> Any:
+    """Categories or strings that say nothing but True and False (as plots want them), as the booleans they stand for."""
+    if not (
+        isinstance(values.dtype, pd.CategoricalDtype)
+        or values.dtype == object
+        or pd.api.types.is_string_dtype(values.dtype)
+    ):
+        return values
+    series = pd.Series(np.asarray(values, dtype=object).ravel())
+    known = series[~series.isna()]
+    words = known.astype(str).str.lower()
+    if known.empty or np.ndim(values) != 1 or not words.isin(("true", "false")).all():
+        return values
+    truth = words.eq("true").reindex(series.index).astype(object)
+    return truth.where(~series.isna(), None).to_numpy(dtype=object)
 
 
 def _mend(values: Any, code: str) -> str:

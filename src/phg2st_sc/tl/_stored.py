@@ -97,7 +97,7 @@ def stored(table: AnnData, layer: str) -> Stored:
     return Stored(
         layer=layer,
         values=table.layers[layer],
-        used=table.obs[used].to_numpy(dtype=bool),
+        used=full_mask(table, used),
         genes=list(table.var_names[columns]),
         columns=columns,
         record=table.uns[layer],
