@@ -23,7 +23,8 @@ Precision = Literal["float32", "bfloat16", "float16"]
 _PRECISIONS = ("float32", "bfloat16", "float16")
 _AT_ONCE = {"cpu": 16, "mps": 32, "cuda": 128}
 """Tiles that pass through the network together; a larger batch is cut, so it costs no more memory than this."""
-_INSTALL = 'pip install "phg2st-sc[encoders]"'
+_INSTALL = "`pip install timm huggingface_hub`"
+_CPU_TORCHVISION = "`pip install torch torchvision --index-url https://download.pytorch.org/whl/cpu`"
 
 
 class TorchEncoder:
@@ -143,7 +144,10 @@ def require_timm(name: str) -> Any:
         import huggingface_hub  # noqa: F401
         import timm
     except ModuleNotFoundError as error:
-        msg = f'Encoder {name!r} needs {error.name}: {_INSTALL}. Without it: encoder="texture".'
+        msg = (
+            f"Encoder {name!r} needs {error.name}: {_INSTALL} (without a GPU first {_CPU_TORCHVISION}, since timm brings a "
+            'torchvision that must fit torch). Without it: `encoder="texture"`.'
+        )
         raise ImportError(msg, name=error.name) from error
     except (ImportError, RuntimeError, AttributeError) as error:
         msg = (
