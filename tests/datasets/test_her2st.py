@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 from scipy.sparse import isspmatrix_csr
 
+from phg2st_sc._slide import open_slides
 from phg2st_sc.datasets import her2st
 
 COUNTS = pd.DataFrame(
@@ -97,6 +99,14 @@ def test_clone_or_data_folder_and_choice_of_sections(tmp_path: Path) -> None:
     assert list(her2st(tmp_path / "data", sections="D3")) == ["D3"]
     with pytest.raises(ValueError, match=r"\['Z9'\].*A1, A2, D3"):
         her2st(tmp_path, sections=["A1", "Z9"])
+
+
+def test_sections_joined_as_documented_are_told_apart(tmp_path: Path) -> None:
+    for name in ("C3", "C4"):
+        write_section(tmp_path, name)
+    slides = her2st(tmp_path, progress=False)
+    joined = ad.concat(slides, join="inner", index_unique="-", uns_merge="unique")
+    assert {slide.name: slide.mpp_source for slide in open_slides(joined)} == {"C3": "pitch_um", "C4": "pitch_um"}
 
 
 def test_errors_name_the_files(tmp_path: Path) -> None:

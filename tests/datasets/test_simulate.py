@@ -209,6 +209,7 @@ def test_picture_on_disk(tmp_path: Path) -> None:
         ({"mpp": 0}, "mpp"),
         ({"depth": -1}, "depth"),
         ({"seed": -1}, "seed"),
+        ({"seed": 1.5}, "seed=1.5 must be an integer"),
         ({"space_fraction": 0.8, "mixed_fraction": 0.3}, "exceed 1"),
         ({"container": "csv"}, "'csv'"),
         ({"container": "spatialdata", "image_dir": "x"}, "image_dir"),

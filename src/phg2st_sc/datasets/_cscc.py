@@ -35,7 +35,7 @@ def cscc(
     path
         Folder with the unpacked files.
     sections
-        Sections to read, such as ``"P2_ST_rep1"``; all that have counts by default.
+        Sections to read, such as ``"P2_ST_rep1"``; all that have counts by default. One section too comes in a dict.
     with_images
         Record where each picture is, and keep a thumbnail of it (at most 1,000 px). Pictures must be unpacked
         (``gunzip *.jpg.gz``), since a gzipped one cannot be read in parts; one that is not is left out with a warning.

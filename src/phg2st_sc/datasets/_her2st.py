@@ -35,7 +35,8 @@ def her2st(
     path
         The repository's ``data`` folder, or the clone itself.
     sections
-        Sections to read, such as ``"C4"`` or ``["C3", "C4"]``; all that have counts by default.
+        Sections to read, such as ``"C4"`` or ``["C3", "C4"]``; all that have counts by default. One section too comes in
+        a dict: ``her2st(path, sections="C4")["C4"]``.
     with_images
         Record where each picture is, and keep a thumbnail of it (at most 1,000 px). The picture itself is not
         decoded. ``False`` leaves both out.
@@ -63,8 +64,9 @@ def her2st(
 
     Notes
     -----
-    Squidpy plots a section without a picture when told ``shape=None``. To join sections, make their spot ids unique:
-    ``anndata.concat(slides, index_unique="-", join="inner")``.
+    Squidpy plots a section without a picture when told ``shape=None``. To join sections, make their spot ids unique and
+    keep the records in ``uns``, by which the sections are told apart afterwards and their pictures found:
+    ``anndata.concat(slides, join="inner", index_unique="-", uns_merge="unique")``.
 
     Source: Andersson et al., Nature Communications 12, 6012 (2021), https://github.com/almaan/her2st.
 

@@ -203,8 +203,11 @@ def _check(settings: _Settings, *, n_slides: int, n_patients: int) -> None:
     if settings.n_spots < _FEWEST_SPOTS:
         msg = f"n_spots must be at least {_FEWEST_SPOTS}, not {settings.n_spots}: fewer give no compartments."
         raise ValueError(msg)
-    if settings.n_genes < 1 or settings.seed < 0:
-        msg = f"n_genes must be positive and seed not negative, not {settings.n_genes} and {settings.seed}."
+    if isinstance(settings.seed, bool) or not isinstance(settings.seed, (int, np.integer)) or settings.seed < 0:
+        msg = f"seed={settings.seed!r} must be an integer of at least 0."
+        raise ValueError(msg)
+    if settings.n_genes < 1:
+        msg = f"n_genes must be positive, not {settings.n_genes}."
         raise ValueError(msg)
     if not (0 < settings.mpp <= 10 and settings.depth > 0 and settings.depth_sd >= 0 and settings.overdispersion >= 0):
         msg = (
