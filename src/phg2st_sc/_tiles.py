@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +70,7 @@ def tile_pixels(tile_um: float, mpp: float) -> float:
     return float(tile_um) / float(mpp)
 
 
-def check_length(name: str, value: object) -> float:
+def check_length(name: str, value: Any) -> float:
     """Return a length in µm, or say which argument is none."""
     number = isinstance(value, (int, float, np.number)) and not isinstance(value, (bool, np.complexfloating))
     if not number or not (np.isfinite(value) and value > 0):
