@@ -321,3 +321,20 @@ def test_prompts_subset(slide):
     assert prompts.subset(np.array([2])).index.tolist() == [9]
     np.testing.assert_array_equal(prompts.subset(np.array([2])).counts[0], slide.counts[9])
     assert SlideArrays("a", np.zeros((3, 2))).n_spots == 3
+
+
+def test_a_damaged_or_foreign_model_file_is_named(tmp_path):
+    folder = models.create("idw").save(tmp_path / "model")
+    (folder / "model.json").write_text('{"name": "another tool"}')
+    with pytest.raises(ValueError, match=r"model\.json was not written by `model.save"):
+        models.load(folder)
+    (folder / "model.json").write_text('{"schema": 1,')
+    with pytest.raises(ValueError, match=r"model\.json is not readable JSON"):
+        models.load(folder)
+
+
+def test_saving_over_a_model_leaves_one_folder(tmp_path):
+    models.create("idw", n_neighbors=3).save(tmp_path / "model")
+    models.create("idw", n_neighbors=4).save(tmp_path / "model", overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert models.load(tmp_path / "model").n_neighbors == 4

@@ -97,6 +97,9 @@ def test_errors_say_what_to_do(hub, trained, monkeypatch):
         phg2st.models.load("lab/tumour")
 
 
-@pytest.mark.parametrize(("path", "is_repo"), [("lab/x", True), ("x", False), ("./lab/x", False), ("/a/b", False)])
+@pytest.mark.parametrize(
+    ("path", "is_repo"),
+    [("lab/x", True), ("x", False), ("./x", False), ("../x", False), ("~/x", False), ("/a/b", False)],
+)
 def test_what_counts_as_a_repository(path, is_repo):
     assert _hub.is_repo_id(path) is is_repo

@@ -104,6 +104,11 @@ def test_slides_without_an_image_train_and_are_predicted(slides, new, draw):
         assert prediction.shape == new.counts.shape
         assert np.isfinite(prediction).all()
     assert np.isfinite(mixed.predict(new.arrays, draw(new, 20)).mean).all()
+    # features mean nothing to a network that never saw any
+    without = SlideArrays(new.arrays.name, new.arrays.positions)
+    np.testing.assert_array_equal(
+        alone.predict(new.arrays, draw(new, 20)).mean, alone.predict(without, draw(new, 20)).mean
+    )
 
 
 def test_validation_is_on_other_patients(model, slides):

@@ -227,3 +227,36 @@ def test_presets_are_as_published():
     assert (released.optimizer, released.schedule, released.prompt_fraction) == ("adamw", "plateau", 0.1)
     step = SlideModule(network(), paper).configure_optimizers()["lr_scheduler"]["scheduler"]
     assert (step.step_size, step.gamma) == (50, 0.9)
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    fit(TrainingConfig(max_epochs=2), Machine("cpu", progress=False, checkpoint_dir=str(tmp_path)))
+    again = Machine("cpu", progress=False, resume_from=str(tmp_path / "last.ckpt"))
+    with pytest.raises(ValueError, match="another run: seed is 0 there and 1 here"):
+        fit(TrainingConfig(max_epochs=4, seed=1), again)
+    with pytest.raises(ValueError, match="another run: width is 16 there and 32 here"):
+        train_network(
+            PHG2STNetwork(
+                NetworkConfig(N_FEATURES, N_GENES, branches="spot", width=32, hypergraph_width=8, spot_blocks=1)
+            ),
+            *sets(),
+            TrainingConfig(max_epochs=4),
+            again,
+        )
+    with pytest.raises(ValueError, match="another run: spots"):
+        train_network(network(), TrainingSet([planted(1)]), sets()[1], TrainingConfig(max_epochs=4), again)
+    (tmp_path / "last.ckpt").write_bytes(b"half of a file")
+    with pytest.raises(ValueError, match="no checkpoint, or only part of one"):
+        fit(TrainingConfig(max_epochs=4), again)
+
+
+def test_a_second_run_replaces_the_checkpoint_of_the_first(tmp_path):
+    machine = Machine("cpu", progress=False, checkpoint_dir=str(tmp_path))
+    fit(TrainingConfig(max_epochs=1, seed=1), machine)
+    fit(TrainingConfig(max_epochs=2, seed=2), machine)
+    assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
+    whole, _ = fit(TrainingConfig(max_epochs=3, seed=2))
+    resumed, _ = fit(
+        TrainingConfig(max_epochs=3, seed=2), Machine("cpu", progress=False, resume_from=f"{tmp_path}/last.ckpt")
+    )
+    assert torch.equal(weights(resumed), weights(whole))

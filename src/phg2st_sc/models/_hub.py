@@ -19,7 +19,9 @@ CARD = "README.md"
 
 def is_repo_id(path: str | os.PathLike[str]) -> bool:
     """Whether a text names a hub repository (``owner/name``) rather than something on this disk."""
-    return isinstance(path, str) and _REPO.fullmatch(path) is not None and not Path(path).exists()
+    if not isinstance(path, str) or path.startswith((".", "~")) or Path(path).exists():
+        return False
+    return _REPO.fullmatch(path) is not None
 
 
 def download(repo_id: str, *, revision: str | None = None, token: str | bool | None = None) -> Path:
@@ -50,7 +52,7 @@ def download(repo_id: str, *, revision: str | None = None, token: str | bool | N
         raise FileNotFoundError(msg) from error
     except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
         msg = (
-            f"the hub cannot be reached, and {repo_id!r} is not in its cache. On a machine with network run "
+            f"there is no folder {repo_id!r} here, the hub cannot be reached, and it is not in the hub's cache. On a machine with network run "
             f"`hf download {repo_id}`, copy the folder, and pass its path."
         )
         raise ConnectionError(msg) from error
@@ -108,7 +110,7 @@ def push(
     api.create_repo(repo_id, private=private, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         folder = model.save(Path(scratch) / "model")
-        (folder / CARD).write_text(model_card(model, repo_id))
+        (folder / CARD).write_text(model_card(model, repo_id), encoding="utf-8")
         done = api.upload_folder(
             repo_id=repo_id, folder_path=folder, commit_message=message or f"Upload {model.name} of phg2st-sc"
         )

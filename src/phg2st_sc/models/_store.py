@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -56,10 +55,10 @@ def save(model: Estimator, path: str | os.PathLike[str], *, overwrite: bool = Fa
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
         folder = Path(scratch) / target.name
         folder.mkdir()
-        (folder / SETTINGS).write_text(json.dumps(record, indent=1))
+        (folder / SETTINGS).write_text(json.dumps(record, indent=1), encoding="utf-8")
         save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / ARRAYS)
-        if target.exists():
-            shutil.rmtree(target)
+        if target.exists():  # moved aside, not deleted: it goes with the scratch folder once the new one is there
+            target.replace(Path(scratch) / "replaced")
         folder.replace(target)
     return target
 
@@ -87,11 +86,11 @@ def load(path: str | os.PathLike[str], *, revision: str | None = None, token: st
     """
     from safetensors.numpy import load_file
 
-    folder = download(str(path), revision=revision, token=token) if is_repo_id(path) else Path(path)
+    folder = download(str(path), revision=revision, token=token) if is_repo_id(path) else Path(path).expanduser()
     if not (folder / SETTINGS).is_file():
         msg = f"{folder} holds no saved model: expected {SETTINGS} and {ARRAYS}, as `model.save(folder)` writes them"
         raise FileNotFoundError(msg)
-    record = json.loads((folder / SETTINGS).read_text())
+    record = _read_settings(folder / SETTINGS)
     if record["schema"] > SCHEMA:
         msg = f"{folder} has schema {record['schema']}, and this version reads up to {SCHEMA}: update phg2st-sc"
         raise ValueError(msg)
@@ -99,6 +98,18 @@ def load(path: str | os.PathLike[str], *, revision: str | None = None, token: st
     model.set_state(record["state"], load_file(folder / ARRAYS))
     model.card = record["card"]
     return model
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        msg = f"{path} is not readable JSON ({error}): the saved model is damaged, save or copy it again"
+        raise ValueError(msg) from error
+    if not isinstance(record, dict) or not {"schema", "method", "parameters", "state", "card"} <= set(record):
+        msg = f"{path} was not written by `model.save(folder)` of phg2st-sc"
+        raise ValueError(msg)
+    return record
 
 
 def parameters(model: Estimator) -> dict[str, Any]:

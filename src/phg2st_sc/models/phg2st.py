@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -128,7 +128,7 @@ class PHG2ST(Estimator):
         self._net: PHG2STNetwork | None = None
         self._stats: FeatureStats | None = None
         self._level: NDArray[np.float32] | None = None
-        self._scale = 0.0
+        self._scale, self._imaged = 0.0, True
 
     # --- learning -----------------------------------------------------------------------------------------------------
     def fit(self, slides: Sequence[TrainingSlide]) -> Self:
@@ -151,6 +151,7 @@ class PHG2ST(Estimator):
         trained = train(slides, config, training, machine, n_neighbors=self.n_neighbors, engine=self.engine)
         self._net, self._stats, self._level = trained.network, trained.stats, trained.level
         self._scale, self.genes = trained.target_sum, genes
+        self._imaged = any(slide.arrays.features is not None for slide in slides)
         self.record = record(trained, training, slides)
         # where this run kept its checkpoints is no part of the method
         self.checkpoint_dir = self.resume_from = None
@@ -175,14 +176,17 @@ class PHG2ST(Estimator):
         """Hypergraphs of a slide, and its image tokens where they are not too large to keep."""
         import torch
 
+        from ..nn._config import CONTEXT_SIDE
         from ..training import device_of
         from ._phg2st_tensors import slide_tensors
 
         net, stats = self._fitted()
+        if not self._imaged:  # features mean nothing to a network that never saw any
+            slide = replace(slide, features=None, context_index=None, tiles=None)
         device = device_of(self.accelerator)
         net.to(device).eval()
         tensors = slide_tensors(slide, net.config, stats, n_neighbors=self.n_neighbors, engine=self.engine).to(device)
-        size = slide.n_spots * (25 if net.config.uses_context else 1) * net.config.width * 4
+        size = slide.n_spots * (CONTEXT_SIDE**2 if net.config.uses_context else 1) * net.config.width * 4
         if size > _TOKEN_BYTES:
             return _Encoded(tensors, None)
         with torch.inference_mode():
@@ -229,6 +233,7 @@ class PHG2ST(Estimator):
             "genes": list(self.genes or ()),
             "network": self._net.config.as_dict(),
             "scale": self._scale,
+            "imaged": self._imaged,
             "record": self.record,
         }
         weights = {f"network.{name}": value.detach().cpu().numpy() for name, value in self._net.state_dict().items()}
@@ -256,3 +261,4 @@ class PHG2ST(Estimator):
         self._net, self._level = net.eval(), arrays["level"]
         self._stats = FeatureStats(arrays["features.mean"], arrays["features.scale"])
         self.genes, self._scale, self.record = tuple(settings["genes"]), float(settings["scale"]), settings["record"]
+        self._imaged = bool(settings["imaged"])

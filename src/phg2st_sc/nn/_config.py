@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 BRANCHES = ("both", "spot", "context")
@@ -109,6 +109,11 @@ class NetworkConfig:
         """Sizes by name, with changes."""
         if name not in PRESETS:
             msg = f"unknown preset {name!r}; available: {', '.join(sorted(PRESETS))}"
+            raise ValueError(msg)
+        known = {f.name for f in fields(cls)}
+        unknown = sorted(set(changes) - known)
+        if unknown:
+            msg = f"the network has no setting {unknown[0]!r}; it has: {', '.join(sorted(known))}"
             raise ValueError(msg)
         return cls(**{**PRESETS[name], **changes})
 

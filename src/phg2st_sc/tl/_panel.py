@@ -75,8 +75,8 @@ def prompted_panel(table: AnnData, measured: Sequence[Measured], wanted: Sequenc
     columns = np.flatnonzero(keep)
     if columns.size < 2:
         msg = (
-            f"{columns.size} gene(s) have counts in at least {MIN_DETECTED} prompts: too few to predict from. Measure more "
-            "spots, or pass `genes=` with the ones you want."
+            f"{columns.size} gene(s) of {table.n_vars} have counts in at least {MIN_DETECTED} prompts, and predictions need two: "
+            "a gene is predicted relative to the others. Measure more spots or keep more genes in the object."
         )
         raise ValueError(msg)
     return Panel(tuple(table.var_names[columns]), columns)

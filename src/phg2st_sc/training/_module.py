@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import lightning as L
@@ -31,10 +32,13 @@ class SlideModule(L.LightningModule):
         Called as ``network(slide, expression, measured, rows)``.
     config
         Settings.
+    run
+        Further facts that a checkpoint must share to be resumed, in plain values.
     """
 
-    def __init__(self, network: PHG2STNetwork, config: TrainingConfig) -> None:
+    def __init__(self, network: PHG2STNetwork, config: TrainingConfig, *, run: Mapping[str, Any] | None = None) -> None:
         super().__init__()
+        self.run = dict(run or {})
         self.network, self.settings = network, config
         self.losses: list[float] = []
         self._epoch: list[Tensor] = []
@@ -106,12 +110,27 @@ class SlideModule(L.LightningModule):
 
     # --- resuming -----------------------------------------------------------------------------------------------------
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the losses so far."""
+        """Keep the losses so far, and what the run is."""
         checkpoint["phg2st_losses"] = list(self.losses)
+        checkpoint["phg2st_run"] = self._identity()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the losses so far."""
+        """Restore the losses so far; a checkpoint of another run is refused before anything is loaded."""
+        there, here = checkpoint.get("phg2st_run", {}), self._identity()
+        wrong = [key for key, value in here.items() if key not in there or there[key] != value]
+        if wrong:
+            key = wrong[0]
+            msg = (
+                f"the checkpoint is of another run: {key} is {there.get(key)!r} there and {here[key]!r} here. Resume with "
+                "the settings, slides and genes of that run, or train anew without `resume_from`."
+            )
+            raise ValueError(msg)
         self.losses = list(checkpoint.get("phg2st_losses", []))
+
+    def _identity(self) -> dict[str, Any]:
+        """What must not change between a run and its resumption: all but how long to train."""
+        settings = {k: v for k, v in self.settings.as_dict().items() if k not in ("max_epochs", "patience")}
+        return {**self.network.config.as_dict(), **settings, **self.run}
 
 
 def predict_rows(

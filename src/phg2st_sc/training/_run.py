@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import lightning as L
 import torch
@@ -32,7 +33,7 @@ class Machine:
     accelerator, devices, precision, strategy
         As Lightning names them.
     checkpoint_dir
-        Folder for a checkpoint per epoch (``last.ckpt`` and the best one); ``None`` writes none.
+        Folder for ``last.ckpt``, written after every epoch over that of an earlier run; ``None`` writes none.
     resume_from
         Checkpoint to go on from.
     progress
@@ -96,13 +97,17 @@ def train_network(
     FileNotFoundError
         If the checkpoint to go on from does not exist.
     ValueError
-        If the strategy trains in child processes that cannot hand back the best weights.
+        If the strategy trains in child processes that cannot hand back the best weights, or the checkpoint is of another
+        network, other settings or other slides.
     """
     machine = machine or Machine()
     if machine.resume_from is not None and not Path(machine.resume_from).is_file():
         msg = f"no checkpoint at {machine.resume_from!r}: training with `checkpoint_dir=` writes `last.ckpt` there"
         raise FileNotFoundError(msg)
-    module = SlideModule(network, config)
+    if machine.resume_from is not None and not is_zipfile(machine.resume_from):
+        msg = f"{machine.resume_from!r} is no checkpoint, or only part of one: resume from a whole `last.ckpt`"
+        raise ValueError(msg)
+    module = SlideModule(network, config, run={"spots": [item.slide.n_spots for item in training.slides]})
     data = SlideDataModule(training, validation, seed=config.seed)
     best = KeepBest(SCORE)
     with _quiet(), torch.random.fork_rng(devices=[]):
@@ -125,7 +130,12 @@ def _trainer(config: TrainingConfig, machine: Machine, best: KeepBest, *, valida
     if machine.checkpoint_dir is not None:
         callbacks.append(
             ModelCheckpoint(
-                machine.checkpoint_dir, save_last=True, save_top_k=0, every_n_epochs=1, save_on_train_epoch_end=True
+                machine.checkpoint_dir,
+                save_last=True,
+                save_top_k=0,
+                every_n_epochs=1,
+                save_on_train_epoch_end=True,
+                enable_version_counter=False,
             )
         )
     return L.Trainer(
