@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def impute(
-    data: AnnData | SpatialData,
+    data: AnnData | SpatialData | Sequence[AnnData | SpatialData] | Mapping[str, AnnData | SpatialData],
     *,
     prompt_mask: Any = None,
     model: Estimator | str | os.PathLike[str] | None = None,
@@ -40,14 +40,14 @@ def impute(
     copy: bool = False,
     write: bool | Literal["table"] = False,
     **parameters: Any,
-) -> AnnData | SpatialData | None:
+) -> Any:
     """Predict depth-free expression at every spot from the prompts, and write it into the object.
 
     Parameters
     ----------
     data, prompt_mask, model, method, genes, use_rep, trust_rep, counts_layer, target_sum, slide_key, table, gene_key, seed, **parameters
         As for :func:`phg2st_sc.tl.predict`. With neither ``model`` nor ``method``, the best simple method for each slide is
-        chosen on its prompts.
+        chosen on its prompts. ``data`` may also be a list or dict of objects: all are predicted before any is written.
     key_added
         Name of the result. ``None``: ``"phg2st"`` for the default, else the name of the method.
     copy
@@ -59,7 +59,7 @@ def impute(
 
     Returns
     -------
-    ``None``, or the copy.
+    ``None``, or the copy (of several objects a list or dict of copies).
 
     Raises
     ------
@@ -100,14 +100,41 @@ def impute(
         "gene_key": gene_key,
         "seed": seed,
     }
-    target = _copy(data) if copy else data
-    done = run(target, parameters=parameters, call=impute, **settings)
-    key = key_added or _default_key(done)
+    objects = _objects(data, prompt_mask)
+    targets = [_copy(one) if copy else one for one in objects]
+    results = []
+    for target in targets:  # all are predicted before any is written
+        results.append(run(target, parameters=parameters, call=impute, **settings))
+    for target, done in zip(targets, results, strict=True):
+        _write(target, done, key_added or _default_key(done), seed, write)
+    return _like(data, targets) if copy else None
+
+
+def _objects(data: Any, prompt_mask: Any) -> list[Any]:
+    if not isinstance(data, (Mapping, list, tuple)):
+        return [data]
+    objects = list(data.values()) if isinstance(data, Mapping) else list(data)
+    if not objects:
+        raise ValueError("No data: `data` is empty.")
+    if not (prompt_mask is None or isinstance(prompt_mask, str)):
+        msg = "for several objects `prompt_mask` is the name of an `obs` column, or None for obs['prompt']"
+        raise TypeError(msg)
+    if len({id(one) for one in objects}) < len(objects):
+        raise ValueError("The same object occurs more than once in `data`.")
+    return objects
+
+
+def _like(data: Any, targets: list[Any]) -> Any:
+    if isinstance(data, Mapping):
+        return dict(zip(data, targets, strict=True))
+    return targets if isinstance(data, (list, tuple)) else targets[0]
+
+
+def _write(target: AnnData | SpatialData, done: Predicted, key: str, seed: int, write: bool | str) -> None:
     if write == "table":
         _write_table(target, done, key, seed)
     else:
         write_slots(target, done.table, _update(done, key, seed), write=bool(write))
-    return target if copy else None
 
 
 def _copy(data: AnnData | SpatialData) -> AnnData | SpatialData:
