@@ -232,7 +232,7 @@ def test_target_sum(adata, refused, value):
 
 def test_nothing_to_predict_from(adata, refused):
     few = adata[:, :1].copy()
-    refused(ValueError, "too few", few, method="kriging")
+    refused(ValueError, "predictions need two", few, method="kriging")
 
 
 # --- features ---------------------------------------------------------------------------------------------------------

@@ -38,3 +38,16 @@ def test_what_cannot_be_several(several, adata):
         phg2st.tl.impute([adata, adata])
     with pytest.raises(TypeError, match="name of an `obs` column"):
         phg2st.tl.impute(several, prompt_mask=np.ones(120, dtype=bool))
+
+
+def test_a_taken_key_is_refused_before_the_work():
+    adata = phg2st.datasets.simulate(n_spots=60, n_genes=20, image=False, progress=False)
+    phg2st.pp.sample_prompts(adata, fraction=0.2, seed=0)
+    adata.layers["mine"] = adata.X.copy()
+
+    class Untouched(phg2st.models.Kriging):
+        def predict(self, slide, prompts):
+            raise AssertionError("predicted although the result cannot be written")
+
+    with pytest.raises(ValueError, match=r"layers\['mine'\] exists and was not written by phg2st_sc"):
+        phg2st.tl.impute(adata, model=Untouched(), key_added="mine")

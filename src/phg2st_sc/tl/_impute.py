@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .. import _keys
-from .._slide import Owner, SlotUpdate, write_slots, write_table
+from .._slide import Owner, SlotUpdate, refuse_foreign, write_slots, write_table
 from ._method import DEFAULT_METHOD
 from ._predict import Predicted, as_table, run
 from ._record import facts
@@ -72,7 +72,7 @@ def impute(
 
     - ``layers[key_added]``: float32 log1p(s * rate) at every spot, prompts included (measurements are not echoed); NaN at
       genes that were not predicted;
-    - ``layers["<key_added>_std"]`` and ``var["<key_added>_trust"]`` where the method provides them;
+    - ``layers["<key_added>_std"]`` where the method has one (none does yet);
     - ``var["<key_added>_predicted"]``: the predicted genes;
     - ``obs["<key_added>_prompt"]``: the mask that was used;
     - ``uns[key_added]``: provenance.
@@ -102,6 +102,8 @@ def impute(
     }
     objects = _objects(data, prompt_mask)
     targets = [_copy(one) if copy else one for one in objects]
+    for target in targets:
+        _refuse_early(target, key_added or _named(model, method))
     results = []
     for target in targets:  # all are predicted before any is written
         results.append(run(target, parameters=parameters, call=impute, **settings))
@@ -144,7 +146,29 @@ def _copy(data: AnnData | SpatialData) -> AnnData | SpatialData:
 
 
 def _default_key(done: Predicted) -> str:
-    return _keys.DEFAULT_RESULT if done.estimator.name == DEFAULT_METHOD else done.estimator.name
+    return _key_of(done.estimator.name)
+
+
+def _key_of(method: str) -> str:
+    return _keys.DEFAULT_RESULT if method == DEFAULT_METHOD else method
+
+
+def _named(model: Estimator | str | os.PathLike[str] | None, method: str | None) -> str | None:
+    """Key of the result as far as it is known before anything is loaded."""
+    if model is None:
+        return _key_of(method) if isinstance(method, str) else _keys.DEFAULT_RESULT
+    return getattr(model, "name", None)
+
+
+def _owner(key: str) -> Owner:
+    return Owner((key,), ("method", "scale"))
+
+
+def _refuse_early(data: AnnData | SpatialData, key: str | None) -> None:
+    """Refuse a key that holds something of the user's before the work rather than after it."""
+    if key is not None and hasattr(data, "obs_names"):
+        slots = (("layers", key), ("uns", key), ("obs", _keys.used_prompts(key)), ("var", _keys.predicted(key)))
+        refuse_foreign(data, slots, _owner(key))
 
 
 def _write_table(data: AnnData | SpatialData, done: Predicted, key: str, seed: int) -> None:
@@ -164,7 +188,7 @@ def _update(done: Predicted, key: str, seed: int) -> SlotUpdate:
         var={_keys.predicted(key): predicted},
         obs={_keys.used_prompts(key): done.mask},
         uns={key: facts(done, seed)},
-        owner=Owner((key,), ("method", "scale")),
+        owner=_owner(key),
     )
     for name, what in ((key, "mean"), (_keys.std(key), "std")):
         values = done.full(what)
