@@ -13,6 +13,8 @@ import pytest
 import phg2st_sc as phg2st
 
 SUBMODULES = ("datasets", "encoders", "graph", "metrics", "models", "pl", "pp", "tl")
+LOADING_TORCH = ("nn", "training")
+"""Networks and their training: there for those who ask for them."""
 NEVER_LOADED = ("torch", "torchvision", "torchmetrics", "lightning", "pytorch_lightning", "timm", "dgl")
 LOADED_LATE = ("spatialdata", "squidpy", "scanpy", "matplotlib.pyplot", "skimage", "sklearn", "dask.array")
 
@@ -49,7 +51,7 @@ def test_submodules_do_not_load_containers_before_they_are_needed() -> None:
     assert not modules.intersection(("spatialdata", "squidpy", "scanpy", "matplotlib.pyplot"))
 
 
-@pytest.mark.parametrize("name", SUBMODULES)
+@pytest.mark.parametrize("name", SUBMODULES + LOADING_TORCH)
 def test_every_public_name_exists(name: str) -> None:
     module = getattr(phg2st, name)
     assert module.__all__, f"{name} offers nothing"
@@ -65,7 +67,7 @@ def test_every_public_name_exists(name: str) -> None:
 
 
 def test_dir_lists_the_submodules_and_unknown_names_raise() -> None:
-    assert set(SUBMODULES) | {"__version__"} == set(dir(phg2st))
+    assert {*SUBMODULES, *LOADING_TORCH, "__version__"} == set(dir(phg2st))
     with pytest.raises(AttributeError, match="no attribute 'tools'"):
         phg2st.tools  # noqa: B018
 

@@ -10,10 +10,22 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import datasets, encoders, graph, metrics, models, pl, pp, tl
+    from . import datasets, encoders, graph, metrics, models, nn, pl, pp, tl, training
 
 __version__ = version("phg2st-sc")
-__all__ = ["__version__", "datasets", "encoders", "graph", "metrics", "models", "pl", "pp", "tl"]
+__all__ = [
+    "__version__",
+    "datasets",
+    "encoders",
+    "graph",
+    "metrics",
+    "models",
+    "nn",
+    "pl",
+    "pp",
+    "tl",
+    "training",
+]
 
 _SUBMODULES = frozenset(__all__) - {"__version__"}
 

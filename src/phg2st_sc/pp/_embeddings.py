@@ -370,7 +370,7 @@ def _record(table: AnnData, encoded: Sequence[_Encoded], job: _Job, dim: int) ->
         "mpp_source": np.array([one.mpp_source for one in encoded]),
         "n_padded": np.array([one.n_padded for one in encoded]),
         "n_obs": table.n_obs,
-        "obs_names_hash": names_hash(table.obs_names),
+        _keys.NAMES_HASH: names_hash(table.obs_names),
         "versions": package_versions(("phg2st-sc", "numpy", "scipy", "scikit-image", "pillow", "torch", "timm")),
     }
 

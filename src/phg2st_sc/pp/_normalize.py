@@ -93,7 +93,7 @@ def normalize(
     _warn_of_empty(target, totals)
     recipe: dict[str, Any] = {
         "formula": "log1p(target_sum * count / total)",
-        "target_sum": np.array([float(sums[group[0]]) for group in groups]),
+        _keys.TARGET_SUM: np.array([float(sums[group[0]]) for group in groups]),
         "target_sum_from": "argument" if target_sum is not None else "median total of the spots with counts",
         "counts_layer": counts_layer or "X",
         "n_genes": int(target.n_vars),

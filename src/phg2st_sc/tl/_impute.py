@@ -161,7 +161,7 @@ def _named(model: Estimator | str | os.PathLike[str] | None, method: str | None)
 
 
 def _owner(key: str) -> Owner:
-    return Owner((key,), ("method", "scale"))
+    return Owner((key,), (_keys.METHOD, "scale"))
 
 
 def _refuse_early(data: AnnData | SpatialData, key: str | None) -> None:

@@ -228,7 +228,7 @@ def run(
     scale = common_target_sum(measured, target_sum, float(estimator.card.get(_keys.TARGET_SUM, DEFAULT_TARGET_SUM)))
     rep = None
     if use_rep is not None or _may_use_image(estimator):
-        rep = choose_rep(spots, use_rep, trust_rep=trust_rep, like=estimator.card.get("features"))
+        rep = choose_rep(spots, use_rep, trust_rep=trust_rep, like=estimator.card.get(_keys.FEATURES))
     _check_features(spots, rep, estimator)
     if model is None and method is None:
         _say_without_image(slides, rep)
@@ -279,7 +279,7 @@ def _seen_in_training(estimator: Estimator, measured: Measured) -> str:
 
 def _check_features(table: AnnData, rep: str | None, estimator: Estimator) -> None:
     """A model takes features of the encoder and geometry that it was trained on, and no others."""
-    wanted, recorded = estimator.card.get("features"), table.uns.get(_keys.EMBEDDINGS, {})
+    wanted, recorded = estimator.card.get(_keys.FEATURES), table.uns.get(_keys.EMBEDDINGS, {})
     if rep is None and (
         estimator.needs_image or estimator.uses_image
     ):  # none fits: say what is wrong with the one that is there
@@ -349,7 +349,7 @@ def _predict_one(
 ) -> Prediction:
     from ..models import Prediction
 
-    arrays = slide_arrays(measured.slide, rep, hypergraph_key=estimator.card.get("hypergraph_key"))
+    arrays = slide_arrays(measured.slide, rep, hypergraph_key=estimator.card.get(_keys.HYPERGRAPH_KEY))
     prediction = estimator.predict(arrays, measured.prompts(panel, target_sum))
     if np.array_equal(shown, np.arange(len(panel.genes))):
         return prediction

@@ -24,19 +24,19 @@ def facts(done: Predicted, seed: int) -> dict[str, Any]:
 
     record = done.table.uns.get(_keys.EMBEDDINGS, {}).get(done.rep, {}) if done.rep else {}
     return {
-        "method": done.estimator.name,
+        _keys.METHOD: done.estimator.name,
         "parameters": storable(parameters(done.estimator)),
-        "model": storable({k: v for k, v in done.estimator.card.items() if k != FINGERPRINTS}),
+        _keys.MODEL: storable({k: v for k, v in done.estimator.card.items() if k != FINGERPRINTS}),
         "trained_on": by_slide({name: slide for name, slide in done.trained_on.items() if slide}),
         "genes": np.array(done.genes, dtype=object),
         _keys.TARGET_SUM: done.target_sum,
         "scale": "log1p(target_sum * rate)",
         "use_rep": done.rep or "",
-        "features": storable(identity(record)),
+        _keys.FEATURES: storable(identity(record)),
         "n_prompts": by_slide({s.name: int(done.mask[s.rows].sum()) for s in done.slides}),
-        "details": by_slide({s.name: storable(done.by_slide[s.name].details) for s in done.slides}),
+        _keys.DETAILS: by_slide({s.name: storable(done.by_slide[s.name].details) for s in done.slides}),
         "seed": seed,
-        "obs_names_hash": names_hash(done.table.obs_names),
+        _keys.NAMES_HASH: names_hash(done.table.obs_names),
         "versions": package_versions(),
     }
 

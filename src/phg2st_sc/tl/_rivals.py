@@ -91,7 +91,7 @@ def _rival(label: str | None, value: Any, slides: Sequence[Slide], result: Store
 
 def _is_plain(result: Stored, method: str) -> bool:
     """Whether the stored prediction was made by a method of this name from the slide alone."""
-    return str(result.record.get("method", method)) == method and not result.record.get("model")
+    return str(result.record.get(_keys.METHOD, method)) == method and not result.record.get(_keys.MODEL)
 
 
 def _relabelled(rival: Rival) -> Rival:
@@ -134,8 +134,8 @@ def _run(
         seed=seed,
         **same,
     )
-    details: Mapping[str, Any] = next(iter(predicted.uns["details"].values()), {})
-    maker = made_by(predicted.uns["method"], bool(predicted.uns["model"]), details)
+    details: Mapping[str, Any] = next(iter(predicted.uns[_keys.DETAILS].values()), {})
+    maker = made_by(predicted.uns[_keys.METHOD], bool(predicted.uns[_keys.MODEL]), details)
     return np.asarray(predicted[:, result.genes].X), float(predicted.uns[_keys.TARGET_SUM]), maker
 
 

@@ -49,8 +49,8 @@ class Stored:
 
     def made_by(self, slide: Slide) -> str:
         """Method that made the prediction of a slide."""
-        details = self.record.get("details", {}).get(_keys.slide_entry(slide.name), {})
-        return made_by(str(self.record.get("method", "")), bool(self.record.get("model")), details)
+        details = self.record.get(_keys.DETAILS, {}).get(_keys.slide_entry(slide.name), {})
+        return made_by(str(self.record.get(_keys.METHOD, "")), bool(self.record.get(_keys.MODEL)), details)
 
 
 def made_by(method: str, trained: bool, details: Mapping[str, Any]) -> str:

@@ -124,7 +124,7 @@ def train(
     estimator.fit(read)
     estimator.card = {**_card(read, features, seed), FINGERPRINTS: [mark for _, mark in loaded], **estimator.record}
     if hypergraph_key is not None:
-        estimator.card["hypergraph_key"] = hypergraph_key
+        estimator.card[_keys.HYPERGRAPH_KEY] = hypergraph_key
     return estimator
 
 
@@ -227,7 +227,7 @@ def _card(read: Sequence[TrainingSlide], features: Mapping[str, Any], seed: int)
         "slides": [one.arrays.name for one in read],
         "patients": sorted({one.arrays.patient for one in read if one.arrays.patient is not None}),
         "n_spots": int(sum(one.arrays.n_spots for one in read)),
-        "features": dict(features),
+        _keys.FEATURES: dict(features),
         _keys.TARGET_SUM: float(np.median(np.concatenate([one.totals for one in read]))),
         "seed": seed,
         "versions": package_versions(),
