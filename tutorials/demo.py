@@ -39,7 +39,7 @@ def main() -> None:
     """Run the steps one after another and say how long each took."""
     settings = _settings()
     logging.getLogger("phg2st_sc").setLevel(logging.WARNING)
-    shutil.rmtree(settings.output, ignore_errors=True)
+    _empty(settings.output)
     settings.output.mkdir(parents=True)
     start = time.perf_counter()
 
@@ -65,6 +65,13 @@ def main() -> None:
     print(f"Done in {time.perf_counter() - start:.0f} s.")
 
 
+def _empty(folder: Path) -> None:
+    """Take away what an earlier run left, and nothing else."""
+    if folder.exists() and any(folder.iterdir()) and not (folder / "scores.csv").exists():
+        raise SystemExit(f"{folder} is not empty and holds no earlier demonstration: choose another --output")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def _settings() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("demo_output"), help="folder to write; emptied first")
@@ -75,7 +82,10 @@ def _settings() -> argparse.Namespace:
     parser.add_argument("--depth", type=float, default=500.0, help="median counts of a spot")
     parser.add_argument("--fraction", type=float, default=0.1, help="part of the spots that count as measured")
     parser.add_argument("--seed", type=int, default=0)
-    return parser.parse_args()
+    settings = parser.parse_args()
+    if not 2 <= settings.patients <= settings.sections:
+        parser.error("--patients must be at least 2, to leave one out in training, and at most --sections")
+    return settings
 
 
 @contextmanager

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .._arrays import Prompts
-
 _CLIP = 10.0
 """Pearson residuals beyond this many standard deviations are outliers of single spots, as in analytic normalisation."""
 _MAX_SHRINK = 50.0
@@ -31,13 +29,6 @@ class RateScale:
     """
 
     level: NDArray[np.float64]
-
-    @classmethod
-    def from_prompts(
-        cls, prompts: Prompts, *, prior: NDArray[np.float64] | None = None, prior_counts: float = 0.0
-    ) -> RateScale:
-        """Levels pooled over the prompts, drawn towards ``prior`` as if ``prior_counts`` more counts had been seen."""
-        return cls.from_counts(prompts.counts, prompts.totals, prior=prior, prior_counts=prior_counts)
 
     @classmethod
     def from_counts(
