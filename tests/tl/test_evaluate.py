@@ -148,3 +148,13 @@ def test_what_only_reads_takes_views(adata, training, snapshot, unchanged):
         warnings.simplefilter("error")
         model = phg2st.tl.train({k: v[:100] for k, v in training.items()}, method="kriging", progress=False)
     assert model.card["n_spots"] == 300
+
+
+def test_the_order_of_rows_changes_no_score(make_section):
+    adata = make_section(n_spots=80, n_genes=20, seed=5)
+    phg2st.pp.sample_prompts(adata, fraction=0.2, seed=0)
+    phg2st.tl.impute(adata, method="kriging")
+    shuffled = adata[np.random.default_rng(0).permutation(adata.n_obs)].copy()
+    scores = [phg2st.tl.evaluate(one, layer="kriging").set_index("gene") for one in (adata, shuffled)]
+    for column in ("pcc", "ccc", "ceiling"):
+        np.testing.assert_allclose(scores[1][column], scores[0][column], rtol=1e-6, atol=1e-9)

@@ -16,7 +16,7 @@ from .._counts import read_counts, read_rows
 from .._slide import Slide, open_slides
 from .._text import some
 from ..metrics import published_counts, score_published, score_section, summarise
-from ._inputs import readable
+from ._inputs import by_place, readable
 from ._rivals import Rival, predict_rival, rivals
 from ._stored import HIDE, Stored, check_mask, find_layer, stored
 
@@ -119,7 +119,7 @@ def evaluate(
     if protocol not in ("honest", "published"):
         msg = f"`protocol` is 'honest' or 'published', not {protocol!r}."
         raise ValueError(msg)
-    slides = open_slides(readable(data), slide_key=slide_key, table=table)
+    slides = [by_place(slide) for slide in open_slides(readable(data), slide_key=slide_key, table=table)]
     layer = find_layer(slides[0].table, layer)
     results = [stored(slide.table, layer) for slide in slides]
     check_mask(slides, results, prompt_mask)
