@@ -163,28 +163,27 @@ class _Rows:
 
 def learn_cohort_regression(
     slides: Sequence[TrainingSlide], *, n_components: int, seed: int, method: str
-) -> CohortRegression | None:
+) -> CohortRegression:
     """Fit on the slides with an image; linear or radial regressors and the penalty by leaving patients out in turn.
 
-    With one patient the slides are left out in turn; with one slide a middle penalty is taken.
+    With one patient the slides are left out in turn; with one slide a middle penalty is taken. A ``ValueError`` where no
+    slide has an image.
     """
     check_training(slides, method)
     imaged = [slide for slide in slides if slide.arrays.features is not None]
     if not imaged:
-        return None
+        names = ", ".join(slide.arrays.name for slide in slides)
+        msg = f"method {method!r} needs image features, and none of the training slides has any ({names})"
+        raise ValueError(msg)
     rows = _training_rows(imaged)
     pooled = np.concatenate(rows.features)
-    best: tuple[float, Radial, float] | None = None
+    fits: list[tuple[float, Radial, Array, float]] = []
     for use_radial in (False, True):
         radial = Radial.learn(pooled, n_components=n_components, radial=use_radial, seed=seed)
         design = np.concatenate([radial(f.astype(np.float32)) for f in rows.features])
-        for alpha, error in zip(ALPHAS, _left_out_errors(design, rows), strict=True):
-            if best is None or error < best[0]:
-                best = (error, radial, alpha)
-    if best is None:
-        return None
-    _, radial, alpha = best
-    design = np.concatenate([radial(f.astype(np.float32)) for f in rows.features])
+        errors = _left_out_errors(design, rows)
+        fits += [(error, radial, design, alpha) for alpha, error in zip(ALPHAS, errors, strict=True)]
+    _, radial, design, alpha = min(fits, key=lambda fit: fit[0])
     return _solve(radial, design, rows.values, rows.weight, alpha)
 
 
