@@ -6,16 +6,21 @@ import importlib
 from typing import Any
 
 _HOME = {
-    "FUSIONS": "._fusion",
+    "FUSIONS": "._fusions",
     "ContextEncoder": "._context",
+    "CorrectionNetwork": "._correction",
     "CrossAttention": "._fusion",
+    "Evidence": "._correction",
     "HypergraphBlock": "._hypergraph",
     "HypergraphConv": "._hypergraph",
+    "KrigingHead": "._kriging_head",
     "NetworkConfig": "._config",
     "NetworkOutput": "._network",
     "PHG2STNetwork": "._network",
     "PRESETS": "._config",
     "PromptEmbedding": "._prompt",
+    "PropagateFusion": "._propagate",
+    "PropagationBlock": "._propagate",
     "SlideTensors": "._slide",
     "SpotEncoder": "._spots",
     "ViTBlock": "._vit",

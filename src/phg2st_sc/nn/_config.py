@@ -32,6 +32,18 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 }
 """Network sizes by name. ``"paper"``: the published sizes; ``"released"``: also the depthwise positional convolution and
 the fourth head, on the prompt embedding, that only the released code has."""
+CORRECTION: Mapping[str, Any] = {
+    "fusion": "propagate",
+    "width": 64,
+    "hypergraph_width": 64,
+    "spot_blocks": 1,
+    "context_blocks": 1,
+    "graph_dropout": 0.2,
+    "dropout": 0.2,
+    "context_dropout": 0.2,
+    "prompt_dropout": 0.2,
+}
+"""Sizes of the network that corrects a linear prediction."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +81,15 @@ class NetworkConfig:
         A fourth loss: expression predicted from the prompt embedding alone.
     distillation
         Share of the branch losses that pulls towards the joint prediction.
+    hypergraph
+        Whether tokens are propagated along hypergraphs; without, their convolutions see each token alone.
+    propagation, propagation_blocks
+        ``fusion="propagate"``: whether joint tokens are propagated among the spots, and by how many transformer blocks.
+    histology
+        ``fusion="propagate"``: whether likeness of image features guides that attention.
+    residual_head, kernel_width
+        ``fusion="propagate"``: whether what is left at the prompts is spread by a learned kernel, and the width of the
+        token similarity in it.
     """
 
     n_features: int
@@ -91,6 +112,12 @@ class NetworkConfig:
     positional_conv: bool = False
     prompt_head: bool = False
     distillation: float = 0.3
+    hypergraph: bool = True
+    propagation: bool = True
+    propagation_blocks: int = 2
+    histology: bool = True
+    residual_head: bool = True
+    kernel_width: int = 8
 
     def __post_init__(self) -> None:
         if self.branches not in BRANCHES:

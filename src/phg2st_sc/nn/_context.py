@@ -34,6 +34,7 @@ class ContextEncoder(nn.Module):
             ViTBlock(config.width, config.context_heads, mlp_ratio=config.mlp_ratio, dropout=config.context_dropout)
             for _ in range(config.context_blocks)
         )
+        self.propagates, self.shares = config.hypergraph, config.fusion != "paper"
         self.norm = nn.LayerNorm(config.width)
         self.position_bias = nn.Parameter(torch.zeros(config.context_heads, CONTEXT_SIDE**2))
         self.register_buffer("offsets", offset_index(CONTEXT_SIDE), persistent=False)
@@ -41,8 +42,15 @@ class ContextEncoder(nn.Module):
     def forward(self, slide: SlideTensors, rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Tokens (r, 25, d) of the tiles around the given spots, and (r, 25) bool, which of them are there."""
         known = self._known(slide, rows)
+        if slide.tiles is None and self.shares:  # the stand-ins of all spots are the same: one is enough
+            return self._encode(slide, rows, known[:1]).expand(len(known), -1, -1), known
+        return self._encode(slide, rows, known), known
+
+    def _encode(self, slide: SlideTensors, rows: Tensor | None, known: Tensor) -> Tensor:
         x = self._tokens(slide, rows, known)
-        if slide.context_operator is not None:
+        if not self.propagates:
+            x = self.hypergraph(x, lambda z: z)
+        elif slide.context_operator is not None:
             operator = slide.context_operator if rows is None else slide.context_operator[rows]
             x = self.hypergraph(x, lambda z: torch.bmm(operator.to(z.dtype), z))
         else:
@@ -50,7 +58,7 @@ class ContextEncoder(nn.Module):
         bias = self._bias(known)
         for block in self.blocks:
             x = block(x, bias)
-        return self.norm(x), known
+        return self.norm(x)
 
     def _known(self, slide: SlideTensors, rows: Tensor | None) -> Tensor:
         if slide.tiles is None or slide.context_index is None:

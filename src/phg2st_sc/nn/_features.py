@@ -35,10 +35,14 @@ class FeatureInput(nn.Module):
         self.mean.copy_(mean)
         self.scale.copy_(scale)
 
+    def standardised(self, features: Tensor) -> Tensor:
+        """Features (..., F) by the mean and scale of the training features."""
+        return (features.to(self.mean.dtype) - self.mean) / self.scale
+
     def forward(self, features: Tensor | None, shape: tuple[int, ...]) -> Tensor:
         """Tokens (*shape, d) of features (*shape, F), or of their absence."""
         if features is None:
             return self.project(self.missing).expand(*shape, -1)
-        tokens = self.project((features.to(self.mean.dtype) - self.mean) / self.scale)
+        tokens = self.project(self.standardised(features))
         # all parameters take part in every step, as distributed training asks for
         return tokens + 0.0 * self.missing.sum()

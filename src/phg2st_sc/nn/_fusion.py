@@ -1,4 +1,4 @@
-"""How prompts meet image tokens. A new way is one class with one entry in ``FUSIONS``."""
+"""How prompts meet image tokens, as published. Another way is one class with one entry in ``FUSIONS``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from ._config import NetworkConfig
+from ._slide import Propagation
 from ._vit import MLP, Attention
 
 _MASKED = -1e4
@@ -56,6 +57,10 @@ class FusionInput:
         (r, 25, d) tokens of the context branch, or ``None``.
     known
         (r, 25) bool, which tiles are there.
+    propagation
+        Along the hypergraph of the slide, where the spots are all of it.
+    looks
+        (r, f) standardised image features, or ``None``.
     """
 
     prompts: Tensor
@@ -64,6 +69,8 @@ class FusionInput:
     spots: Tensor | None
     context: Tensor | None
     known: Tensor | None
+    propagation: Propagation | None = None
+    looks: Tensor | None = None
 
 
 class PaperFusion(nn.Module):
@@ -77,6 +84,8 @@ class PaperFusion(nn.Module):
     config
         Sizes.
     """
+
+    whole_slide = False
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -96,7 +105,3 @@ class PaperFusion(nn.Module):
         for block in self.blocks:
             guided = block(guided, keys, given.known)
         return guided[:, 0] if given.spots is None else guided[:, 0] + given.spots
-
-
-FUSIONS: dict[str, type[nn.Module]] = {"paper": PaperFusion}
-"""Fusions by name: modules made from a :class:`NetworkConfig`, from :class:`FusionInput` to (r, d)."""

@@ -9,24 +9,15 @@ from torch import Tensor, nn
 
 from ._config import NetworkConfig
 from ._context import ContextEncoder
-from ._fusion import FUSIONS, FusionInput
+from ._fusion import FusionInput
+from ._fusions import FUSIONS
+from ._image import CHUNK, ImageTokens, tokens_in_chunks
 from ._prompt import PromptEmbedding
 from ._slide import SlideTensors
 from ._spots import SpotEncoder
 
 _SMALL_START = 0.1
 """Of the heads' weights: the first steps then need not undo what chance predicts."""
-
-
-@dataclass(frozen=True, eq=False)
-class ImageTokens:
-    """Tokens that do not depend on prompts, at r spots: compute once, predict for many masks."""
-
-    rows: Tensor
-    positions: Tensor
-    spots: Tensor | None
-    context: Tensor | None
-    known: Tensor | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +48,9 @@ class PHG2STNetwork(nn.Module):
         super().__init__()
         if config.fusion not in FUSIONS:
             msg = f"unknown fusion {config.fusion!r}; available: {', '.join(sorted(FUSIONS))}"
+            raise ValueError(msg)
+        if FUSIONS[config.fusion].whole_slide:
+            msg = f"fusion {config.fusion!r} corrects a linear prediction; this network predicts by itself"
             raise ValueError(msg)
         self.config = config
         self.prompt = PromptEmbedding(config.n_genes, config.width, dropout=config.prompt_dropout)
@@ -99,14 +93,9 @@ class PHG2STNetwork(nn.Module):
             taken, slide.positions[taken], None if everywhere is None else everywhere[taken], context, known
         )
 
-    def tokens_in_chunks(self, slide: SlideTensors, chunk: int = 512) -> ImageTokens:
+    def tokens_in_chunks(self, slide: SlideTensors, chunk: int = CHUNK) -> ImageTokens:
         """Tokens of the whole slide, a chunk of spots after the other in the context branch."""
-        rows = torch.arange(slide.n_spots, device=slide.positions.device)
-        spots = self.spot_tokens(slide)
-        parts = [] if self.context is None else [self.context(slide, part) for part in rows.split(chunk)]
-        context = torch.cat([tokens for tokens, _ in parts]) if parts else None
-        known = torch.cat([there for _, there in parts]) if parts else None
-        return ImageTokens(rows, slide.positions, spots, context, known)
+        return tokens_in_chunks(self.spots, self.context, slide, chunk)
 
     def from_tokens(self, tokens: ImageTokens, expression: Tensor, measured: Tensor) -> NetworkOutput:
         """Predict from image tokens and the prompts of the slide (n, G)."""

@@ -29,13 +29,14 @@ class SpotEncoder(nn.Module):
             ViTBlock(config.width, config.spot_heads, mlp_ratio=config.mlp_ratio, dropout=config.dropout)
             for _ in range(config.spot_blocks)
         )
+        self.propagates = config.hypergraph
         self.positional = LatticeConv(config.width) if config.positional_conv else None
         self.norm = nn.LayerNorm(config.width)
 
     def forward(self, slide: SlideTensors) -> Tensor:
         """Tokens (n, d) of the spots of a slide."""
         x = self.input(slide.features, (slide.n_spots,))
-        x = self.hypergraph(x, lambda z: in_full_precision(slide.propagation, z))[None]
+        x = self.hypergraph(x, lambda z: in_full_precision(slide.propagation, z) if self.propagates else z)[None]
         for number, block in enumerate(self.blocks):
             x = block(x)
             if number == 0 and self.positional is not None:

@@ -1,0 +1,11 @@
+"""Names of the fusions."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ._fusion import PaperFusion
+from ._propagate import PropagateFusion
+
+FUSIONS: dict[str, type[nn.Module]] = {"paper": PaperFusion, "propagate": PropagateFusion}
+"""Fusions by name: modules made from a :class:`NetworkConfig`, from :class:`FusionInput` to (r, d)."""
