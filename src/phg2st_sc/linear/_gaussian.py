@@ -129,7 +129,7 @@ class Skill:
         """(p,) weighted sum of squares explained at each spot, at the best amplitude."""
         return 2.0 * self.amplitude * self.cross - self.amplitude**2 * self.power
 
-    def beats(self, other: Skill) -> bool:
-        """Whether the gain over ``other`` exceeds two standard errors over the spots."""
+    def beats(self, other: Skill, *, standard_errors: float = 2.0) -> bool:
+        """Whether the gain over ``other`` exceeds some standard errors over the spots."""
         gain = self.explained - other.explained
-        return gain.size > 1 and bool(gain.mean() > 2.0 * gain.std(ddof=1) / np.sqrt(gain.size))
+        return gain.size > 1 and bool(gain.mean() > standard_errors * gain.std(ddof=1) / np.sqrt(gain.size))

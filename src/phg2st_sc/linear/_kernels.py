@@ -53,14 +53,18 @@ class Kernel:
     """Unit-variance covariance ``(1 - mix) * exp(-d / length_scale) + mix * exp(-f / scale)``.
 
     ``d`` is the distance in lattice pitches, ``f`` the distance in image components, ``scale`` the slide's typical one.
+    With a ``longer`` length scale, half of the spatial part has that one.
     """
 
     length_scale: float
     mix: float = 0.0
+    longer: float | None = None
 
     def __call__(self, space: Array, image: Array | None) -> Array:
         """Covariance of pairs given their spatial distances and scaled image distances."""
         by_space = np.exp(-space / self.length_scale)
+        if self.longer is not None:
+            by_space = 0.5 * (by_space + np.exp(-space / self.longer))
         return by_space if image is None else (1.0 - self.mix) * by_space + self.mix * np.exp(-image)
 
     def sees_image(self, places: Places) -> bool:

@@ -14,6 +14,9 @@ from ._rates import RateScale
 
 Array = NDArray[np.float64]
 
+_LEAST_EXPECTED = 1 / 32
+"""Counts of the median prompt below which genes are all treated alike."""
+
 
 @dataclass(frozen=True)
 class Working:
@@ -85,3 +88,13 @@ class Working:
         weight = 1.0 / self.noise
         others = np.maximum(weight.sum() - weight, 1e-12)[:, None]
         return (weight @ self.values - weight[:, None] * self.values) / others
+
+
+def gene_signal(working: Working) -> Array:
+    """(G,) expected counts of each gene at the median prompt, in powers of two.
+
+    Genes vary by like factors from place to place, so the signal of whitened rates grows with the counts expected of a
+    gene. Powers of two, because moving neighbourhoods solve a system for each different value.
+    """
+    expected = np.maximum(working.scale.level * working.depth, _LEAST_EXPECTED)
+    return np.asarray(2.0 ** np.round(np.log2(expected)))

@@ -28,7 +28,7 @@ class Estimator(ABC):
     """Whether the method has no form that works without image features."""
     uses_image: ClassVar[bool] = False
     """Whether the method looks at image features where there are any."""
-    needs_fit: ClassVar[bool] = False
+    needs_fit: bool = False
     """Whether the method has no single-slide form."""
     min_prompts: ClassVar[int] = 1
     """Fewest prompts that the single-slide form works with."""

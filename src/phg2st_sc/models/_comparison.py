@@ -43,14 +43,22 @@ class Record:
         spread = np.sqrt(np.maximum(tt - t**2 / weight, 0.0) * np.maximum(pp - p**2 / weight, 0.0))
         return np.where(spread > 1e-12 * weight, covariance / np.maximum(spread, 1e-300), 0.0)
 
-    def beats(self, other: Record) -> bool:
-        """Whether it is better by two standard errors both over prompts (squares) and over genes (correlations).
+    @property
+    def scores(self) -> dict[str, float]:
+        """Share of the squares explained, and mean correlation over genes."""
+        total = float(self.skill.total.sum())
+        explained = float(self.skill.explained.sum() / total) if total > 0 else 0.0
+        return {"explained": explained, "correlation": float(self.correlation.mean())}
+
+    def beats(self, other: Record, *, standard_errors: float = _STANDARD_ERRORS) -> bool:
+        """Whether it is better by some standard errors both over prompts (squares) and over genes (correlations).
 
         Either alone misleads: squares follow a few strong genes, correlations the noise of many weak ones.
         """
         gain = self.correlation - other.correlation
         error = gain.std(ddof=1) / np.sqrt(gain.size) if gain.size > 1 else np.inf
-        return bool(gain.mean() > _STANDARD_ERRORS * error) and self.skill.beats(other.skill)
+        better = bool(gain.mean() > standard_errors * error)
+        return better and self.skill.beats(other.skill, standard_errors=standard_errors)
 
 
 def compare(
@@ -58,7 +66,7 @@ def compare(
 ) -> list[Record]:
     """Record of every method over all folds."""
     parts = [_one_fold(methods, slide, prompts, folds == fold) for fold in np.unique(folds)]
-    return [_join(records) for records in zip(*parts, strict=True)]
+    return [join(records) for records in zip(*parts, strict=True)]
 
 
 def _one_fold(
@@ -73,7 +81,12 @@ def _one_fold(
     noise = np.median(prompts.counts.sum(axis=1)) / totals[seen]
     rows = prompts.index[held_out][seen]
     predicted = (working.whitened_of(method.predict(slide, kept))[rows] for method in methods)
-    return [Record(Skill.of(truth, guess, noise), _moments(truth, guess, 1.0 / noise)) for guess in predicted]
+    return [record(truth, guess, noise) for guess in predicted]
+
+
+def record(truth: Array, guess: Array, noise: Array) -> Record:
+    """Record of one prediction (p, G) of the truth."""
+    return Record(Skill.of(truth, guess, noise), _moments(truth, guess, 1.0 / noise))
 
 
 def _moments(truth: Array, guess: Array, weight: Array) -> Array:
@@ -83,7 +96,8 @@ def _moments(truth: Array, guess: Array, weight: Array) -> Array:
     )
 
 
-def _join(records: Sequence[Record]) -> Record:
+def join(records: Sequence[Record]) -> Record:
+    """One record of several sets of prompts."""
     skill = Skill(
         np.concatenate([r.skill.cross for r in records]),
         np.concatenate([r.skill.power for r in records]),

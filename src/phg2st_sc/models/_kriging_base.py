@@ -15,13 +15,10 @@ from ..linear._gene_basis import GeneBasis, learn_gene_basis
 from ..linear._image_space import image_components, require_features
 from ..linear._kernels import LENGTH_SCALES, MIXES, Kernel, Places
 from ..linear._krige import choose, predict_columns
-from ..linear._working import Working
+from ..linear._working import Working, gene_signal
 from ._base import Estimator
 
 Array = NDArray[np.float64]
-
-_LEAST_EXPECTED = 1 / 32
-"""Counts of the median prompt below which genes are all treated alike."""
 
 
 class KrigingEstimator(Estimator):
@@ -102,7 +99,7 @@ class KrigingEstimator(Estimator):
         return values if self.basis is None else values @ self.basis.vectors
 
     def _signal(self, working: Working) -> Array | float:
-        return _gene_signal(working) if self.basis is None else self.basis.signal(working.depth)
+        return gene_signal(working) if self.basis is None else self.basis.signal(working.depth)
 
     def _under(self, places: Places, working: Working, values: Array, covariance: Covariance) -> Array:
         """Whitened predictions (n, G) under a given covariance."""
@@ -155,13 +152,3 @@ class KrigingEstimator(Estimator):
         if "covariance" in settings:
             r, mix, ratio = settings["covariance"]
             self.learned = Covariance(Kernel(r, mix), ratio)
-
-
-def _gene_signal(working: Working) -> Array:
-    """(G,) expected counts of each gene at the median prompt, in powers of two.
-
-    Genes vary by like factors from place to place, so the signal of whitened rates grows with the counts expected of a
-    gene. Powers of two, because moving neighbourhoods solve a system for each different value.
-    """
-    expected = np.maximum(working.scale.level * working.depth, _LEAST_EXPECTED)
-    return np.asarray(2.0 ** np.round(np.log2(expected)))

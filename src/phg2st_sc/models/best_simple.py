@@ -59,7 +59,7 @@ class BestSimple(Estimator):
         chosen, scores = methods[0], {}
         if prompts.n_prompts >= MIN_TO_COMPARE and len(methods) > 1:
             records = self._compare(methods, slide, prompts)
-            scores = {m.name: _scores(record) for m, record in zip(methods, records, strict=True)}
+            scores = {m.name: record.scores for m, record in zip(methods, records, strict=True)}
             chosen = methods[_pick(methods, records)]
         prediction = chosen.predict(slide, prompts)
         details = {"chosen": chosen.name, "compared": scores, **prediction.details}
@@ -100,9 +100,3 @@ def _pick(methods: Sequence[Estimator], records: Sequence[Record]) -> int:
     """Position of the method to use: the best correlated of those that clearly beat the preferred one, if any."""
     better = [position for position, record in enumerate(records) if record.beats(records[0])]
     return max(better, key=lambda position: float(records[position].correlation.mean()), default=0)
-
-
-def _scores(record: Record) -> dict[str, float]:
-    total = float(record.skill.total.sum())
-    explained = float(record.skill.explained.sum() / total) if total > 0 else 0.0
-    return {"explained": explained, "correlation": float(record.correlation.mean())}

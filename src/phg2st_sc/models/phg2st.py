@@ -1,53 +1,51 @@
-"""PHG2ST: prompt-guided hypergraph learning, the published network."""
+"""PHG2ST: prompt-guided hypergraph learning, in the form that propagates and in the published one."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self
 
-import numpy as np
 from numpy.typing import NDArray
 
-from .._arrays import Prediction, Prompts, SlideArrays, TrainingSlide, log_expression
+from .._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
 from ..linear._cohort import check_training
 from ._base import Estimator
+from ._network_settings import NetworkSettings
+from ._parts import check_parts
+from ._propagating import PropagatingForm
+from ._published import PublishedForm
 from ._registry import register
 
-if TYPE_CHECKING:
-    from ..nn._config import NetworkConfig
-    from ..nn._network import ImageTokens, PHG2STNetwork
-    from ..training import TrainingConfig
-    from ._phg2st_tensors import FeatureStats
-
-DEFAULT_PRESET = "default"
-_TOKEN_BYTES = 1 << 29
-"""Image tokens of a slide are kept for the next mask up to this size."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Encoded:
-    slide: Any
-    tokens: ImageTokens | None
+PROPAGATE, PAPER = "propagate", "paper"
+_TRAINING = ("max_epochs", "patience", "lr", "prompt_fraction", "validation_fraction")
 
 
 @register
 class PHG2ST(Estimator):
-    """The network of PHG2ST: prompt embedding, hypergraphs and transformers over spots and their surroundings.
+    """Predict expression over a whole section from its image and the few spots that were measured.
 
-    With ``fusion="paper"`` the network is as published: a prompt meets the image tokens of its own spot and moves no other
+    With ``fusion="propagate"`` (the default) every prompt reaches every spot. Without training it uses the slide alone:
+    prompts are kriged in a space of places and of image features propagated over the spot hypergraph. Fitted on training
+    slides it also knows how genes covary, what the image says about them, and what was measured on other sections of the
+    patient, which are laid on the slide; the prompts correct all of it, and where prompts that are left out in turn say that
+    the cohort misleads, the single-slide form takes over, by gene group.
+
+    With ``fusion="paper"`` it is the network as published: a prompt meets the image tokens of its own spot and moves no other
     prediction. It predicts log1p(s * count / total) by the mean of the logarithms; a factor per gene, learned from the
-    training slides, brings the level to that of the rates.
-
-    Training draws new prompts in every step, shows one slide per step, and stops when the depth-free correlation at the
-    unprompted spots of left-out patients (else slides, else a block of spots) no longer rises. Slides without an image
-    take part with a learned stand-in for their features.
+    training slides, brings the level to that of the rates. Training draws new prompts in every step, shows one slide per
+    step, and stops when the depth-free correlation at the unprompted spots of left-out patients (else slides, else a block
+    of spots) no longer rises. Slides without an image take part with a learned stand-in for their features.
 
     Parameters
     ----------
     fusion
-        How prompts meet image tokens.
+        ``"propagate"`` or ``"paper"``.
+    n_components
+        Gene components to learn from training slides (``"propagate"``).
+    without
+        Parts of the propagating form to leave out, to see what each is worth: ``"image"``, ``"hypergraph"``,
+        ``"propagation"``, ``"gene_covariance"``, ``"cohort_image"``, ``"serial"``, ``"depth"``, ``"guard"``, ``"correction"``.
     preset
         ``"default"``: small, for a CPU. ``"paper"``: published sizes, Adam with the rate times 0.9 every 50 epochs.
         ``"released"``: settings of the released code (AdamW, plateau schedule, a tenth of the spots as prompts, 256 spots
@@ -90,12 +88,13 @@ class PHG2ST(Estimator):
 
     name = "phg2st"
     uses_image = True
-    needs_fit = True
 
     def __init__(
         self,
         *,
-        fusion: str = "paper",
+        fusion: str = PROPAGATE,
+        n_components: int = 30,
+        without: Iterable[str] = (),
         preset: str | None = None,
         branches: str = "both",
         engine: str = "auto",
@@ -116,7 +115,9 @@ class PHG2ST(Estimator):
         progress: bool = False,
         seed: int = 0,
     ) -> None:
-        self.fusion, self.preset, self.branches = fusion, preset, branches
+        self.fusion, self.n_components = fusion, n_components
+        self.without = tuple(sorted(check_parts(without)))
+        self.preset, self.branches = preset, branches
         self.engine, self.n_neighbors = engine, n_neighbors
         self.max_epochs, self.patience, self.lr = max_epochs, patience, lr
         self.prompt_fraction, self.validation_fraction = prompt_fraction, validation_fraction
@@ -125,140 +126,67 @@ class PHG2ST(Estimator):
         self.checkpoint_dir = None if checkpoint_dir is None else os.fspath(checkpoint_dir)
         self.resume_from = None if resume_from is None else os.fspath(resume_from)
         self.progress, self.seed = progress, seed
-        self._net: PHG2STNetwork | None = None
-        self._stats: FeatureStats | None = None
-        self._level: NDArray[np.float32] | None = None
-        self._scale, self._imaged = 0.0, True
+        self.needs_fit = fusion == PAPER
+        self._form = self._new_form()
 
-    # --- learning -----------------------------------------------------------------------------------------------------
-    def fit(self, slides: Sequence[TrainingSlide]) -> Self:
-        """Train the network on slides that were measured at every spot."""
-        from ..training import Machine
-        from ._phg2st_fit import network_config, record, train
+    def _new_form(self) -> PropagatingForm | PublishedForm:
+        if self.fusion == PROPAGATE:
+            without = frozenset(self.without)
+            return PropagatingForm(self._settings(), n_components=self.n_components, without=without)
+        if self.fusion == PAPER:
+            return PublishedForm(self._settings())
+        msg = f"unknown fusion {self.fusion!r}; available: {PROPAGATE!r}, {PAPER!r}"
+        raise ValueError(msg)
 
-        genes = check_training(slides, self.name)
-        training = self._training_config()
-        machine = Machine(
-            self.accelerator,
-            self.devices,
-            self.precision,
-            self.strategy,
-            self.checkpoint_dir,
-            self.resume_from,
-            self.progress,
+    def _settings(self) -> NetworkSettings:
+        given = {name: getattr(self, name) for name in _TRAINING if getattr(self, name) is not None}
+        return NetworkSettings(
+            fusion=self.fusion,
+            preset=self.preset,
+            branches=self.branches,
+            engine=self.engine,
+            n_neighbors=self.n_neighbors,
+            accelerator=self.accelerator,
+            devices=self.devices,
+            precision=self.precision,
+            strategy=self.strategy,
+            checkpoint_dir=self.checkpoint_dir,
+            resume_from=self.resume_from,
+            progress=self.progress,
+            seed=self.seed,
+            network_changes=self.network,
+            training_changes={**self.training, **given},
         )
-        config = network_config(slides, self._network_config)
-        trained = train(slides, config, training, machine, n_neighbors=self.n_neighbors, engine=self.engine)
-        self._net, self._stats, self._level = trained.network, trained.stats, trained.level
-        self._scale, self.genes = trained.target_sum, genes
-        self._imaged = any(slide.arrays.features is not None for slide in slides)
-        self.record = record(trained, training, slides)
+
+    def fit(self, slides: Sequence[TrainingSlide]) -> Self:
+        """Learn from slides that were measured at every spot. Returns the method itself."""
+        genes = check_training(slides, self.name)
+        form = self._new_form()
+        form.fit(slides)
+        self._form, self.genes, self.record = form, genes, form.record
         # where this run kept its checkpoints is no part of the method
         self.checkpoint_dir = self.resume_from = None
         self.__dict__.pop("_cache", None)
         return self
 
-    def _network_config(self, **sizes: int) -> NetworkConfig:
-        from ..nn._config import NetworkConfig
-
-        changes = {"fusion": self.fusion, "branches": self.branches, **self.network, **sizes}
-        return NetworkConfig.preset(self.preset or DEFAULT_PRESET, **changes)
-
-    def _training_config(self) -> TrainingConfig:
-        from ..training import TrainingConfig
-
-        names = ("max_epochs", "patience", "lr", "prompt_fraction", "validation_fraction")
-        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        return TrainingConfig.preset(self.preset or DEFAULT_PRESET, **{**self.training, **given, "seed": self.seed})
-
-    # --- predicting ---------------------------------------------------------------------------------------------------
-    def encode(self, slide: SlideArrays) -> _Encoded:
-        """Hypergraphs of a slide, and its image tokens where they are not too large to keep."""
-        import torch
-
-        from ..nn._config import CONTEXT_SIDE
-        from ..training import device_of
-        from ._phg2st_tensors import slide_tensors
-
-        net, stats = self._fitted()
-        if not self._imaged:  # features mean nothing to a network that never saw any
-            slide = replace(slide, features=None, context_index=None, tiles=None)
-        device = device_of(self.accelerator)
-        net.to(device).eval()
-        tensors = slide_tensors(slide, net.config, stats, n_neighbors=self.n_neighbors, engine=self.engine).to(device)
-        size = slide.n_spots * (CONTEXT_SIDE**2 if net.config.uses_context else 1) * net.config.width * 4
-        if size > _TOKEN_BYTES:
-            return _Encoded(tensors, None)
-        with torch.inference_mode():
-            return _Encoded(tensors, net.tokens_in_chunks(tensors))
+    def encode(self, slide: SlideArrays) -> Any:
+        """Compute once what depends on the slide but not on the prompts."""
+        return self._form.encode(slide)
 
     def predict(self, slide: SlideArrays, prompts: Prompts) -> Prediction:
         """Predict every spot of a slide from its prompts."""
-        import torch
+        return self._form.predict(slide, self._encoded(slide), prompts)
 
-        from ..training._module import predict_rows
-        from ._phg2st_fit import log_normalise
-
-        net, _ = self._fitted()
-        encoded = self._encoded(slide)
-        device = encoded.slide.positions.device
-        expression = torch.zeros(slide.n_spots, prompts.n_genes)
-        measured = torch.zeros(slide.n_spots, dtype=torch.bool)
-        if prompts.n_prompts:
-            index = torch.from_numpy(prompts.index)
-            expression[index] = torch.from_numpy(log_normalise(prompts.counts, prompts.totals, self._scale))
-            measured[index] = True
-        expression, measured = expression.to(device), measured.to(device)
-        if encoded.tokens is None:
-            output = predict_rows(net, encoded.slide, expression, measured)
-        else:
-            with torch.inference_mode():
-                output = net.from_tokens(encoded.tokens, expression, measured).joint
-        rate = np.expm1(np.maximum(output.float().cpu().numpy(), 0.0)) / self._scale * self._level
-        details = {"engine": encoded.slide.propagation.engine, "device": str(device), "fusion": net.config.fusion}
-        return Prediction(log_expression(rate, prompts.target_sum), details=details)
-
-    def _fitted(self) -> tuple[PHG2STNetwork, FeatureStats]:
-        if self._net is None or self._stats is None:
-            msg = f"method {self.name!r} must be trained first: `model = phg2st_sc.tl.train(slides, method={self.name!r})`"
-            raise ValueError(msg)
-        return self._net, self._stats
-
-    # --- keeping ------------------------------------------------------------------------------------------------------
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Settings, weights and training statistics."""
-        if self._net is None or self._stats is None or self._level is None:
+        """Settings and arrays to keep."""
+        if self.genes is None:
             return {}, {}
-        settings = {
-            "genes": list(self.genes or ()),
-            "network": self._net.config.as_dict(),
-            "scale": self._scale,
-            "imaged": self._imaged,
-            "record": self.record,
-        }
-        weights = {f"network.{name}": value.detach().cpu().numpy() for name, value in self._net.state_dict().items()}
-        return settings, {
-            **weights,
-            "features.mean": self._stats.mean,
-            "features.scale": self._stats.scale,
-            "level": self._level,
-        }
+        settings, arrays = self._form.state()
+        return {**settings, "genes": list(self.genes), "record": self.record}, arrays
 
     def set_state(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
         """Restore what :meth:`state` returned."""
         if not settings:
             return
-        import torch
-
-        from ..nn import NetworkConfig, PHG2STNetwork
-        from ._phg2st_tensors import FeatureStats
-
-        net = PHG2STNetwork(NetworkConfig(**settings["network"]))
-        prefix = "network."
-        net.load_state_dict(
-            {k.removeprefix(prefix): torch.from_numpy(v) for k, v in arrays.items() if k.startswith(prefix)}
-        )
-        self._net, self._level = net.eval(), arrays["level"]
-        self._stats = FeatureStats(arrays["features.mean"], arrays["features.scale"])
-        self.genes, self._scale, self.record = tuple(settings["genes"]), float(settings["scale"]), settings["record"]
-        self._imaged = bool(settings["imaged"])
+        self.genes, self.record = tuple(settings["genes"]), settings["record"]
+        self._form.set_state(settings, arrays)

@@ -16,7 +16,7 @@ from .._text import some
 if TYPE_CHECKING:
     from ..models import Estimator
 
-DEFAULT_METHOD = "best_simple"
+DEFAULT_METHOD = "phg2st"
 """What predicts when neither a model nor a method is given."""
 
 

@@ -304,17 +304,26 @@ def _check_features(table: AnnData, rep: str | None, estimator: Estimator) -> No
 
 
 def _say_what_was_chosen(measured: Measured, prediction: Prediction) -> None:
-    """Log what the default chose; warn where no method predicted the left-out prompts at all."""
+    """Log how left-out prompts were predicted; warn where nothing predicted them at all."""
     import warnings
 
     name, chosen, compared = measured.slide.name, prediction.details.get("chosen"), prediction.details.get("compared")
-    if chosen is None:
-        return
+    if prediction.details.get("another_tissue"):
+        msg = (
+            f"slide {name!r} looks like another tissue than the model was trained on: gene levels agree with a rank "
+            f"correlation of only {prediction.details['level_agreement']:.2f}. It is predicted from its own prompts, as "
+            "without a model. Check that counts and gene names are what they should be."
+        )
+        warnings.warn(msg, UserWarning, stacklevel=4)
     if not compared:
-        logger.info("slide %r: predicted by %r, without a comparison on its prompts", name, chosen)
+        if chosen is not None:
+            logger.info("slide %r: predicted by %r, without a comparison on its prompts", name, chosen)
         return
     best = max(scores["correlation"] for scores in compared.values())
-    logger.info("slide %r: predicted by %r, the best of %d on prompts left out", name, chosen, len(compared))
+    if chosen is not None:
+        logger.info("slide %r: predicted by %r, the best of %d on prompts left out", name, chosen, len(compared))
+    else:
+        logger.info("slide %r: prompts left out in turn are predicted with a mean correlation of %.2f", name, best)
     if best <= 0:
         msg = (
             f"nothing is predictable from these prompts: over the {measured.index.size} prompts of slide {name!r}, left out "

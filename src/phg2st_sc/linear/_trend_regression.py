@@ -1,0 +1,208 @@
+"""Image regression over a cohort that can forget any of its slides, so that training slides are predicted honestly."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._arrays import SlideArrays, TrainingSlide
+from ._image_regression import ALPHAS, Radial
+from ._image_space import standardise
+from ._krige import even_subset
+from ._propagated import propagated_features
+from ._rates import RateScale
+
+Array = NDArray[np.float64]
+
+N_IMAGE_COMPONENTS = 50
+_MAX_SPOTS = 20_000
+
+
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    """Sums over the spots of one slide: of weights, of regressors, of their squares, of regressors times components."""
+
+    weight: float
+    mean: Array
+    gram: Array
+    cross: Array
+
+    @classmethod
+    def of(cls, design: Array, values: Array, weight: Array) -> _Sums:
+        weighted = design * weight[:, None]
+        sums = weighted.sum(axis=0)
+        return cls(float(weight.sum()), sums, weighted.T @ design, weighted.T @ values)
+
+    @classmethod
+    def total(cls, parts: Sequence[_Sums]) -> _Sums:
+        """Sums over several slides."""
+        return cls(
+            sum(p.weight for p in parts),
+            np.sum([p.mean for p in parts], axis=0),
+            np.sum([p.gram for p in parts], axis=0),
+            np.sum([p.cross for p in parts], axis=0),
+        )
+
+    def solve(self, alpha: float) -> tuple[Array, Array]:
+        """Centre (m,) and coefficients (m, k) of the ridge."""
+        centre = self.mean / self.weight
+        gram = self.gram - self.weight * np.outer(centre, centre) + alpha * np.eye(len(centre))
+        # whitened rates are centred on every slide, so the mean of the regressors needs no counterpart
+        return centre, np.asarray(np.linalg.solve(gram, self.cross), dtype=np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Propagated features (n, d) of a whole slide, and its measured spots: which, their components and weights."""
+
+    features: NDArray[np.float32]
+    used: NDArray[np.int64]
+    values: Array
+    weight: Array
+
+    @classmethod
+    def of(cls, slide: TrainingSlide, basis: Array, limit: int, method: str) -> _Rows:
+        totals = slide.counts.sum(axis=1, dtype=np.float64)
+        used = np.flatnonzero(totals > 0)
+        used = used[even_subset(used.size, limit)]
+        scale = RateScale.from_counts(slide.counts[used], totals[used])
+        # variance = counting noise + what the image cannot tell, taken as equal at the median spot
+        weight = 1.0 / (np.median(totals[used]) / totals[used] + 1.0)
+        return cls(
+            propagated_features(slide.arrays, method).astype(np.float32),
+            used,
+            scale.whiten(slide.counts[used], totals[used]) @ basis,
+            np.asarray(weight / weight.mean(), dtype=np.float64),
+        )
+
+    def sums(self, radial: Radial) -> _Sums:
+        return _Sums.of(radial(self.features)[self.used], self.values, self.weight)
+
+
+@dataclass(frozen=True, eq=False)
+class TrendRegression:
+    """Ridge of gene components on the image of spots and surroundings.
+
+    Attributes
+    ----------
+    radial
+        The regressors.
+    centre
+        (m,) their mean in training.
+    coefficients
+        (m, k) effects.
+    """
+
+    radial: Radial
+    centre: Array
+    coefficients: Array
+
+    def predict(self, slide: SlideArrays, method: str) -> Array:
+        """(n, k) whitened rates in gene components, about zero over the slide."""
+        out = (self.radial(propagated_features(slide, method).astype(np.float32)) - self.centre) @ self.coefficients
+        return np.asarray(out - out.mean(axis=0))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Arrays to keep."""
+        kept = {
+            "centre": self.centre,
+            "coefficients": self.coefficients,
+            "mean": self.radial.mean,
+            "directions": self.radial.directions,
+            "scale": np.array([self.radial.scale]),
+            "landmarks": self.radial.landmarks,
+            "whiten": self.radial.whiten,
+        }
+        return {name: array for name, array in kept.items() if array is not None}
+
+    @classmethod
+    def from_arrays(cls, kept: Mapping[str, NDArray[Any]]) -> TrendRegression:
+        """Inverse of :meth:`arrays`."""
+        radial = Radial(
+            kept["mean"], kept["directions"], float(kept["scale"][0]), kept.get("landmarks"), kept.get("whiten")
+        )
+        return cls(radial, kept["centre"], kept["coefficients"])
+
+
+@dataclass(frozen=True, eq=False)
+class CohortTrend:
+    """The regression with its sums by slide, kept while a cohort is being learned from.
+
+    Attributes
+    ----------
+    radial, alpha
+        Regressors and penalty.
+    sums
+        By name of the slide.
+    """
+
+    radial: Radial
+    alpha: float
+    sums: Mapping[str, _Sums]
+
+    def without(self, names: Collection[str]) -> TrendRegression | None:
+        """The regression on all slides but these; ``None`` where no slide is left."""
+        kept = [sums for name, sums in self.sums.items() if name not in names]
+        if not kept:
+            return None
+        return TrendRegression(self.radial, *_Sums.total(kept).solve(self.alpha))
+
+
+def learn_cohort_trend(
+    slides: Sequence[TrainingSlide], basis: Array, *, method: str, seed: int = 0
+) -> CohortTrend | None:
+    """Fit on the slides with an image; ``None`` where there are none.
+
+    Linear or radial regressors and the penalty are chosen by leaving patients out in turn, with one patient slides, and
+    with one slide a middle penalty is taken.
+
+    Parameters
+    ----------
+    slides
+        Training slides.
+    basis
+        (G, k) gene components.
+    method
+        Name for messages.
+    seed
+        Seed of the landmarks.
+    """
+    imaged = [slide for slide in slides if slide.arrays.features is not None]
+    if not imaged:
+        return None
+    limit = max(1, _MAX_SPOTS // len(imaged))
+    rows = {s.arrays.name: _Rows.of(s, basis, limit, method) for s in imaged}
+    patients = [s.arrays.patient or s.arrays.name for s in imaged]
+    groups = dict(zip(rows, patients if len(set(patients)) > 1 else rows, strict=True))
+    pooled = np.concatenate([standardise(one.features)[one.used] for one in rows.values()])
+    tried: list[tuple[float, CohortTrend]] = []
+    for use_radial in (False, True):
+        radial = Radial.learn(pooled, n_components=N_IMAGE_COMPONENTS, radial=use_radial, seed=seed)
+        sums = {name: one.sums(radial) for name, one in rows.items()}
+        errors = _left_out_errors(radial, rows, sums, groups)
+        tried += [(error, CohortTrend(radial, alpha, sums)) for alpha, error in zip(ALPHAS, errors, strict=True)]
+    return min(tried, key=lambda pair: pair[0])[1]
+
+
+def _left_out_errors(
+    radial: Radial, rows: Mapping[str, _Rows], sums: Mapping[str, _Sums], groups: Mapping[str, str]
+) -> list[float]:
+    """Weighted squared error by penalty, each group predicted from the others."""
+    if len(set(groups.values())) == 1:
+        middle = len(ALPHAS) // 2
+        return [float(abs(position - middle)) for position in range(len(ALPHAS))]
+    errors = np.zeros(len(ALPHAS))
+    for group in dict.fromkeys(groups.values()):
+        train = _Sums.total([sums[name] for name in rows if groups[name] != group])
+        for position, alpha in enumerate(ALPHAS):
+            centre, coefficients = train.solve(alpha)
+            for name, one in rows.items():
+                if groups[name] == group:
+                    predicted = (radial(one.features)[one.used] - centre) @ coefficients
+                    residual = one.values - (predicted - predicted.mean(axis=0))
+                    errors[position] += float((one.weight[:, None] * residual**2).sum())
+    return [float(error) for error in errors]

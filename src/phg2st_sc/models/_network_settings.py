@@ -1,0 +1,61 @@
+"""Settings of network, training and machine, as users of :class:`PHG2ST` give them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..nn._config import NetworkConfig
+    from ..training import Machine, TrainingConfig
+
+DEFAULT_PRESET = "default"
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """See :class:`PHG2ST`, whose parameters these are."""
+
+    fusion: str
+    preset: str | None
+    branches: str
+    engine: str
+    n_neighbors: int
+    accelerator: str
+    devices: int | str | Sequence[int]
+    precision: str
+    strategy: str
+    checkpoint_dir: str | None
+    resume_from: str | None
+    progress: bool
+    seed: int
+    network_changes: Mapping[str, Any] = field(default_factory=dict)
+    training_changes: Mapping[str, Any] = field(default_factory=dict)
+
+    def network(self, **sizes: int) -> NetworkConfig:
+        """Sizes and options of the network."""
+        from ..nn._config import NetworkConfig
+
+        changes = {"fusion": self.fusion, "branches": self.branches, **self.network_changes, **sizes}
+        return NetworkConfig.preset(self.preset or DEFAULT_PRESET, **changes)
+
+    def training(self) -> TrainingConfig:
+        """How to train."""
+        from ..training import TrainingConfig
+
+        return TrainingConfig.preset(self.preset or DEFAULT_PRESET, **{**self.training_changes, "seed": self.seed})
+
+    def machine(self) -> Machine:
+        """Where to train."""
+        from ..training import Machine
+
+        return Machine(
+            self.accelerator,
+            self.devices,
+            self.precision,
+            self.strategy,
+            self.checkpoint_dir,
+            self.resume_from,
+            self.progress,
+        )

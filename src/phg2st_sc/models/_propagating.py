@@ -1,0 +1,173 @@
+"""The default form of :class:`PHG2ST`: prompts, image and cohort together, every prompt reaching every spot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.stats import spearmanr
+
+from .._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
+from ..linear._cohort import PRIOR_COUNTS
+from ..linear._conditioning import Conditioned, Encoded, condition
+from ..linear._knowledge import Knowledge, knowledge_from_state, knowledge_state, learn
+from ..linear._krige import even_subset
+from ..linear._working import Working
+from ._folds import matched_folds
+from ._network_settings import NetworkSettings
+from ._parts import (
+    COHORT_IMAGE,
+    DEPTH,
+    GENE_COVARIANCE,
+    GUARD,
+    HYPERGRAPH,
+    IMAGE,
+    PROPAGATION,
+    SERIAL_SECTIONS,
+)
+from ._stacking import MIN_PROMPTS, Predict, Stack, learn_stack
+
+Array = NDArray[np.float64]
+
+_NAME = "phg2st"
+LEAST_AGREEMENT = 0.25
+"""Rank correlation of gene levels below which a slide is of another tissue than the cohort. Breast tumours of different
+patients have 0.45 to 0.8, brain and breast 0.05."""
+_COUNTS_TO_AGREE = 1000
+_MAX_STACKED = 300
+"""Prompts that the stack is learned from: an even subset when there are more."""
+
+
+SLIDE, COHORT, SLIDE_WITHOUT_IMAGE = "slide", "cohort", "slide_without_image"
+"""What a prediction may rest on, beside the prompts."""
+
+
+class PropagatingForm:
+    """Kriging of the prompts in a space of places and propagated image, about what a cohort leads one to expect.
+
+    Parameters
+    ----------
+    settings
+        Of the network.
+    n_components
+        Gene components to learn from training slides.
+    without
+        Parts to leave out.
+    """
+
+    def __init__(self, settings: NetworkSettings, *, n_components: int, without: frozenset[str]) -> None:
+        self.settings, self.n_components, self.without = settings, n_components, without
+        self.record: dict[str, Any] = {}
+        self.knowledge: Knowledge | None = None
+
+    # --- learning -----------------------------------------------------------------------------------------------------
+    def fit(self, slides: Sequence[TrainingSlide]) -> None:
+        """Learn from slides that were measured at every spot."""
+        seen = [replace(slide, arrays=self._looked_at(slide.arrays)) for slide in slides]
+        learned = learn(seen, n_components=self.n_components, method=_NAME, seed=self.settings.seed)
+        self.knowledge = None if learned is None else learned.knowledge
+
+    def _looked_at(self, slide: SlideArrays) -> SlideArrays:
+        """The slide without what is to be left out."""
+        if IMAGE in self.without:
+            slide = replace(slide, features=None, context_index=None, tiles=None)
+        if HYPERGRAPH in self.without:
+            slide = replace(slide, incidence=sparse.identity(slide.n_spots, format="csr"))
+        return slide
+
+    # --- predicting ---------------------------------------------------------------------------------------------------
+    def encode(self, slide: SlideArrays) -> dict[str, Encoded]:
+        """The slide under all that a prediction may rest on, the most trusted first."""
+        slide = self._looked_at(slide)
+        encoded = Encoded.of(slide, self.knowledge, _NAME)
+        forms = {} if encoded.expected is None else {COHORT: self._reduced(encoded)}
+        forms[SLIDE] = Encoded(encoded.places)
+        if slide.features is not None:
+            forms[SLIDE_WITHOUT_IMAGE] = encoded.without_image()
+        return forms
+
+    def _reduced(self, encoded: Encoded) -> Encoded:
+        """Expectations without what is to be left out."""
+        expected = encoded.expected
+        if expected is not None and COHORT_IMAGE in self.without:
+            expected = replace(expected, by_image=None)
+        if expected is not None and SERIAL_SECTIONS in self.without:
+            expected = replace(expected, laid=())
+        return Encoded(encoded.places, expected)
+
+    def predict(self, slide: SlideArrays, forms: dict[str, Encoded], prompts: Prompts) -> Prediction:
+        """Predict every spot of a slide from its prompts."""
+        working = self._working(prompts)
+        details: dict[str, Any] = {}
+        if COHORT in forms and GUARD not in self.without:
+            details["level_agreement"] = agreement = self._level_agreement(prompts)
+            if agreement < LEAST_AGREEMENT:
+                forms = {SLIDE: forms[SLIDE], **forms}
+                details["another_tissue"] = True
+        first = next(iter(forms))
+        out = self._condition(forms[first], working)
+        details |= {"form": first, **out.details}
+        if GUARD in self.without or prompts.n_prompts < MIN_PROMPTS or PROPAGATION in self.without:
+            return working.finish(out.whitened, details=details)
+        stack = self._stack(slide, forms, prompts)
+        details["compared"] = {name: one.scores for name, one in zip(forms, stack.records, strict=True)}
+        if not stack.first_alone:
+            details["weights"] = [[float(weight) for weight in row] for row in stack.weights]
+        others = [one for name, one in forms.items() if name != first]
+        used = [
+            self._condition(one, working).whitened if stack.weights[:, number].any() else np.zeros_like(out.whitened)
+            for number, one in enumerate(others, start=1)
+        ]
+        return working.finish(stack.combine([out.whitened, *used]), details=details)
+
+    def _level_agreement(self, prompts: Prompts) -> float:
+        """Rank correlation of the genes' levels between prompts and cohort; 1 where there is nothing to compare."""
+        counts = prompts.counts.sum(axis=0, dtype=np.float64)
+        if (
+            self.knowledge is None
+            or counts.sum() < _COUNTS_TO_AGREE
+            or np.ptp(counts) == 0
+            or np.ptp(self.knowledge.levels) == 0
+        ):
+            return 1.0
+        return float(spearmanr(counts, self.knowledge.levels).statistic)
+
+    def _stack(self, slide: SlideArrays, forms: dict[str, Encoded], prompts: Prompts) -> Stack:
+        """How far each form is to be trusted, from prompts left out in turn; nothing but prompts is predicted."""
+        kept = even_subset(prompts.n_prompts, _MAX_STACKED)
+        few = prompts.subset(kept)
+        folds = matched_folds(slide.positions, few.index, seed=self.settings.seed)
+
+        def predicts(form: Encoded) -> Predict:
+            here = form.take(few.index)
+            return lambda working: self._condition(here, working).whitened
+
+        few = replace(few, index=np.arange(few.n_prompts))
+        return learn_stack([predicts(form) for form in forms.values()], few, folds, self._working)
+
+    def _condition(self, encoded: Encoded, working: Working) -> Conditioned:
+        return condition(
+            self.knowledge,
+            encoded,
+            working,
+            propagation=PROPAGATION not in self.without,
+            gene_covariance=GENE_COVARIANCE not in self.without,
+        )
+
+    def _working(self, prompts: Prompts) -> Working:
+        levels = None if self.knowledge is None else self.knowledge.levels
+        working = Working.of(prompts, prior=levels, prior_counts=0.0 if levels is None else PRIOR_COUNTS)
+        return replace(working, noise=np.ones_like(working.noise)) if DEPTH in self.without else working
+
+    # --- keeping ------------------------------------------------------------------------------------------------------
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Settings and learned arrays."""
+        return ({}, {}) if self.knowledge is None else knowledge_state(self.knowledge)
+
+    def set_state(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+        """Restore what :meth:`state` returned."""
+        self.knowledge = knowledge_from_state(settings, arrays) if arrays else None
