@@ -39,14 +39,14 @@ class FeatureStats:
         return ((np.asarray(features, dtype=np.float32) - self.mean) / self.scale).astype(np.float32)
 
 
-def check_slide(slide: SlideArrays, config: NetworkConfig) -> None:
+def check_slide(slide: SlideArrays, config: NetworkConfig, *, needs_context: bool = True) -> None:
     """Raise where a slide lacks what the network looks at."""
     if slide.features is None:
         return
     if slide.features.shape[1] != config.n_features:
         msg = f"slide {slide.name!r} has {slide.features.shape[1]} features per spot, the network takes {config.n_features}"
         raise ValueError(msg)
-    if not config.uses_context:
+    if not config.uses_context or (slide.tiles is None and not needs_context):
         return
     encoder = slide.feature_record.get("encoder", "...")
     call = f"`phg2st_sc.pp.extract_embeddings(data, encoder={encoder!r}, context={CONTEXT_SIDE})`"
@@ -62,13 +62,19 @@ def check_slide(slide: SlideArrays, config: NetworkConfig) -> None:
 
 
 def slide_tensors(
-    slide: SlideArrays, config: NetworkConfig, stats: FeatureStats, *, n_neighbors: int, engine: str
+    slide: SlideArrays,
+    config: NetworkConfig,
+    stats: FeatureStats,
+    *,
+    n_neighbors: int,
+    engine: str,
+    needs_context: bool = True,
 ) -> SlideTensors:
     """Tensors of a slide on the CPU, with its hypergraphs.
 
     The spot hypergraph is the one that comes with the slide, else the paper's.
     """
-    check_slide(slide, config)
+    check_slide(slide, config, needs_context=needs_context)
     features = None if slide.features is None else torch.from_numpy(np.ascontiguousarray(slide.features, np.float32))
     positions = torch.from_numpy(np.ascontiguousarray(slide.positions, np.float32))
     propagation = HypergraphOperator(_incidence(slide, stats, n_neighbors), engine=engine)

@@ -8,6 +8,8 @@ from typing import Any
 
 OPTIMIZERS = ("adam", "adamw")
 SCHEDULES = ("step", "plateau", "none")
+LEAST_PROMPTS = 3
+"""Of an episode."""
 
 TRAINING_PRESETS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
@@ -27,8 +29,8 @@ TRAINING_PRESETS: Mapping[str, Mapping[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
-    """Settings of training.
+class Optimisation:
+    """Settings that all trainings share.
 
     Attributes
     ----------
@@ -38,19 +40,11 @@ class TrainingConfig:
         ``"step"``: the rate times 0.9 every 50 epochs. ``"plateau"``: a tenth of it after 10 epochs without a better
         validation score. ``"none"``.
     max_epochs
-        One epoch shows every training slide once.
+        Epochs at most.
     patience
         Epochs without a better validation score after which training ends; 0 never ends early.
-    prompt_fraction
-        Share of a slide's spots that are drawn as prompts in each step.
     validation_fraction
         Share of spots to validate on, at least; 0 trains on everything and keeps the last epoch.
-    validation_prompts
-        Share of a validation slide's spots that are prompts.
-    spots_per_step
-        Spots at which a step predicts; ``None`` for all of the slide. The spot branch sees the whole slide in any case.
-    depth_weights
-        Whether spots weigh in the loss by their total count.
     gradient_clip
         Largest norm of the gradient; ``None`` for no limit.
     seed
@@ -63,11 +57,7 @@ class TrainingConfig:
     schedule: str = "step"
     max_epochs: int = 200
     patience: int = 30
-    prompt_fraction: float = 0.3
     validation_fraction: float = 0.15
-    validation_prompts: float = 0.1
-    spots_per_step: int | None = None
-    depth_weights: bool = False
     gradient_clip: float | None = None
     seed: int = 0
 
@@ -81,10 +71,43 @@ class TrainingConfig:
         if self.max_epochs < 1 or self.patience < 0:
             msg = f"max_epochs={self.max_epochs!r} must be at least 1, and patience={self.patience!r} at least 0"
             raise ValueError(msg)
-        for name in ("prompt_fraction", "validation_fraction", "validation_prompts"):
+        self._check_shares("validation_fraction")
+
+    def _check_shares(self, *names: str) -> None:
+        for name in names:
             if not 0.0 <= getattr(self, name) < 1.0:
                 msg = f"{name}={getattr(self, name)!r} must lie in [0, 1)"
                 raise ValueError(msg)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain record, from which the same settings can be made."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class TrainingConfig(Optimisation):
+    """Settings of training a network that predicts by itself; one epoch shows every training slide once.
+
+    Attributes
+    ----------
+    prompt_fraction
+        Share of a slide's spots that are drawn as prompts in each step.
+    validation_prompts
+        Share of a validation slide's spots that are prompts.
+    spots_per_step
+        Spots at which a step predicts; ``None`` for all of the slide. The spot branch sees the whole slide in any case.
+    depth_weights
+        Whether spots weigh in the loss by their total count.
+    """
+
+    prompt_fraction: float = 0.3
+    validation_prompts: float = 0.1
+    spots_per_step: int | None = None
+    depth_weights: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_shares("prompt_fraction", "validation_prompts")
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> TrainingConfig:
@@ -94,6 +117,52 @@ class TrainingConfig:
             raise ValueError(msg)
         return cls(**{**TRAINING_PRESETS[name], **changes})
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain record, from which ``TrainingConfig(**record)`` makes the same."""
-        return asdict(self)
+
+@dataclass(frozen=True)
+class EpisodeConfig(Optimisation):
+    """Settings of training a network that corrects a linear prediction.
+
+    Attributes
+    ----------
+    steps_per_epoch
+        Steps between two validations.
+    fewest, most
+        Smallest and largest share of a slide's spots that are drawn as prompts; shares between are drawn evenly in their
+        logarithm.
+    most_prompts
+        Prompts at most, whatever the share: they cost.
+    image_dropout
+        Share of the steps in which an imaged slide is shown without its image.
+    correlation
+        Weight of the correlation in the loss, beside the squared error.
+    validation_prompts
+        Share of a validation slide's spots that are prompts.
+    """
+
+    lr: float = 5e-4
+    optimizer: str = "adamw"
+    weight_decay: float = 0.05
+    schedule: str = "none"
+    max_epochs: int = 30
+    patience: int = 6
+    gradient_clip: float | None = 1.0
+    steps_per_epoch: int = 20
+    fewest: float = 0.01
+    most: float = 0.9
+    most_prompts: int = 400
+    image_dropout: float = 0.3
+    correlation: float = 0.5
+    validation_prompts: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_shares("image_dropout", "validation_prompts")
+        if not 0.0 < self.fewest <= self.most < 1.0:
+            msg = f"fewest={self.fewest!r}, most={self.most!r}: must rise within (0, 1)"
+            raise ValueError(msg)
+        if self.steps_per_epoch < 1 or self.most_prompts < LEAST_PROMPTS:
+            msg = (
+                f"steps_per_epoch={self.steps_per_epoch!r} must be at least 1, and most_prompts={self.most_prompts!r} "
+                f"at least {LEAST_PROMPTS}"
+            )
+            raise ValueError(msg)

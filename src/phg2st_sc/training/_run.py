@@ -17,11 +17,12 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.strategies.launchers.multiprocessing import _MultiProcessingLauncher
 
 from ..nn._network import PHG2STNetwork
+from ._base import TrainingModule
 from ._batch import TrainingSet, ValidationSet
 from ._best import KeepBest
 from ._config import TrainingConfig
 from ._data import SlideDataModule
-from ._module import SCORE, SlideModule
+from ._module import SlideModule
 
 
 @dataclass(frozen=True)
@@ -100,33 +101,46 @@ def train_network(
         If the strategy trains in child processes that cannot hand back the best weights, or the checkpoint is of another
         network, other settings or other slides.
     """
-    machine = machine or Machine()
-    if machine.resume_from is not None and not Path(machine.resume_from).is_file():
-        msg = f"no checkpoint at {machine.resume_from!r}: training with `checkpoint_dir=` writes `last.ckpt` there"
-        raise FileNotFoundError(msg)
-    if machine.resume_from is not None and not is_zipfile(machine.resume_from):
-        msg = f"{machine.resume_from!r} is no checkpoint, or only part of one: resume from a whole `last.ckpt`"
-        raise ValueError(msg)
     module = SlideModule(network, config, run={"spots": [item.slide.n_spots for item in training.slides]})
     data = SlideDataModule(training, validation, seed=config.seed)
-    best = KeepBest(SCORE)
+    return run_training(module, data, machine or Machine(), validated=len(validation) > 0)
+
+
+def run_training(
+    module: TrainingModule, data: L.LightningDataModule, machine: Machine, *, validated: bool
+) -> FitResult:
+    """Train the network of a module; see :func:`train_network`."""
+    _check_resumable(machine.resume_from)
+    best = KeepBest(module.score)
     with _quiet(), torch.random.fork_rng(devices=[]):
-        trainer = _trainer(config, machine, best, validated=len(validation) > 0)
+        trainer = _trainer(module, machine, best, validated=validated)
         _check_strategy(trainer)
         trainer.fit(
             module, datamodule=data, ckpt_path=machine.resume_from, weights_only=machine.resume_from is not None
         )
-    network.cpu()
+    module.network.cpu()
     if best.weights:
-        network.load_state_dict(best.weights)
-    network.eval()
+        module.network.load_state_dict(best.weights)
+    module.network.eval()
     return FitResult(tuple(module.losses), tuple(best.scores), best.epoch, best.score)
 
 
-def _trainer(config: TrainingConfig, machine: Machine, best: KeepBest, *, validated: bool) -> L.Trainer:
+def _check_resumable(path: str | None) -> None:
+    if path is None:
+        return
+    if not Path(path).is_file():
+        msg = f"no checkpoint at {path!r}: training with `checkpoint_dir=` writes `last.ckpt` there"
+        raise FileNotFoundError(msg)
+    if not is_zipfile(path):
+        msg = f"{path!r} is no checkpoint, or only part of one: resume from a whole `last.ckpt`"
+        raise ValueError(msg)
+
+
+def _trainer(module: TrainingModule, machine: Machine, best: KeepBest, *, validated: bool) -> L.Trainer:
+    config = module.settings
     callbacks: list[Callback] = [best, *machine.callbacks] if validated else list(machine.callbacks)
     if validated and config.patience:
-        callbacks.append(EarlyStopping(SCORE, mode="max", patience=config.patience))
+        callbacks.append(EarlyStopping(module.score, mode="max", patience=config.patience))
     if machine.checkpoint_dir is not None:
         callbacks.append(
             ModelCheckpoint(
