@@ -170,6 +170,14 @@ def test_resumed_training_equals_uninterrupted(tmp_path):
         np.testing.assert_array_equal(resumed.state()[1][name], value)
 
 
+def test_large_slides_train_in_parts():
+    source = Fields(planted=1.0, n=3)
+    found = Correction.train(source, network=SMALL, training=replace(QUICK, most_spots=40), machine=QUIET)
+    whole = Correction.train(source, network=SMALL, training=QUICK, machine=QUIET)
+    assert np.isfinite(found.record["losses"]).all()
+    assert found.record["losses"] != whole.record["losses"]
+
+
 def test_both_kinds_of_slides_are_validated_by_patient():
     where, looks = np.zeros((20, 2)), np.zeros((20, 2), np.float32)
     kinds = [("a", True), ("b", True), ("c", False), ("d", False), ("a", False), ("e", False)]

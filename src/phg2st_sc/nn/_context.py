@@ -58,6 +58,8 @@ class ContextEncoder(nn.Module):
         bias = self._bias(known)
         for block in self.blocks:
             x = block(x, bias)
+        if not self.blocks:  # all parameters take part in every step, as distributed training asks for
+            x = x + 0.0 * self.position_bias.sum()
         return self.norm(x)
 
     def _known(self, slide: SlideTensors, rows: Tensor | None) -> Tensor:

@@ -131,6 +131,8 @@ class EpisodeConfig(Optimisation):
         logarithm.
     most_prompts
         Prompts at most, whatever the share: they cost.
+    most_spots
+        Spots of a slide that a step looks at, at most: those around one of the prompts.
     image_dropout
         Share of the steps in which an imaged slide is shown without its image.
     correlation
@@ -150,6 +152,7 @@ class EpisodeConfig(Optimisation):
     fewest: float = 0.01
     most: float = 0.9
     most_prompts: int = 400
+    most_spots: int = 600
     image_dropout: float = 0.3
     correlation: float = 0.5
     validation_prompts: float = 0.1

@@ -20,6 +20,7 @@ from ._episodes import (
     fixed_episodes,
     mean_correlation,
     training_draw,
+    window,
 )
 from ._run import FitResult, Machine, run_training
 
@@ -49,7 +50,8 @@ class EpisodeModule(TrainingModule):
 
     def training_step(self, batch: int, batch_idx: int) -> Tensor:
         """Loss of one newly drawn episode."""
-        episode = self.make(*training_draw(self.slides, self.settings, self._rng(1))).to(self.device)
+        drawn = self.make(*training_draw(self.slides, self.settings, self._rng(1)))
+        episode = window(drawn, self.settings.most_spots, self._rng(3)).to(self.device)
         correction = self.network(episode.slide, episode.evidence)
         return self._logged(episode_loss(correction, episode, correlation=self.settings.correlation))
 

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..graph import HypergraphOperator
 from ..nn._correction import Evidence
 from ..nn._slide import SlideTensors
 from ._config import LEAST_PROMPTS, EpisodeConfig
@@ -117,6 +118,41 @@ def fixed_episodes(
             index = draw_prompts(slide, config.validation_prompts, pattern, config.most_prompts, rng)
             found.append(make(slide, index, slide.imaged))
     return found
+
+
+def window(episode: Episode, size: int, rng: np.random.Generator) -> Episode:
+    """The ``size`` spots around a random prompt: large slides are learned from in parts."""
+    positions = episode.slide.positions
+    if len(positions) <= size:
+        return episode
+    given = episode.evidence
+    centre = positions[given.index[int(rng.integers(len(given.index)))]]
+    rows = torch.argsort((positions - centre).square().sum(dim=1), stable=True)[:size].sort().values
+    place = torch.full((len(positions),), -1).index_copy(0, rows, torch.arange(len(rows)))
+    kept = place[given.index] >= 0
+    evidence = Evidence(
+        index=place[given.index[kept]],
+        observed=given.observed[kept],
+        noise=given.noise[kept],
+        left_out=given.left_out[kept],
+        predicted=given.predicted[rows],
+        spread=given.spread[rows],
+        depth=given.depth,
+    )
+    return Episode(_part(episode.slide, rows), evidence, episode.truth[rows], episode.weight[rows], episode.number)
+
+
+def _part(slide: SlideTensors, rows: Tensor) -> SlideTensors:
+    propagation: Any = slide.propagation
+    incidence = propagation.incidence[rows.numpy()][:, rows.numpy()]
+    return SlideTensors(
+        slide.positions[rows],
+        HypergraphOperator(incidence, engine=propagation.engine),
+        None if slide.features is None else slide.features[rows],
+        slide.tiles,
+        None if slide.context_index is None else slide.context_index[rows],
+        None if slide.context_operator is None else slide.context_operator[rows],
+    )
 
 
 def episode_loss(correction: Tensor, episode: Episode, *, correlation: float) -> Tensor:
