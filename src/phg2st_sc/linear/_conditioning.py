@@ -144,7 +144,13 @@ def condition(
         whitened = whitened @ vectors.T + problem.remainder(vectors, trends.remainder, out.covariance)
     amplitude = problem.amplitude(out)
     told = {"mix": out.covariance.kernel.mix, "ratio": out.covariance.ratio, **slopes, "amplitude": amplitude}
-    return replace(out, whitened=amplitude * whitened, columns=amplitude * out.columns, details=told)
+    return replace(
+        out,
+        whitened=amplitude * whitened,
+        columns=amplitude * out.columns,
+        left_out=amplitude * out.left_out,
+        details=told,
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,12 +17,11 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from scipy.spatial import cKDTree
 
 from .._arrays import TrainingSlide
+from ._dispersion import NEIGHBOUR_RADIUS
 from ._rates import RateScale
 
 Array = NDArray[np.float64]
 
-NEIGHBOUR_RADIUS = 1.6
-"""In lattice pitches: the 8 nearest of a square lattice, the 6 of a hexagonal one."""
 _MAX_WEIGHT = 3.0
 _CLIP = 5.0
 """In noise standard deviations: covariances are fourth moments of counts, and feel outliers more than means do."""
@@ -48,9 +47,21 @@ class GeneBasis:
         return 1.0 if self.variance is None else np.maximum(self.variance * depth, 1e-6)
 
 
-def learn_gene_basis(slides: Sequence[TrainingSlide], n_components: int) -> GeneBasis | None:
-    """Gene components from the neighbour covariance of slides measured at every spot; ``None`` if there are none."""
-    pairs = [_neighbour_pairs(slide) for slide in slides]
+def learn_gene_basis(
+    slides: Sequence[TrainingSlide], n_components: int, *, spread: Array | None = None
+) -> GeneBasis | None:
+    """Gene components from the neighbour covariance of slides measured at every spot; ``None`` if there are none.
+
+    Parameters
+    ----------
+    slides
+        Training slides.
+    n_components
+        At most so many.
+    spread
+        (G,) noise of the genes in units of the Poisson one, as whitened rates are to be divided by.
+    """
+    pairs = [_neighbour_pairs(slide, spread) for slide in slides]
     n_genes = pairs[0][0].shape[1]
     k = min(n_components, n_genes - 1)
     if k < 1:
@@ -83,12 +94,12 @@ def prompt_gene_basis(values: Array, noise: Array, n_components: int) -> GeneBas
     return GeneBasis(_fix_signs(right[:n_components].T))
 
 
-def _neighbour_pairs(slide: TrainingSlide) -> tuple[Array, csr_matrix, float]:
+def _neighbour_pairs(slide: TrainingSlide, spread: Array | None) -> tuple[Array, csr_matrix, float]:
     """Values in units of the noise of the slide's median spot, weights of neighbouring pairs, and that spot's depth."""
     totals = slide.counts.sum(axis=1, dtype=np.float64)
     used = totals > 0
     totals = totals[used]
-    scale = RateScale.from_counts(slide.counts[used], totals)
+    scale = RateScale.from_counts(slide.counts[used], totals, spread=spread)
     root = np.sqrt(np.median(totals))
     values = scale.whiten(slide.counts[used], totals) * root
     values = np.clip(values, -_CLIP * root / np.sqrt(totals)[:, None], _CLIP * root / np.sqrt(totals)[:, None])

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .._arrays import SlideArrays, TrainingSlide
 from ._cohort import cohort_levels
+from ._dispersion import gene_spread
 from ._gene_basis import GeneBasis, learn_gene_basis
 from ._image_space import standardise
 from ._krige import even_subset
@@ -37,6 +38,8 @@ class Knowledge:
     ----------
     levels
         (G,) mean shares of the genes in the panel.
+    spread
+        (G,) noise of the genes in units of the Poisson one.
     basis
         Gene components and their signal.
     regression
@@ -50,6 +53,7 @@ class Knowledge:
     """
 
     levels: Array
+    spread: Array
     basis: GeneBasis
     regression: TrendRegression | None = None
     imaged_patients: frozenset[str] = frozenset()
@@ -165,17 +169,19 @@ class Learned:
 
 def learn(slides: Sequence[TrainingSlide], *, n_components: int, method: str, seed: int) -> Learned | None:
     """Learn from slides that were measured at every spot; ``None`` where genes do not covary between neighbours."""
-    basis = learn_gene_basis(slides, n_components)
+    spread = gene_spread(slides)
+    basis = learn_gene_basis(slides, n_components, spread=spread)
     if basis is None:
         return None
-    trend = learn_cohort_trend(slides, basis.vectors, method=method, seed=seed)
+    trend = learn_cohort_trend(slides, basis.vectors, spread, method=method, seed=seed)
     first = Knowledge(
         cohort_levels(slides),
+        spread,
         basis,
         None if trend is None else trend.without(()),
         frozenset(s.arrays.patient for s in slides if s.arrays.features is not None and s.arrays.patient is not None),
     )
-    made = (make_reference(s, basis, first.channels(s.arrays, method)) for s in slides)
+    made = (make_reference(s, basis, spread, first.channels(s.arrays, method)) for s in slides)
     knowledge = replace(first, references=tuple(one for one in made if one is not None))
     learned = Learned(knowledge, trend, slides)
     return replace(learned, knowledge=replace(knowledge, slopes=learn_slopes(_measured_trends(learned, method, seed))))
@@ -204,17 +210,22 @@ def _measured(
         return None
     shown = rng.choice(used, max(1, round(_SHOWN * used.size)), replace=False)
     expected = Expectations.of(knowledge, slide.arrays, method)
-    trends = expected.trends(knowledge, Working.of(slide.prompts(shown, target_sum=1.0)))
+    trends = expected.trends(knowledge, Working.of(slide.prompts(shown, target_sum=1.0), spread=knowledge.spread))
     if not trends:
         return None
-    truth = RateScale.from_counts(slide.counts[used], totals[used]).whiten(slide.counts[used], totals[used])
+    scale = RateScale.from_counts(slide.counts[used], totals[used], spread=knowledge.spread)
+    truth = scale.whiten(slide.counts[used], totals[used])
     there = Trends(trends.kinds, tuple(value[used] for value in trends.values))
     return MeasuredTrends(there, truth @ knowledge.basis.vectors, totals[used] / totals[used].sum())
 
 
 def knowledge_state(knowledge: Knowledge) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """JSON-like settings and arrays to keep."""
-    arrays: dict[str, NDArray[Any]] = {"levels": knowledge.levels, "basis": knowledge.basis.vectors}
+    arrays: dict[str, NDArray[Any]] = {
+        "levels": knowledge.levels,
+        "spread": knowledge.spread,
+        "basis": knowledge.basis.vectors,
+    }
     if knowledge.basis.variance is not None:
         arrays["basis_variance"] = knowledge.basis.variance
     if knowledge.regression is not None:
@@ -231,19 +242,21 @@ def knowledge_state(knowledge: Knowledge) -> tuple[dict[str, Any], dict[str, NDA
 
 def knowledge_from_state(settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Knowledge:
     """Inverse of :func:`knowledge_state`."""
-    regression = _under("regression.", arrays)
+    regression = under("regression.", arrays)
     return Knowledge(
         arrays["levels"],
+        arrays["spread"],
         GeneBasis(arrays["basis"], arrays.get("basis_variance")),
         TrendRegression.from_arrays(regression) if regression else None,
         frozenset(settings["imaged_patients"]),
         tuple(
-            Reference.from_arrays(name, patient, _under(f"reference.{number}.", arrays))
+            Reference.from_arrays(name, patient, under(f"reference.{number}.", arrays))
             for number, (name, patient) in enumerate(settings["references"])
         ),
         {tuple(kinds): tuple(values) for kinds, values in settings["slopes"]},
     )
 
 
-def _under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Arrays whose names start with a prefix, without it."""
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

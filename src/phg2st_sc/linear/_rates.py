@@ -26,9 +26,12 @@ class RateScale:
     ----------
     level
         (G,) float64 counts of a gene per count of the spot, positive.
+    spread
+        (G,) float64 noise of a gene in units of the Poisson one; ``None`` where all are taken as Poisson.
     """
 
     level: NDArray[np.float64]
+    spread: NDArray[np.float64] | None = None
 
     @classmethod
     def from_counts(
@@ -38,6 +41,7 @@ class RateScale:
         *,
         prior: NDArray[np.float64] | None = None,
         prior_counts: float = 0.0,
+        spread: NDArray[np.float64] | None = None,
     ) -> RateScale:
         """Levels pooled over spots."""
         total = float(totals.sum())
@@ -46,16 +50,17 @@ class RateScale:
             gene_counts = gene_counts + prior_counts * prior
             total += prior_counts
         # half a count: an unseen gene is rare, not impossible
-        return cls(np.maximum(gene_counts, 0.5) / max(total, 1.0))
+        return cls(np.maximum(gene_counts, 0.5) / max(total, 1.0), spread)
 
     def whiten(self, counts: NDArray[np.float32], totals: NDArray[np.float64]) -> NDArray[np.float64]:
         """Whitened rates (p, G) of counts (p, G): zero at the level, noise variance 1 / total."""
         expected = totals[:, None] * self.level
         residual = np.clip((counts - expected) / np.sqrt(expected), -_CLIP, _CLIP)
-        return residual / np.sqrt(totals)[:, None]
+        whitened = residual / np.sqrt(totals)[:, None]
+        return whitened if self.spread is None else whitened / self.spread
 
     def rates(self, whitened: NDArray[np.float64]) -> NDArray[np.float64]:
         """Positive rates of whitened rates: linear above the level, exponential below it (smooth at the level)."""
-        relative = whitened / np.sqrt(self.level)
+        relative = (whitened if self.spread is None else whitened * self.spread) / np.sqrt(self.level)
         below = np.exp(np.clip(relative, -_MAX_SHRINK, 0.0))
         return self.level * np.where(relative < 0, below, 1.0 + relative)

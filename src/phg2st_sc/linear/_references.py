@@ -86,14 +86,14 @@ class Reference:
         )
 
 
-def make_reference(slide: TrainingSlide, basis: GeneBasis, channels: Array | None) -> Reference | None:
+def make_reference(slide: TrainingSlide, basis: GeneBasis, spread: Array, channels: Array | None) -> Reference | None:
     """Krige a section onto its own spots; ``None`` where its patient is unknown, or too little was measured."""
     totals = slide.counts.sum(axis=1, dtype=np.float64)
     measured = np.flatnonzero(totals > 0)
     if slide.arrays.patient is None or measured.size < 3:
         return None
     kept = measured[even_subset(measured.size, MAX_SPOTS)]
-    working = Working.of(slide.prompts(kept, target_sum=1.0))
+    working = Working.of(slide.prompts(kept, target_sum=1.0), spread=spread)
     places = Places.of(slide.arrays.positions)
     columns = working.values @ basis.vectors
     at = (places, working.index, working.noise)

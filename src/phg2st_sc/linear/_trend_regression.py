@@ -65,11 +65,11 @@ class _Rows:
     weight: Array
 
     @classmethod
-    def of(cls, slide: TrainingSlide, basis: Array, limit: int, method: str) -> _Rows:
+    def of(cls, slide: TrainingSlide, basis: Array, spread: Array, limit: int, method: str) -> _Rows:
         totals = slide.counts.sum(axis=1, dtype=np.float64)
         used = np.flatnonzero(totals > 0)
         used = used[even_subset(used.size, limit)]
-        scale = RateScale.from_counts(slide.counts[used], totals[used])
+        scale = RateScale.from_counts(slide.counts[used], totals[used], spread=spread)
         # variance = counting noise + what the image cannot tell, taken as equal at the median spot
         weight = 1.0 / (np.median(totals[used]) / totals[used] + 1.0)
         return cls(
@@ -153,7 +153,7 @@ class CohortTrend:
 
 
 def learn_cohort_trend(
-    slides: Sequence[TrainingSlide], basis: Array, *, method: str, seed: int = 0
+    slides: Sequence[TrainingSlide], basis: Array, spread: Array, *, method: str, seed: int = 0
 ) -> CohortTrend | None:
     """Fit on the slides with an image; ``None`` where there are none.
 
@@ -166,6 +166,8 @@ def learn_cohort_trend(
         Training slides.
     basis
         (G, k) gene components.
+    spread
+        (G,) noise of the genes in units of the Poisson one.
     method
         Name for messages.
     seed
@@ -175,7 +177,7 @@ def learn_cohort_trend(
     if not imaged:
         return None
     limit = max(1, _MAX_SPOTS // len(imaged))
-    rows = {s.arrays.name: _Rows.of(s, basis, limit, method) for s in imaged}
+    rows = {s.arrays.name: _Rows.of(s, basis, spread, limit, method) for s in imaged}
     patients = [s.arrays.patient or s.arrays.name for s in imaged]
     groups = dict(zip(rows, patients if len(set(patients)) > 1 else rows, strict=True))
     pooled = np.concatenate([standardise(one.features)[one.used] for one in rows.values()])

@@ -53,12 +53,14 @@ class Working:
     target_sum: float
 
     @classmethod
-    def of(cls, prompts: Prompts, *, prior: Array | None = None, prior_counts: float = 0.0) -> Working:
+    def of(
+        cls, prompts: Prompts, *, prior: Array | None = None, prior_counts: float = 0.0, spread: Array | None = None
+    ) -> Working:
         """Whiten prompts; ``prior`` are the levels of other slides, worth ``prior_counts`` counts."""
         panel_totals = prompts.counts.sum(axis=1, dtype=np.float64)
         used = panel_totals > 0
         counts, totals = prompts.counts[used], panel_totals[used]
-        scale = RateScale.from_counts(counts, totals, prior=prior, prior_counts=prior_counts)
+        scale = RateScale.from_counts(counts, totals, prior=prior, prior_counts=prior_counts, spread=spread)
         everything = float(prompts.totals[used].sum())
         return cls(
             index=prompts.index[used],
@@ -81,7 +83,8 @@ class Working:
         rate = np.expm1(np.asarray(prediction.mean, dtype=np.float64))
         total = np.maximum(rate.sum(axis=1, keepdims=True), 1e-12)
         level = self.scale.level
-        return (rate * (level.sum() / total) - level) / np.sqrt(level)
+        whitened = (rate * (level.sum() / total) - level) / np.sqrt(level)
+        return whitened if self.scale.spread is None else whitened / self.scale.spread
 
     def leave_one_out_level(self) -> Array:
         """(p, G) what each prompt would be predicted as by the level of the others."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..nn._config import NetworkConfig
     from ..training import Machine, TrainingConfig
+    from ..training._config import EpisodeConfig
 
 DEFAULT_PRESET = "default"
 
@@ -45,6 +46,20 @@ class NetworkSettings:
         from ..training import TrainingConfig
 
         return TrainingConfig.preset(self.preset or DEFAULT_PRESET, **{**self.training_changes, "seed": self.seed})
+
+    def episodes(self) -> EpisodeConfig:
+        """How to train the correction."""
+        from ..training._config import EpisodeConfig
+
+        unknown = sorted(set(self.training_changes) - {f.name for f in fields(EpisodeConfig)})
+        if unknown:
+            msg = f'{unknown[0]!r} is no setting of fusion="propagate": it belongs to fusion="paper"'
+            raise ValueError(msg)
+        return EpisodeConfig(**{**self.training_changes, "seed": self.seed})
+
+    def correction(self) -> dict[str, Any]:
+        """Changes of the sizes and options of the correction."""
+        return {"branches": self.branches, **self.network_changes}
 
     def machine(self) -> Machine:
         """Where to train."""

@@ -12,7 +12,6 @@ COHORT_IMAGE = "cohort_image"
 SERIAL_SECTIONS = "serial"
 DEPTH = "depth"
 GUARD = "guard"
-CORRECTION = "correction"
 
 PARTS = {
     IMAGE: "features of the image",
@@ -23,7 +22,6 @@ PARTS = {
     SERIAL_SECTIONS: "training sections of the same patient laid on the slide",
     DEPTH: "weights of the prompts by their depth",
     GUARD: "stacking with the single-slide form by cross-validation over the prompts",
-    CORRECTION: "the network",
 }
 """Names and meanings."""
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,10 @@ from scipy.stats import spearmanr
 from .._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
 from ..linear._cohort import PRIOR_COUNTS
 from ..linear._conditioning import Conditioned, Encoded, condition
-from ..linear._knowledge import Knowledge, knowledge_from_state, knowledge_state, learn
+from ..linear._knowledge import Knowledge, Learned, knowledge_from_state, knowledge_state, learn, under
 from ..linear._krige import even_subset
 from ..linear._working import Working
+from ._cohort_episodes import CohortEpisodes, linear_output
 from ._folds import matched_folds
 from ._network_settings import NetworkSettings
 from ._parts import (
@@ -31,6 +32,9 @@ from ._parts import (
 )
 from ._stacking import MIN_PROMPTS, Predict, Stack, learn_stack
 
+if TYPE_CHECKING:
+    from ._correction import Correction
+
 Array = NDArray[np.float64]
 
 _NAME = "phg2st"
@@ -38,12 +42,21 @@ LEAST_AGREEMENT = 0.25
 """Rank correlation of gene levels below which a slide is of another tissue than the cohort. Breast tumours of different
 patients have 0.45 to 0.8, brain and breast 0.05."""
 _COUNTS_TO_AGREE = 1000
+_KNOWLEDGE, _CORRECTION = "knowledge.", "correction."
 _MAX_STACKED = 300
 """Prompts that the stack is learned from: an even subset when there are more."""
 
 
 SLIDE, COHORT, SLIDE_WITHOUT_IMAGE = "slide", "cohort", "slide_without_image"
 """What a prediction may rest on, beside the prompts."""
+
+
+@dataclass(frozen=True, eq=False)
+class Forms:
+    """A slide as each form sees it, and its tokens for the network where there is one."""
+
+    linear: dict[str, Encoded]
+    tokens: Any = None
 
 
 class PropagatingForm:
@@ -55,14 +68,17 @@ class PropagatingForm:
         Of the network.
     n_components
         Gene components to learn from training slides.
+    correct
+        Whether to train a network on what the linear part misses.
     without
         Parts to leave out.
     """
 
-    def __init__(self, settings: NetworkSettings, *, n_components: int, without: frozenset[str]) -> None:
-        self.settings, self.n_components, self.without = settings, n_components, without
+    def __init__(self, settings: NetworkSettings, *, n_components: int, correct: bool, without: frozenset[str]) -> None:
+        self.settings, self.n_components, self.correct, self.without = settings, n_components, correct, without
         self.record: dict[str, Any] = {}
         self.knowledge: Knowledge | None = None
+        self.correction: Correction | None = None
 
     # --- learning -----------------------------------------------------------------------------------------------------
     def fit(self, slides: Sequence[TrainingSlide]) -> None:
@@ -70,6 +86,26 @@ class PropagatingForm:
         seen = [replace(slide, arrays=self._looked_at(slide.arrays)) for slide in slides]
         learned = learn(seen, n_components=self.n_components, method=_NAME, seed=self.settings.seed)
         self.knowledge = None if learned is None else learned.knowledge
+        self.correction = None
+        if learned is not None and self.correct:
+            self._train_correction(learned)
+
+    def _train_correction(self, learned: Learned) -> None:
+        """Train the network on what the linear part misses; it is kept where left-out patients gain."""
+        from ._correction import Correction
+
+        settings = self.settings
+        trained = Correction.train(
+            CohortEpisodes(learned, _NAME),
+            network=settings.correction(),
+            training=settings.episodes(),
+            machine=settings.machine(),
+            n_neighbors=settings.n_neighbors,
+            engine=settings.engine,
+        )
+        self.record = trained.record
+        if trained.alpha.any() or trained.alpha_image.any():
+            self.correction = trained
 
     def _looked_at(self, slide: SlideArrays) -> SlideArrays:
         """The slide without what is to be left out."""
@@ -80,7 +116,7 @@ class PropagatingForm:
         return slide
 
     # --- predicting ---------------------------------------------------------------------------------------------------
-    def encode(self, slide: SlideArrays) -> dict[str, Encoded]:
+    def encode(self, slide: SlideArrays) -> Forms:
         """The slide under all that a prediction may rest on, the most trusted first."""
         slide = self._looked_at(slide)
         encoded = Encoded.of(slide, self.knowledge, _NAME)
@@ -88,7 +124,9 @@ class PropagatingForm:
         forms[SLIDE] = Encoded(encoded.places)
         if slide.features is not None:
             forms[SLIDE_WITHOUT_IMAGE] = encoded.without_image()
-        return forms
+        if self.correction is None:
+            return Forms(forms)
+        return Forms(forms, self.correction.encode(slide, accelerator=self.settings.accelerator))
 
     def _reduced(self, encoded: Encoded) -> Encoded:
         """Expectations without what is to be left out."""
@@ -99,9 +137,10 @@ class PropagatingForm:
             expected = replace(expected, laid=())
         return Encoded(encoded.places, expected)
 
-    def predict(self, slide: SlideArrays, forms: dict[str, Encoded], prompts: Prompts) -> Prediction:
+    def predict(self, slide: SlideArrays, encoded: Forms, prompts: Prompts) -> Prediction:
         """Predict every spot of a slide from its prompts."""
         working = self._working(prompts)
+        forms = encoded.linear
         details: dict[str, Any] = {}
         if COHORT in forms and GUARD not in self.without:
             details["level_agreement"] = agreement = self._level_agreement(prompts)
@@ -111,6 +150,9 @@ class PropagatingForm:
         first = next(iter(forms))
         out = self._condition(forms[first], working)
         details |= {"form": first, **out.details}
+        if first == COHORT and encoded.tokens is not None:
+            out = self._corrected(forms[first], encoded.tokens, working, out)
+            details["corrected"] = True
         if GUARD in self.without or prompts.n_prompts < MIN_PROMPTS or PROPAGATION in self.without:
             return working.finish(out.whitened, details=details)
         stack = self._stack(slide, forms, prompts)
@@ -123,6 +165,13 @@ class PropagatingForm:
             for number, one in enumerate(others, start=1)
         ]
         return working.finish(stack.combine([out.whitened, *used]), details=details)
+
+    def _corrected(self, encoded: Encoded, tokens: Any, working: Working, out: Conditioned) -> Conditioned:
+        """The linear prediction plus what the network makes of it."""
+        if self.correction is None or self.knowledge is None or working.index.size == 0:
+            return out
+        added = self.correction.predict(tokens, linear_output(encoded, working, out))
+        return replace(out, whitened=out.whitened + added @ self.knowledge.basis.vectors.T)
 
     def _level_agreement(self, prompts: Prompts) -> float:
         """Rank correlation of the genes' levels between prompts and cohort; 1 where there is nothing to compare."""
@@ -159,15 +208,36 @@ class PropagatingForm:
         )
 
     def _working(self, prompts: Prompts) -> Working:
-        levels = None if self.knowledge is None else self.knowledge.levels
-        working = Working.of(prompts, prior=levels, prior_counts=0.0 if levels is None else PRIOR_COUNTS)
+        known = self.knowledge
+        if known is None:
+            working = Working.of(prompts)
+        else:
+            working = Working.of(prompts, prior=known.levels, prior_counts=PRIOR_COUNTS, spread=known.spread)
         return replace(working, noise=np.ones_like(working.noise)) if DEPTH in self.without else working
 
     # --- keeping ------------------------------------------------------------------------------------------------------
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Settings and learned arrays."""
-        return ({}, {}) if self.knowledge is None else knowledge_state(self.knowledge)
+        if self.knowledge is None:
+            return {}, {}
+        settings, arrays = knowledge_state(self.knowledge)
+        if self.correction is None:
+            return {"knowledge": settings}, _prefixed(_KNOWLEDGE, arrays)
+        more, weights = self.correction.state()
+        return {"knowledge": settings, "correction": more}, {
+            **_prefixed(_KNOWLEDGE, arrays),
+            **_prefixed(_CORRECTION, weights),
+        }
 
     def set_state(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
         """Restore what :meth:`state` returned."""
-        self.knowledge = knowledge_from_state(settings, arrays) if arrays else None
+        if "knowledge" in settings:
+            self.knowledge = knowledge_from_state(settings["knowledge"], under(_KNOWLEDGE, arrays))
+        if "correction" in settings:
+            from ._correction import Correction
+
+            self.correction = Correction.from_state(settings["correction"], under(_CORRECTION, arrays))
+
+
+def _prefixed(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {prefix + name: array for name, array in arrays.items()}
