@@ -42,6 +42,8 @@ LEAST_AGREEMENT = 0.25
 """Rank correlation of gene levels below which a slide is of another tissue than the cohort. Breast tumours of different
 patients have 0.45 to 0.8, brain and breast 0.05."""
 _COUNTS_TO_AGREE = 1000
+_PATIENTS_TO_CORRECT = 4
+"""Patients with images from which on the network is trained: one is left out to judge it."""
 _KNOWLEDGE, _CORRECTION = "knowledge.", "correction."
 _MAX_STACKED = 300
 """Prompts that the stack is learned from: an even subset when there are more."""
@@ -69,12 +71,14 @@ class PropagatingForm:
     n_components
         Gene components to learn from training slides.
     correct
-        Whether to train a network on what the linear part misses.
+        Whether to train a network on what the linear part misses; ``None`` where enough patients have images.
     without
         Parts to leave out.
     """
 
-    def __init__(self, settings: NetworkSettings, *, n_components: int, correct: bool, without: frozenset[str]) -> None:
+    def __init__(
+        self, settings: NetworkSettings, *, n_components: int, correct: bool | None, without: frozenset[str]
+    ) -> None:
         self.settings, self.n_components, self.correct, self.without = settings, n_components, correct, without
         self.record: dict[str, Any] = {}
         self.knowledge: Knowledge | None = None
@@ -87,8 +91,12 @@ class PropagatingForm:
         learned = learn(seen, n_components=self.n_components, method=_NAME, seed=self.settings.seed)
         self.knowledge = None if learned is None else learned.knowledge
         self.correction = None
-        if learned is not None and self.correct:
+        if learned is not None and self._is_to_correct(seen):
             self._train_correction(learned)
+
+    def _is_to_correct(self, slides: Sequence[TrainingSlide]) -> bool:
+        imaged = {s.arrays.patient for s in slides if s.arrays.features is not None and s.arrays.patient is not None}
+        return len(imaged) >= _PATIENTS_TO_CORRECT if self.correct is None else self.correct
 
     def _train_correction(self, learned: Learned) -> None:
         """Train the network on what the linear part misses; it is kept where left-out patients gain."""

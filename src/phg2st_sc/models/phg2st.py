@@ -44,10 +44,10 @@ class PHG2ST(Estimator):
     n_components
         Gene components to learn from training slides (``"propagate"``).
     correction
-        Train a network on what the propagating form misses (:class:`phg2st_sc.nn.CorrectionNetwork`: hypergraph convolution
-        and transformers over image and prompts, attention biased by distance and histology, kriging of the residuals).
-        It is trusted as far as left-out patients gain by it. On the sections of the benchmarks they never did, so that
-        training is left out unless asked for.
+        Whether to train a network on what the propagating form misses (:class:`phg2st_sc.nn.CorrectionNetwork`: hypergraph
+        convolution and transformers over image and prompts, attention biased by distance and histology, kriging of the
+        residuals). It is trusted as far as left-out patients gain by it. ``None``: where at least four training patients
+        have images. With fewer, on real sections, left-out patients gained nothing.
     without
         Parts of the propagating form to leave out, to see what each is worth: ``"image"``, ``"hypergraph"``,
         ``"propagation"``, ``"gene_covariance"``, ``"cohort_image"``, ``"serial"``, ``"depth"``, ``"guard"``.
@@ -99,7 +99,7 @@ class PHG2ST(Estimator):
         *,
         fusion: str = PROPAGATE,
         n_components: int = 30,
-        correction: bool = False,
+        correction: bool | None = None,
         without: Iterable[str] = (),
         preset: str | None = None,
         branches: str = "both",
