@@ -132,20 +132,27 @@ def score_mask(
     methods: Mapping[tuple[str, str], phg2st.models.Estimator],
     *,
     top_genes: Sequence[str] | None = None,
+    held_out: Mask | None = None,
+    n_splits: int = 5,
 ) -> list[dict[str, Any]]:
-    """Predict with every method from the same prompts; one row of mean scores each."""
+    """Predict with every method from the same prompts; one row of mean scores each.
+
+    Scored are the spots of ``held_out``, by default all that are no prompt; no ceiling with ``n_splits=0``.
+    """
+    scored = ~mask if held_out is None else held_out & ~mask
     data = section.data
     target_sum = float(np.median(data.totals[mask]))
     prompts = data.prompts(np.flatnonzero(mask), target_sum=target_sum)
     made = {key: method.predict(data.arrays, prompts) for key, method in methods.items()}
     scores = phg2st.metrics.score_section(
-        data.counts[~mask],
-        data.totals[~mask],
-        data.arrays.positions[~mask],
-        {"/".join(key): prediction.mean[~mask] for key, prediction in made.items()},
+        data.counts[scored],
+        data.totals[scored],
+        data.arrays.positions[scored],
+        {"/".join(key): prediction.mean[scored] for key, prediction in made.items()},
         target_sum,
         genes=list(data.genes),
         top_genes=top_genes,
+        n_splits=n_splits,
     )
     rows = []
     for (method, training), prediction in made.items():
