@@ -35,6 +35,7 @@ def impute(
     slide_key: str | None = None,
     table: str | None = None,
     gene_key: str | None = None,
+    patient_key: str | None = None,
     key_added: str | None = None,
     seed: int = 0,
     copy: bool = False,
@@ -45,9 +46,8 @@ def impute(
 
     Parameters
     ----------
-    data, prompt_mask, model, method, genes, use_rep, trust_rep, counts_layer, target_sum, slide_key, table, gene_key, seed, **parameters
-        As for :func:`phg2st_sc.tl.predict`. With neither ``model`` nor ``method``, the best simple method for each slide is
-        chosen on its prompts. ``data`` may also be a list or dict of objects: all are predicted before any is written.
+    data, prompt_mask, model, method, genes, use_rep, trust_rep, counts_layer, target_sum, slide_key, table, gene_key, patient_key, seed, **parameters
+        As for :func:`phg2st_sc.tl.predict`. ``data`` may also be a list or dict of objects: all are predicted before any is written.
     key_added
         Name of the result. ``None``: ``"phg2st"`` for the default, else the name of the method.
     copy
@@ -98,6 +98,7 @@ def impute(
         "slide_key": slide_key,
         "table": table,
         "gene_key": gene_key,
+        "patient_key": patient_key,
         "seed": seed,
     }
     objects = _objects(data, prompt_mask)

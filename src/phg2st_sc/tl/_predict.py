@@ -15,6 +15,7 @@ from .. import _keys
 from .._features import choose_rep, identity, why_ignored, without_features
 from .._fingerprint import trained_on
 from .._slide import open_slides
+from .._text import some
 from ._inputs import (
     DEFAULT_TARGET_SUM,
     by_place,
@@ -82,6 +83,7 @@ def predict(
     slide_key: str | None = None,
     table: str | None = None,
     gene_key: str | None = None,
+    patient_key: str | None = None,
     seed: int = 0,
     **parameters: Any,
 ) -> AnnData:
@@ -98,8 +100,8 @@ def predict(
         A fitted method, the folder it was saved to, or its repository ``owner/name`` on the Hugging Face hub. Excludes
         ``method``. Genes are matched by name; genes of the model that the object lacks are not predicted.
     method
-        Name of a method that learns from this slide's prompts alone (:func:`phg2st_sc.models.methods`). With neither, the
-        best simple method for each slide is chosen on its prompts (:class:`phg2st_sc.models.BestSimple`).
+        Name of a method that learns from this slide's prompts alone (:func:`phg2st_sc.models.methods`). With neither,
+        :class:`phg2st_sc.models.PHG2ST` as it is without training.
     prompt_mask
         Which spots were measured: boolean array over all rows, boolean Series by obs name, or an ``obs`` column. ``None``
         reads ``obs["prompt"]``.
@@ -121,6 +123,9 @@ def predict(
     gene_key
         Column of ``var`` with the gene names that ``model`` uses. ``None``: ``var_names``, or whatever column of ``var``
         matches where those do not (symbols against Ensembl ids).
+    patient_key
+        Column of ``obs`` with the patient. A model that was trained on sections of the same patient uses them as neighbours
+        of the slide. ``None``: as in training, where there is such a column.
     seed
         Seed of methods that draw at random.
     **parameters
@@ -168,6 +173,7 @@ def predict(
         slide_key=slide_key,
         table=table,
         gene_key=gene_key,
+        patient_key=patient_key,
         seed=seed,
         parameters=parameters,
         call=predict,
@@ -206,6 +212,7 @@ def run(
     slide_key: str | None,
     table: str | None,
     gene_key: str | None,
+    patient_key: str | None,
     seed: int,
     parameters: Mapping[str, Any],
     call: Callable[..., Any],
@@ -215,8 +222,11 @@ def run(
 
     check_gene_names(genes)
     estimator = choose_estimator(model, method, seed, parameters, call)
-    slides = [by_place(slide) for slide in open_slides(data, slide_key=slide_key, table=table)]
+    patients = patient_key or str(estimator.card.get("patient_key", _keys.PATIENT))
+    slides = [by_place(s) for s in open_slides(data, slide_key=slide_key, table=table, patient_key=patients)]
     spots = slides[0].table
+    if patient_key is not None and patient_key not in spots.obs:
+        raise KeyError(f"no column {patient_key!r} in obs with the patient; there are: {some(spots.obs.columns)}")
     panel = None if estimator.genes is None else model_panel(spots, estimator.genes, gene_key=gene_key)
     measured = [
         read_measured(s, prompt_mask, counts_layer=counts_layer, allow_zero=estimator.is_fitted) for s in slides
@@ -324,11 +334,12 @@ def _say_what_was_chosen(measured: Measured, prediction: Prediction) -> None:
         logger.info("slide %r: predicted by %r, the best of %d on prompts left out", name, chosen, len(compared))
     else:
         logger.info("slide %r: prompts left out in turn are predicted with a mean correlation of %.2f", name, best)
-    if best <= 0:
+    # among many weak genes a mean correlation over left-out folds lies below 0 even where the strong ones are predicted
+    if best <= 0 and max(scores["explained"] for scores in compared.values()) <= 0:
         msg = (
             f"nothing is predictable from these prompts: over the {measured.index.size} prompts of slide {name!r}, left out "
-            f"in turn, no method reaches a correlation above 0 (best: {best:.2f}). Check that counts and spot centres belong "
-            "together, or measure more spots."
+            f"in turn, neither correlation (best: {best:.2f}) nor squares explained come out above 0. Check that counts and "
+            "spot centres belong together, or measure more spots."
         )
         warnings.warn(msg, UserWarning, stacklevel=4)
 

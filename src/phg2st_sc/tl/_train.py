@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .._slide import Slide
     from ..models import Estimator, TrainingSlide
 
-DEFAULT_COHORT_METHOD = "space_image_kriging"
+DEFAULT_COHORT_METHOD = "phg2st"
 
 
 def train(
@@ -62,7 +62,8 @@ def train(
     counts_layer
         Layer with raw counts; ``None`` for ``X``.
     patient_key
-        Column of ``obs`` with the patient: choices inside training leave patients out.
+        Column of ``obs`` with the patient: choices inside training leave patients out, and sections of a patient serve as
+        neighbours of new sections of the same patient.
     slide_key
         Column of ``obs`` that tells slides apart.
     hypergraph_key
@@ -122,7 +123,12 @@ def train(
     read = [one for one, _ in loaded]
     features = _same_features(slides, reps, read)
     estimator.fit(read)
-    estimator.card = {**_card(read, features, seed), FINGERPRINTS: [mark for _, mark in loaded], **estimator.record}
+    estimator.card = {
+        **_card(read, features, seed),
+        "patient_key": patient_key,
+        FINGERPRINTS: [mark for _, mark in loaded],
+        **estimator.record,
+    }
     if hypergraph_key is not None:
         estimator.card[_keys.HYPERGRAPH_KEY] = hypergraph_key
     return estimator
