@@ -24,7 +24,7 @@ from ._working import Working, gene_signal
 Array = NDArray[np.float64]
 
 _SHORT, _LONG = 3.0, 8.0
-OWN = Covariance(Kernel(_SHORT, 0.6, _LONG), 0.06)
+OWN = Covariance(Kernel(_SHORT, 0.7, _LONG), 0.06)
 """Of single genes, before a slide has the prompts to say better."""
 COHORT = Covariance(Kernel(_SHORT, 0.5, _LONG), 0.3)
 """Of gene components."""
