@@ -66,6 +66,18 @@ class Knowledge:
         variance = self.basis.variance
         return np.ones(self.basis.vectors.shape[1]) if variance is None else np.sqrt(np.maximum(variance, 1e-12))
 
+    def check_width(self, slide: SlideArrays) -> None:
+        """Raise where the features of a slide are not those of training."""
+        if slide.features is None or self.regression is None:
+            return
+        width, wanted = slide.features.shape[1], len(self.regression.radial.mean)
+        if width != wanted:
+            msg = (
+                f"slide {slide.name!r} has {width} features per spot, and the model was trained on {wanted}: run "
+                "`phg2st_sc.pp.extract_embeddings(data)` with the encoder of the training slides"
+            )
+            raise ValueError(msg)
+
     def channels(self, slide: SlideArrays, method: str) -> Array | None:
         """(n, 8) image components in which sections are compared; ``None`` without an image."""
         if slide.features is None or self.regression is None:
@@ -96,6 +108,7 @@ class Expectations:
     @classmethod
     def of(cls, knowledge: Knowledge, slide: SlideArrays, method: str) -> Expectations:
         """Apply the regression, and lay the slide on the sections of its patient."""
+        knowledge.check_width(slide)
         imaged = slide.features is not None and knowledge.regression is not None
         by_image = knowledge.regression.predict(slide, method) if imaged and knowledge.regression else None
         references = [r for r in knowledge.references if r.patient == slide.patient and r.name != slide.name]
@@ -167,7 +180,9 @@ class Learned:
         return slide.patient is not None and any(other.patient == slide.patient for other in others)
 
 
-def learn(slides: Sequence[TrainingSlide], *, n_components: int, method: str, seed: int) -> Learned | None:
+def learn(
+    slides: Sequence[TrainingSlide], *, n_components: int, method: str, seed: int, progress: bool = False
+) -> Learned | None:
     """Learn from slides that were measured at every spot; ``None`` where genes do not covary between neighbours."""
     spread = gene_spread(slides)
     basis = learn_gene_basis(slides, n_components, spread=spread)
@@ -184,13 +199,18 @@ def learn(slides: Sequence[TrainingSlide], *, n_components: int, method: str, se
     made = (make_reference(s, basis, spread, first.channels(s.arrays, method)) for s in slides)
     knowledge = replace(first, references=tuple(one for one in made if one is not None))
     learned = Learned(knowledge, trend, slides)
-    return replace(learned, knowledge=replace(knowledge, slopes=learn_slopes(_measured_trends(learned, method, seed))))
+    return replace(
+        learned, knowledge=replace(knowledge, slopes=learn_slopes(_measured_trends(learned, method, seed, progress)))
+    )
 
 
-def _measured_trends(learned: Learned, method: str, seed: int) -> list[MeasuredTrends]:
+def _measured_trends(learned: Learned, method: str, seed: int, progress: bool) -> list[MeasuredTrends]:
     """Training sections under the trends of the others: of all others, and of other patients alone."""
+    from tqdm.auto import tqdm
+
     sections = []
-    for position in even_subset(len(learned.slides), _MAX_SECTIONS):
+    positions = even_subset(len(learned.slides), _MAX_SECTIONS)
+    for position in tqdm(positions, desc="learn from the others", unit="slide", disable=not progress):
         slide = learned.slides[position]
         ways = {False, True} if learned.has_relatives(slide.arrays) else {True}
         for whole_patient in sorted(ways):

@@ -176,6 +176,7 @@ def learn_cohort_trend(
     imaged = [slide for slide in slides if slide.arrays.features is not None]
     if not imaged:
         return None
+    _check_widths([slide.arrays for slide in imaged])
     limit = max(1, _MAX_SPOTS // len(imaged))
     rows = {s.arrays.name: _Rows.of(s, basis, spread, limit, method) for s in imaged}
     patients = [s.arrays.patient or s.arrays.name for s in imaged]
@@ -188,6 +189,17 @@ def learn_cohort_trend(
         errors = _left_out_errors(radial, rows, sums, groups)
         tried += [(error, CohortTrend(radial, alpha, sums)) for alpha, error in zip(ALPHAS, errors, strict=True)]
     return min(tried, key=lambda pair: pair[0])[1]
+
+
+def _check_widths(slides: Sequence[SlideArrays]) -> None:
+    widths = {slide.features.shape[1]: slide.name for slide in slides if slide.features is not None}
+    if len(widths) > 1:
+        told = ", ".join(f"slide {name!r} has {width}" for width, name in widths.items())
+        msg = (
+            f"training slides differ in their number of features per spot ({told}): run "
+            "`phg2st_sc.pp.extract_embeddings(data)` on all of them with the same encoder"
+        )
+        raise ValueError(msg)
 
 
 def _left_out_errors(

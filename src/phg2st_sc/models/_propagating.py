@@ -88,7 +88,10 @@ class PropagatingForm:
     def fit(self, slides: Sequence[TrainingSlide]) -> None:
         """Learn from slides that were measured at every spot."""
         seen = [replace(slide, arrays=self._looked_at(slide.arrays)) for slide in slides]
-        learned = learn(seen, n_components=self.n_components, method=_NAME, seed=self.settings.seed)
+        settings = self.settings
+        learned = learn(
+            seen, n_components=self.n_components, method=_NAME, seed=settings.seed, progress=settings.progress
+        )
         self.knowledge = None if learned is None else learned.knowledge
         self.correction = None
         if learned is not None and self._is_to_correct(seen):
@@ -158,10 +161,10 @@ class PropagatingForm:
         first = next(iter(forms))
         out = self._condition(forms[first], working)
         details |= {"form": first, **out.details}
-        if first == COHORT and encoded.tokens is not None:
+        if first == COHORT and encoded.tokens is not None and GENE_COVARIANCE not in self.without:
             out = self._corrected(forms[first], encoded.tokens, working, out)
             details["corrected"] = True
-        if GUARD in self.without or prompts.n_prompts < MIN_PROMPTS or PROPAGATION in self.without:
+        if GUARD in self.without or working.index.size < MIN_PROMPTS or PROPAGATION in self.without:
             return working.finish(out.whitened, details=details)
         stack = self._stack(slide, forms, prompts)
         details["compared"] = {name: one.scores for name, one in zip(forms, stack.records, strict=True)}

@@ -102,7 +102,7 @@ class _LeftOut:
         return _LeftOut([one[:, genes] for one in self.made], self.truth[:, genes], self.totals)
 
     def records(self) -> list[Record]:
-        noise = np.median(self.totals) / self.totals
+        noise = np.median(self.totals) / self.totals if self.totals.size else self.totals
         return [record(self.truth, one, noise) for one in self.made]
 
     def products(self) -> tuple[Array, Array]:

@@ -49,6 +49,7 @@ class BestSimple(Estimator):
     """
 
     name = "best_simple"
+    uses_image = True
 
     def __init__(self, *, candidates: Sequence[str] = CANDIDATES, seed: int = 0) -> None:
         self.candidates, self.seed = tuple(candidates), seed
