@@ -45,6 +45,16 @@ def test_using_every_submodule_loads_no_deep_learning() -> None:
     assert not modules.intersection(NEVER_LOADED)
 
 
+def test_the_default_predicts_without_deep_learning() -> None:
+    statement = (
+        "import phg2st_sc as p; a = p.datasets.simulate(n_spots=60, n_genes=20, image=False, progress=False); "
+        "p.pp.sample_prompts(a, fraction=0.3, seed=0); p.tl.impute(a)"
+    )
+    modules, _ = _modules_after(statement)
+    assert "phg2st_sc.models.phg2st" in modules
+    assert not modules.intersection(NEVER_LOADED)
+
+
 def test_submodules_do_not_load_containers_before_they_are_needed() -> None:
     every = ", ".join(f"phg2st_sc.{name}" for name in SUBMODULES)
     modules, _ = _modules_after(f"import phg2st_sc; {every}")

@@ -13,16 +13,24 @@ from phg2st_sc import models
 from phg2st_sc.models import Estimator, Prompts, SlideArrays, TrainingSlide
 
 NAMES = models.methods()
-COHORT = tuple(n for n in NAMES if models.get_method(n).fit is not Estimator.fit)
-FORMS = [(n, False) for n in NAMES if not models.get_method(n).needs_fit] + [(n, True) for n in COHORT]
-IDS = [f"{name}-{'cohort' if fitted else 'single'}" for name, fitted in FORMS]
-SMALL = {"phg2st": {"branches": "spot", "max_epochs": 1}}
+PAPER = "phg2st_paper"
+"""The published network: another fusion of the same method."""
+SMALL = {PAPER: {"fusion": "paper", "branches": "spot", "max_epochs": 1}}
 """Settings that make networks quick."""
+
+
+def _class(name):
+    return models.get_method("phg2st" if name == PAPER else name)
+
+
+COHORT = (*(n for n in NAMES if _class(n).fit is not Estimator.fit), PAPER)
+FORMS = [(n, False) for n in NAMES if not _class(n).needs_fit] + [(n, True) for n in COHORT]
+IDS = [f"{name}-{'cohort' if fitted else 'single'}" for name, fitted in FORMS]
 every_form = pytest.mark.parametrize(("name", "fitted"), FORMS, ids=IDS)
 
 
 def _create(name):
-    return models.create(name, **SMALL.get(name, {}))
+    return models.create(_class(name).name, **SMALL.get(name, {}))
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +195,7 @@ def test_loading_what_a_later_version_wrote(tmp_path):
 @every_form
 @pytest.mark.parametrize("n_prompts", [1, 2, 3, 4, 5, 6, 7, 11])
 def test_few_prompts(make, slide, draw, name, fitted, n_prompts):
-    if not fitted and n_prompts < models.get_method(name).min_prompts:
+    if not fitted and n_prompts < _class(name).min_prompts:
         pytest.skip("refused before the method is asked")
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -14,7 +14,7 @@ from scipy import sparse
 import phg2st_sc as phg2st
 
 N_SPOTS, N_GENES = 120, 40
-SMALL = {"phg2st": {"branches": "spot", "max_epochs": 1}}
+PAPER = {"fusion": "paper", "branches": "spot", "max_epochs": 1}
 """Settings that make networks quick: what they predict does not matter here."""
 RECORD = {"source": "image", "encoder": "texture", "revision": "1", "transform": "none", "tile_um": 112.0}
 
@@ -125,8 +125,9 @@ def training() -> dict[str, AnnData]:
 
 @pytest.fixture(scope="package")
 def trained(training: dict[str, AnnData]) -> dict[str, Any]:
-    """Every method with a cohort form, trained."""
+    """Every method with a cohort form, and the published network as ``"phg2st_paper"``, trained."""
     from phg2st_sc.models import Estimator, get_method, methods
 
     names = [name for name in methods() if get_method(name).fit is not Estimator.fit]
-    return {name: phg2st.tl.train(training, method=name, progress=False, **SMALL.get(name, {})) for name in names}
+    models = {name: phg2st.tl.train(training, method=name, progress=False) for name in names}
+    return {**models, "phg2st_paper": phg2st.tl.train(training, method="phg2st", progress=False, **PAPER)}

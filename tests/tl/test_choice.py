@@ -13,21 +13,42 @@ import phg2st_sc as phg2st
 
 def test_the_choice_is_logged(adata, caplog):
     with caplog.at_level(logging.INFO, logger="phg2st_sc"):
-        phg2st.tl.impute(adata)
-    chosen = adata.uns["phg2st"]["details"]["P1_S1"]["chosen"]
+        phg2st.tl.impute(adata, method="best_simple")
+    chosen = adata.uns["best_simple"]["details"]["P1_S1"]["chosen"]
     assert f"slide 'P1_S1': predicted by {chosen!r}, the best of" in caplog.text
+
+
+def test_the_default_says_what_it_rests_on(adata, caplog):
+    with caplog.at_level(logging.INFO, logger="phg2st_sc"):
+        phg2st.tl.impute(adata)
+    details = adata.uns["phg2st"]["details"]["P1_S1"]
+    assert details["form"] == "slide"
+    assert set(details["compared"]) == {"slide", "slide_without_image"}
+    assert {"mix", "ratio", "amplitude"} <= set(details)
+    best = max(scores["correlation"] for scores in details["compared"].values())
+    assert f"slide 'P1_S1': prompts left out in turn are predicted with a mean correlation of {best:.2f}" in caplog.text
+
+
+def test_a_model_says_how_far_it_followed_the_cohort(make_section, trained):
+    section = make_section(seed=0)
+    with pytest.warns(UserWarning, match="trained on slide 'P1_S1' itself"):
+        details = phg2st.tl.predict(section, model=trained["phg2st"]).uns["details"]["P1_S1"]
+    assert set(details["compared"]) == {"cohort", "slide", "slide_without_image"}
+    assert details["form"] == "cohort"
+    assert 0.25 < details["level_agreement"] <= 1.0
+    assert any(key.startswith("slope_") for key in details)
 
 
 def test_no_skill_at_all_is_said(make_section, monkeypatch):
     adata = make_section()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        phg2st.tl.predict(adata)
-    from phg2st_sc.models import best_simple
+        phg2st.tl.predict(adata, method="best_simple")
+    from phg2st_sc.models._comparison import Record
 
-    monkeypatch.setattr(best_simple, "_scores", lambda record: {"explained": -0.1, "correlation": -0.02})
+    monkeypatch.setattr(Record, "scores", {"explained": -0.1, "correlation": -0.02})
     with pytest.warns(UserWarning, match="nothing is predictable from these prompts.*24 prompts of slide 'P1_S1'"):
-        phg2st.tl.predict(adata)
+        phg2st.tl.predict(adata, method="best_simple")
 
 
 def test_shuffled_counts_are_not_predictable():

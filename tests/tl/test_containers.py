@@ -168,7 +168,7 @@ def test_slots_of_the_contract(adata, snapshot, unchanged):
     assert np.isfinite(layer[:, predicted]).all()
     assert np.isnan(layer[:, ~predicted]).all()
     record = adata.uns["phg2st"]
-    assert record["method"] == "best_simple"
+    assert record["method"] == "phg2st"
     assert record["use_rep"] == "X_texture"
     assert record["features"]["encoder"] == "texture"
     assert record["n_prompts"] == {"P1_S1": 24}

@@ -1,11 +1,14 @@
-"""The network takes the hypergraph a user built, and no other."""
+"""The model takes the hypergraph a user built, and no other."""
 
 import numpy as np
 import pytest
 
 import phg2st_sc as phg2st
 
-SETTINGS = {"method": "phg2st", "branches": "spot", "max_epochs": 2, "accelerator": "cpu", "progress": False}
+FUSIONS = {
+    "propagate": {"fusion": "propagate"},
+    "paper": {"fusion": "paper", "branches": "spot", "max_epochs": 2, "accelerator": "cpu"},
+}
 
 
 def colour(tiles):
@@ -22,9 +25,10 @@ def sections():
     return slides
 
 
-@pytest.fixture(scope="module")
-def model(sections):
-    return phg2st.tl.train([sections["P1_S1"], sections["P2_S1"]], hypergraph_key="hypergraph", **SETTINGS)
+@pytest.fixture(scope="module", params=FUSIONS)
+def model(sections, request):
+    slides, settings = [sections["P1_S1"], sections["P2_S1"]], FUSIONS[request.param]
+    return phg2st.tl.train(slides, method="phg2st", hypergraph_key="hypergraph", progress=False, **settings)
 
 
 def test_another_hypergraph_is_another_prediction(sections, model):

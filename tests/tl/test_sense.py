@@ -48,7 +48,7 @@ def test_pure_noise_cannot_be_predicted(noise_scores, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["gene_kriging", "image_ridge", "regression_kriging", "space_image_kriging", "kriging", "phg2st"]
+    "name", ["gene_kriging", "image_ridge", "regression_kriging", "space_image_kriging", "kriging", "phg2st", "phg2st_paper"],
 )
 def test_pure_noise_cannot_be_predicted_by_models(noise, trained, name):
     from phg2st_sc.metrics import score_section
@@ -141,12 +141,12 @@ def test_cohort_gene_components_help(make_section):
 
 
 def test_best_simple_records_its_choice(adata):
-    phg2st.tl.impute(adata)
-    details = adata.uns["phg2st"]["details"]["P1_S1"]
+    phg2st.tl.impute(adata, method="best_simple")
+    details = adata.uns["best_simple"]["details"]["P1_S1"]
     assert details["chosen"] in details["compared"]
     assert set(details["compared"]) == set(models.BestSimple().candidates)
     alone = phg2st.tl.predict(adata, method=details["chosen"])
-    np.testing.assert_array_equal(adata.layers["phg2st"][:, adata.var["phg2st_predicted"]], alone.X)
+    np.testing.assert_array_equal(adata.layers["best_simple"][:, adata.var["best_simple_predicted"]], alone.X)
 
 
 def test_more_prompts_predict_better(make_section):

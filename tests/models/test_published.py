@@ -1,4 +1,4 @@
-"""The estimator around the network: what it takes, what it keeps, what it predicts."""
+"""The published network as a method: what it takes, what it keeps, what it predicts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ import pytest
 import phg2st_sc as phg2st
 from phg2st_sc.models import PHG2ST, SlideArrays, TrainingSlide
 
-QUICK = {"max_epochs": 2, "engine": "torch", "accelerator": "cpu", "network": {"width": 16, "hypergraph_width": 8}}
+QUICK = {
+    "fusion": "paper",
+    "max_epochs": 2,
+    "engine": "torch",
+    "accelerator": "cpu",
+    "network": {"width": 16, "hypergraph_width": 8},
+}
 
 
 def with_context(slide: TrainingSlide, seed: int = 0) -> TrainingSlide:
@@ -141,11 +147,9 @@ def test_engines_agree(model, new, draw):
     prompts = draw(new, 15)
     expected = model.predict(new.arrays, prompts)
     assert expected.details["engine"] == "torch"
-    model.engine = "dgl"
-    try:
-        found = model.predict(replace(new.arrays), prompts)
-    finally:
-        model.engine = "torch"
+    other = PHG2ST(**{**QUICK, "engine": "dgl"})
+    other.set_state(*model.state())
+    found = other.predict(new.arrays, prompts)
     assert found.details["engine"] == "dgl"
     np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-4, atol=1e-4)
 
@@ -167,7 +171,7 @@ def test_features_of_another_width_are_refused(model, new):
 
 def test_an_untrained_network_does_not_predict(new, draw):
     with pytest.raises(ValueError, match="must be trained first"):
-        PHG2ST().predict(new.arrays, draw(new, 5))
+        PHG2ST(fusion="paper").predict(new.arrays, draw(new, 5))
 
 
 def test_wrong_settings_are_refused_before_training(slides):
@@ -182,11 +186,12 @@ def test_wrong_settings_are_refused_before_training(slides):
 
 
 def test_presets_reach_network_and_training():
-    model = PHG2ST(preset="paper", max_epochs=3)
-    assert model._network_config(n_features=1024, n_genes=10).width == 1024
-    training = model._training_config()
+    settings = PHG2ST(fusion="paper", preset="paper", max_epochs=3)._settings()
+    assert settings.network(n_features=1024, n_genes=10).width == 1024
+    training = settings.training()
     assert (training.lr, training.max_epochs) == (1e-4, 3)
-    assert PHG2ST(network={"width": 64})._network_config(n_features=9, n_genes=2).width == 64
+    wide = PHG2ST(fusion="paper", network={"width": 64})._settings()
+    assert wide.network(n_features=9, n_genes=2).width == 64
 
 
 def colour(tiles: np.ndarray) -> np.ndarray:
@@ -216,7 +221,7 @@ def simulated():
 def test_beats_prompt_mean_and_image_free_kriging_on_an_unseen_patient(simulated):
     training = dict(simulated)
     new = training.pop("P4_S1").copy()
-    model = phg2st.tl.train(training, method="phg2st", max_epochs=60, progress=False)
+    model = phg2st.tl.train(training, method="phg2st", fusion="paper", max_epochs=60, progress=False)
     losses = model.card["training"]["losses"]
     assert losses[-1] < 0.8 * losses[0]
     phg2st.pp.sample_prompts(new, fraction=0.1, seed=0)
@@ -229,7 +234,7 @@ def test_beats_prompt_mean_and_image_free_kriging_on_an_unseen_patient(simulated
 def test_end_to_end_on_anndata(simulated, tmp_path):
     training = {name: simulated[name] for name in ("P1_S1", "P2_S1")}
     new = simulated["P3_S1"].copy()
-    model = phg2st.tl.train(training, method="phg2st", max_epochs=2, progress=False)
+    model = phg2st.tl.train(training, method="phg2st", fusion="paper", max_epochs=2, progress=False)
     assert model.card["training"]["unit"] == "patient"
     phg2st.pp.sample_prompts(new, fraction=0.1, seed=0)
     phg2st.tl.impute(new, model=model.save(tmp_path / "model"))
@@ -245,7 +250,7 @@ def test_end_to_end_on_anndata(simulated, tmp_path):
 
 def test_tiles_that_belong_to_other_spots_are_refused(simulated):
     training = {name: simulated[name] for name in ("P1_S1", "P2_S1")}
-    model = phg2st.tl.train(training, method="phg2st", max_epochs=1, progress=False)
+    model = phg2st.tl.train(training, method="phg2st", fusion="paper", max_epochs=1, progress=False)
     mixed = simulated["P3_S1"].copy()
     phg2st.pp.sample_prompts(mixed, fraction=0.1, seed=0)
     mixed.uns["phg2st_tiles"]["X_colour"] = {
