@@ -197,6 +197,16 @@ def test_a_slide_is_never_its_own_reference(model_with_serial, serial, draw):
 
 
 # --- guards -----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("form", ["slide", "cohort"])
+def test_left_out_prompts_are_predicted_about_as_well_as_other_spots(model, new, draw, score, form):
+    """Else the guard judges something other than the prediction."""
+    prompts = draw(new, 60)
+    predicted = (PHG2ST() if form == "slide" else model).predict(new.arrays, prompts)
+    expected = float(np.mean(score(predicted.mean, new, prompts)))
+    assert expected > 0.3
+    assert predicted.details["compared"][form]["correlation"] == pytest.approx(expected, abs=0.12)
+
+
 def test_a_cohort_with_permuted_genes_is_not_believed(simulated, new, draw):
     slides = {name: adata.copy() for name, adata in list(simulated.items())[:3]}
     order = np.random.default_rng(0).permutation(len(new.genes))

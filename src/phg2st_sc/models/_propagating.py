@@ -200,10 +200,11 @@ class PropagatingForm:
         """How far each form is to be trusted, from prompts left out in turn; nothing but prompts is predicted."""
         kept = even_subset(prompts.n_prompts, _MAX_STACKED)
         few = prompts.subset(kept)
+        spots = few.index
         folds = matched_folds(slide.positions, few.index, seed=self.settings.seed)
 
         def predicts(form: Encoded) -> Predict:
-            here = form.take(few.index)
+            here = form.take(spots)
             return lambda working: self._condition(here, working).whitened
 
         few = replace(few, index=np.arange(few.n_prompts))
