@@ -48,7 +48,8 @@ def test_pure_noise_cannot_be_predicted(noise_scores, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["gene_kriging", "image_ridge", "regression_kriging", "space_image_kriging", "kriging", "phg2st", "phg2st_paper"],
+    "name",
+    ["gene_kriging", "image_ridge", "regression_kriging", "space_image_kriging", "kriging", "phg2st", "phg2st_paper"],
 )
 def test_pure_noise_cannot_be_predicted_by_models(noise, trained, name):
     from phg2st_sc.metrics import score_section

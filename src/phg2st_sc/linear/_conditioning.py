@@ -32,6 +32,7 @@ _MIXES = (0.0, 0.3, 0.5, 0.7, 0.85)
 _FACTORS = (1 / 3, 1.0, 3.0)
 _UNEXPLAINED = 1 / 3
 """Share of the signal that trends of the same patient leave to the prompts."""
+_MOST_EXPLAINED = 0.8
 _REMAINDER_RATIO = 0.02
 _PRIOR_PROMPTS = 20.0
 """Prompts that an amplitude of 1 is worth."""
@@ -135,6 +136,8 @@ def condition(
     default = OWN if basis is None else COHORT
     if trends.same_patient:
         default = replace(default, ratio=default.ratio * _UNEXPLAINED)
+    if knowledge is not None and trends:
+        default = _less_image(default, trends.image_slope(knowledge.slopes[trends.kinds]))
     signal = np.broadcast_to(signal, columns.shape[1])
     problem = _Problem(encoded.places, working, columns, signal, default, propagation)
     trend, slopes = problem.trend(knowledge, trends)
@@ -151,6 +154,12 @@ def condition(
         left_out=amplitude * out.left_out,
         details=told,
     )
+
+
+def _less_image(covariance: Covariance, slope: float) -> Covariance:
+    """What a trend has taken from the image already is no reason to take places that look alike for close."""
+    kernel = covariance.kernel
+    return replace(covariance, kernel=replace(kernel, mix=kernel.mix * (1.0 - min(slope, _MOST_EXPLAINED))))
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,6 @@ from ._dispersion import gene_spread
 from ._gene_basis import GeneBasis, learn_gene_basis
 from ._image_space import standardise
 from ._krige import even_subset
-from ._propagated import propagated_features
 from ._rates import RateScale
 from ._references import N_CHANNELS, Laid, Reference, lay_on, make_reference, serial_trend
 from ._trend_regression import CohortTrend, TrendRegression, learn_cohort_trend
@@ -70,7 +69,7 @@ class Knowledge:
         """Raise where the features of a slide are not those of training."""
         if slide.features is None or self.regression is None:
             return
-        width, wanted = slide.features.shape[1], len(self.regression.radial.mean)
+        width, wanted = slide.features.shape[1], self.regression.n_features
         if width != wanted:
             msg = (
                 f"slide {slide.name!r} has {width} features per spot, and the model was trained on {wanted}: run "
@@ -83,7 +82,7 @@ class Knowledge:
         if slide.features is None or self.regression is None:
             return None
         radial = self.regression.radial
-        values = standardise(propagated_features(slide, method).astype(np.float32))
+        values = standardise(self.regression.features(slide, method))
         return np.asarray((values - radial.mean) @ radial.directions[:, :N_CHANNELS])
 
 

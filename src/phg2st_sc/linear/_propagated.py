@@ -47,8 +47,9 @@ def propagate(incidence: sparse.csr_matrix, values: Array) -> Array:
 
 
 def propagated_features(slide: SlideArrays, method: str) -> Array:
-    """(n, d) standardised features of the surroundings of every spot."""
-    return propagate(spot_incidence(slide), standardise(require_features(slide, method)))
+    """(n, 2d) standardised features of every spot, beside those of its surroundings with their weight."""
+    own = standardise(require_features(slide, method))
+    return np.hstack([own, SURROUNDINGS * propagate(spot_incidence(slide), own)])
 
 
 def propagated_components(slide: SlideArrays, method: str) -> Array:
@@ -57,8 +58,7 @@ def propagated_components(slide: SlideArrays, method: str) -> Array:
     A component that jumps from spot to spot is texture below the resolution of the spots, or noise; expression varies more
     slowly. The image of the whole slide is known before anything is measured, so no prompt enters.
     """
-    own = standardise(require_features(slide, method))
-    both = np.hstack([own, SURROUNDINGS * propagate(spot_incidence(slide), own)])
+    both = propagated_features(slide, method)
     both -= both.mean(axis=0)
     _, vectors = np.linalg.eigh(both.T @ both)
     components = both @ vectors[:, ::-1][:, : min(N_COMPONENTS, slide.n_spots)]

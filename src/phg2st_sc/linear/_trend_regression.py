@@ -57,15 +57,15 @@ class _Sums:
 
 @dataclass(frozen=True, eq=False)
 class _Rows:
-    """Propagated features (n, d) of a whole slide, and its measured spots: which, their components and weights."""
+    """A slide, and its measured spots: which, their components and weights."""
 
-    features: NDArray[np.float32]
+    slide: SlideArrays
     used: NDArray[np.int64]
     values: Array
     weight: Array
 
     @classmethod
-    def of(cls, slide: TrainingSlide, basis: Array, spread: Array, limit: int, method: str) -> _Rows:
+    def of(cls, slide: TrainingSlide, basis: Array, spread: Array, limit: int) -> _Rows:
         totals = slide.counts.sum(axis=1, dtype=np.float64)
         used = np.flatnonzero(totals > 0)
         used = used[even_subset(used.size, limit)]
@@ -73,14 +73,11 @@ class _Rows:
         # variance = counting noise + what the image cannot tell, taken as equal at the median spot
         weight = 1.0 / (np.median(totals[used]) / totals[used] + 1.0)
         return cls(
-            propagated_features(slide.arrays, method).astype(np.float32),
+            slide.arrays,
             used,
             scale.whiten(slide.counts[used], totals[used]) @ basis,
             np.asarray(weight / weight.mean(), dtype=np.float64),
         )
-
-    def sums(self, radial: Radial) -> _Sums:
-        return _Sums.of(radial(self.features)[self.used], self.values, self.weight)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,9 +98,18 @@ class TrendRegression:
     centre: Array
     coefficients: Array
 
+    @property
+    def n_features(self) -> int:
+        """Features per spot that slides must have."""
+        return len(self.radial.mean) // 2
+
+    def features(self, slide: SlideArrays, method: str) -> NDArray[np.float32]:
+        """Features of a slide as the regression looks at them."""
+        return propagated_features(slide, method).astype(np.float32)
+
     def predict(self, slide: SlideArrays, method: str) -> Array:
         """(n, k) whitened rates in gene components, about zero over the slide."""
-        out = (self.radial(propagated_features(slide, method).astype(np.float32)) - self.centre) @ self.coefficients
+        out = (self.radial(self.features(slide, method)) - self.centre) @ self.coefficients
         return np.asarray(out - out.mean(axis=0))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -178,15 +184,17 @@ def learn_cohort_trend(
         return None
     _check_widths([slide.arrays for slide in imaged])
     limit = max(1, _MAX_SPOTS // len(imaged))
-    rows = {s.arrays.name: _Rows.of(s, basis, spread, limit, method) for s in imaged}
+    rows = {s.arrays.name: _Rows.of(s, basis, spread, limit) for s in imaged}
     patients = [s.arrays.patient or s.arrays.name for s in imaged]
     groups = dict(zip(rows, patients if len(set(patients)) > 1 else rows, strict=True))
-    pooled = np.concatenate([standardise(one.features)[one.used] for one in rows.values()])
+    features = {name: propagated_features(one.slide, method).astype(np.float32) for name, one in rows.items()}
+    pooled = np.concatenate([standardise(features[name])[one.used] for name, one in rows.items()])
     tried: list[tuple[float, CohortTrend]] = []
     for use_radial in (False, True):
         radial = Radial.learn(pooled, n_components=N_IMAGE_COMPONENTS, radial=use_radial, seed=seed)
-        sums = {name: one.sums(radial) for name, one in rows.items()}
-        errors = _left_out_errors(radial, rows, sums, groups)
+        designs = {name: radial(features[name])[one.used] for name, one in rows.items()}
+        sums = {name: _Sums.of(designs[name], one.values, one.weight) for name, one in rows.items()}
+        errors = _left_out_errors(designs, rows, sums, groups)
         tried += [(error, CohortTrend(radial, alpha, sums)) for alpha, error in zip(ALPHAS, errors, strict=True)]
     return min(tried, key=lambda pair: pair[0])[1]
 
@@ -203,7 +211,7 @@ def _check_widths(slides: Sequence[SlideArrays]) -> None:
 
 
 def _left_out_errors(
-    radial: Radial, rows: Mapping[str, _Rows], sums: Mapping[str, _Sums], groups: Mapping[str, str]
+    designs: Mapping[str, Array], rows: Mapping[str, _Rows], sums: Mapping[str, _Sums], groups: Mapping[str, str]
 ) -> list[float]:
     """Weighted squared error by penalty, each group predicted from the others."""
     if len(set(groups.values())) == 1:
@@ -216,7 +224,7 @@ def _left_out_errors(
             centre, coefficients = train.solve(alpha)
             for name, one in rows.items():
                 if groups[name] == group:
-                    predicted = (radial(one.features)[one.used] - centre) @ coefficients
+                    predicted = (designs[name] - centre) @ coefficients
                     residual = one.values - (predicted - predicted.mean(axis=0))
                     errors[position] += float((one.weight[:, None] * residual**2).sum())
     return [float(error) for error in errors]

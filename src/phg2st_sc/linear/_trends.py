@@ -59,6 +59,10 @@ class Trends:
         """Whether other sections of the patient have a say."""
         return SAME_PATIENT in self.kinds or SERIAL in self.kinds
 
+    def image_slope(self, slopes: Sequence[float]) -> float:
+        """Slope of the image regression; 0 without one."""
+        return sum(slope for kind, slope in zip(self.kinds, slopes, strict=True) if kind != SERIAL)
+
     def by_gene(self, vectors: Array) -> Trends:
         """The same in genes (n, G), the remainder added to what was laid on the slide."""
         values = [value @ vectors.T for value in self.values]
