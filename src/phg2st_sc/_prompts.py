@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from . import _keys
+from ._target_rows import is_target
 from ._text import some
 
 if TYPE_CHECKING:
@@ -57,9 +58,10 @@ def resolve_mask(
     TypeError
         The mask is not boolean.
     ValueError
-        Wrong length or index, missing values, zero prompts, or nothing but prompts.
+        Wrong length or index, missing values, zero prompts, nothing but prompts, or a prompt where no spot was.
     """
     full = full_mask(table, prompt_mask)
+    _refuse_targets(table, full)
     mask = full.copy() if rows is None else full[np.asarray(rows, dtype=np.int64)]
     _check_number(mask, "the table" if name is None else f"slide {name!r}", allow_zero=allow_zero, allow_all=allow_all)
     return mask
@@ -75,6 +77,16 @@ def full_mask(table: AnnData, prompt_mask: Any) -> NDArray[np.bool_]:
         msg = "The prompt mask is a DataFrame: pass one of its columns, e.g. `prompt_mask=frame['prompt']`."
         raise TypeError(msg)
     return _from_array(table, prompt_mask)
+
+
+def _refuse_targets(table: AnnData, mask: NDArray[np.bool_]) -> None:
+    wrong = mask & is_target(table)
+    if wrong.any():
+        msg = (
+            f"The prompt mask marks {int(wrong.sum())} targets as measured ({some(table.obs_names[wrong])}), but no spot was "
+            f"there: pass `mask & ~data.obs[{_keys.TARGET!r}]`."
+        )
+        raise ValueError(msg)
 
 
 def _check_number(mask: NDArray[np.bool_], where: str, *, allow_zero: bool, allow_all: bool) -> None:

@@ -1,6 +1,7 @@
 """One view over AnnData and SpatialData: positions, image, physical scale, and writing results back."""
 
 from ._check import check_positions_in_image
+from ._extend import Added, extend
 from ._lattice import PLATFORM_PITCH_UM, lattice_pitch
 from ._model import Slide
 from ._open import open_slides, resolve_datas
@@ -11,11 +12,13 @@ from ._write import write_slots, write_table
 
 __all__ = [
     "PLATFORM_PITCH_UM",
+    "Added",
     "Owner",
     "Slide",
     "SlotUpdate",
     "StoreLockedError",
     "check_positions_in_image",
+    "extend",
     "lattice_pitch",
     "open_slides",
     "refuse_foreign",

@@ -13,7 +13,7 @@ from .. import _keys
 from .._text import some
 from ._lattice import Scale, lattice_pitch, resolve_mpp
 from ._model import THUMBNAILS, Slide, pick_image
-from ._record import check_table, find_patient, find_record, slide_name, split_rows, spot_diameter
+from ._record import check_table, find_patient, find_record, measured_places, slide_name, split_rows, spot_diameter
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -58,7 +58,7 @@ def _slide(
     name = slide_name(adata, rows, library) if name is None else name
     source, thumbnail, scale = _image_source(record, None if image is None else pick_image(image, name), name)
     positions = centres[rows] * scale
-    pitch = lattice_pitch(positions)
+    pitch = lattice_pitch(measured_places(adata, rows, positions))
     diameter = spot_diameter(record)
     in_pixels = Scale(None if said.mpp is None else said.mpp / scale, said.pitch_um, said.platform)
     size = resolve_mpp(in_pixels, record, pitch, pixel_scale=scale, name=name)

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .. import _keys
+from .._target_rows import is_target
 from .._text import some
 
 if TYPE_CHECKING:
@@ -134,3 +135,9 @@ def spot_diameter(record: Mapping[str, Any]) -> float | None:
     """Spot diameter in full-resolution pixels."""
     value = (record.get(_keys.SCALEFACTORS) or {}).get(_keys.SPOT_DIAMETER)
     return None if value is None else float(value)
+
+
+def measured_places(table: AnnData, rows: NDArray[np.int64], positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Places of the spots that were there, by which the lattice is known; all of them where there are only targets."""
+    spots = ~is_target(table, rows)
+    return positions[spots] if spots.any() else positions

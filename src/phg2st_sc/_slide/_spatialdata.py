@@ -16,7 +16,7 @@ from .._text import some
 from ._align import Alignment, align
 from ._lattice import Scale, lattice_pitch, resolve_mpp
 from ._model import Slide, find_file, pick_image
-from ._record import check_table, find_patient, find_record, split_rows, spot_diameter
+from ._record import check_table, find_patient, find_record, measured_places, split_rows, spot_diameter
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -127,7 +127,7 @@ def _slide(
     alignment = align(sdata, _element(sdata, region), region, spots.centres, image, call.coordinate_system)
     _, record = _record(table, rows, name, region)
     positions = alignment.transform(spots.centres)
-    pitch = lattice_pitch(positions)
+    pitch = lattice_pitch(measured_places(table, rows, positions))
     diameter = spots.diameter if spots.diameter is not None else spot_diameter(record)
     size = resolve_mpp(call.said, record, pitch, pixel_scale=alignment.scale, name=name)
     folders = () if sdata.path is None else (Path(sdata.path).parent,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._add_targets import add_targets
 from ._embeddings import extract_embeddings
 from ._genes import select_genes
 from ._hypergraph import build_hypergraph
@@ -10,6 +11,7 @@ from ._prompts import sample_prompts
 from ._strategies import nested_masks, register_strategy, sample_mask
 
 __all__ = [
+    "add_targets",
     "build_hypergraph",
     "extract_embeddings",
     "nested_masks",

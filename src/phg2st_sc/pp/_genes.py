@@ -15,6 +15,7 @@ from .. import _keys
 from .._counts import gene_columns, read_counts, row_totals
 from .._prompts import resolve_mask
 from .._slide import Owner, SlotUpdate, refuse_foreign, resolve_datas, write_slots
+from .._target_rows import is_target
 from .._text import some
 
 if TYPE_CHECKING:
@@ -236,7 +237,8 @@ def _warn_of_prompts(slides: list[Slide]) -> None:
     marked = [
         slide.name
         for slide in slides
-        if _keys.PROMPT in slide.table.obs and not slide.table.obs[_keys.PROMPT].isin([True]).all()
+        if _keys.PROMPT in slide.table.obs
+        and not (slide.table.obs[_keys.PROMPT].isin([True]) | is_target(slide.table)).all()
     ]
     if marked:
         warnings.warn(

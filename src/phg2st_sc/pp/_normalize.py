@@ -12,6 +12,7 @@ from scipy import sparse
 from .. import _keys
 from .._counts import check_counts, gene_columns, read_rows, row_totals
 from .._slide import Owner, SlotUpdate, open_slides, write_slots
+from .._target_rows import is_target
 from .._text import some
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def normalize(
     ----------
     data
         Object with raw counts. Rows that are NaN in every gene, such as spots that were not measured, stay NaN.
+        Targets of :func:`phg2st_sc.pp.add_targets` become NaN, or rows without an entry where the counts are sparse.
     counts_layer
         Layer with raw counts; ``None`` for ``X``.
     target_sum
@@ -84,7 +86,7 @@ def normalize(
     gene_columns(target, None)
     rows = np.arange(target.n_obs)
     matrix = read_rows(target, rows, counts_layer=counts_layer)
-    missing = _all_nan(matrix)
+    missing = _all_nan(matrix) | is_target(target)
     measured = matrix[~missing] if missing.any() else matrix
     check_counts(measured, target, rows[~missing], counts_layer=counts_layer)
     totals = np.where(missing, np.nan, row_totals(matrix))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .. import _keys
 from .._prompts import full_mask
 from .._slide import Owner, SlotUpdate, open_slides, write_slots
+from .._target_rows import is_target
 from ._strategies import get_strategy, number_of_prompts, sample_mask
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def sample_prompts(
 
     Expression is not read. To check the predictions of a slide that was measured in part, draw within the measured
     spots: those that are not drawn are held out and can be compared. Each slide is drawn for itself, by a generator that depends on ``seed`` and on the slide's
-    name: adding a slide to the object moves no prompt of another.
+    name: adding a slide to the object moves no prompt of another. Targets of :func:`phg2st_sc.pp.add_targets` are never drawn.
 
     Parameters
     ----------
@@ -131,8 +132,8 @@ def sample_prompts(
 
 def _allowed(table: AnnData, within: Any) -> NDArray[np.bool_]:
     if within is None:
-        return np.ones(table.n_obs, dtype=bool)
-    allowed = full_mask(table, within)
+        return ~is_target(table)
+    allowed = full_mask(table, within) & ~is_target(table)
     if not allowed.any():
         raise ValueError("`within` marks no spot at all: set it to True for the spots to draw from (was it inverted?).")
     return allowed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from .. import _keys
 from .._counts import read_counts, read_rows
 from .._slide import Slide, open_slides
+from .._target_rows import is_target
 from .._text import some
 from ..metrics import published_counts, score_published, score_section, summarise
 from ._inputs import by_place, readable
@@ -90,7 +91,8 @@ def evaluate(
     Held-out spots whose counts are all NaN or all zero were not measured: they are left out, and counted in
     ``.attrs["sections"][section]["n_spots_unmeasured"]``. A section that was measured only in part is scored by hiding
     part of the measured spots: ``phg2st_sc.pp.sample_prompts(data, within=measured)`` draws prompts from among them, the
-    section is predicted from these, and the measured ones that were left out are scored.
+    section is predicted from these, and the measured ones that were left out are scored. Targets of
+    :func:`phg2st_sc.pp.add_targets` take no part, nor in the methods that are compared.
 
     Reads ``layers[layer]``, ``obs["<layer>_prompt"]``, ``var["<layer>_predicted"]``, ``uns[layer]`` and raw counts;
     writes nothing.
@@ -119,7 +121,7 @@ def evaluate(
     if protocol not in ("honest", "published"):
         msg = f"`protocol` is 'honest' or 'published', not {protocol!r}."
         raise ValueError(msg)
-    slides = [by_place(slide) for slide in open_slides(readable(data), slide_key=slide_key, table=table)]
+    slides = [_spots(by_place(slide)) for slide in open_slides(readable(data), slide_key=slide_key, table=table)]
     layer = find_layer(slides[0].table, layer)
     results = [stored(slide.table, layer) for slide in slides]
     check_mask(slides, results, prompt_mask)
@@ -129,6 +131,12 @@ def evaluate(
     score = _score_honest if protocol == "honest" else _score_published
     tables = [score(slide, result, others, call) for slide, result in zip(slides, results, strict=True)]
     return _assemble(tables, slides, layer, protocol, genes)
+
+
+def _spots(slide: Slide) -> Slide:
+    """Return the slide without its targets, where there is no truth."""
+    there = ~is_target(slide.table, slide.rows)
+    return replace(slide, rows=slide.rows[there], positions=slide.positions[there])
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from .._features import features_of
 from .._fingerprint import fingerprint
 from .._hypergraph_slots import stored_hypergraph
 from .._prompts import resolve_mask
+from .._target_rows import is_target
 from .._text import some
 from ..models import Prompts, SlideArrays, TrainingSlide
 from ._context import context_of
@@ -113,7 +114,7 @@ def training_slide(
     counts_layer: str | None,
     hypergraph_key: str | None = None,
 ) -> TrainingSlide:
-    """A slide with its expression; spots without counts are left out."""
+    """A slide with its expression; targets, and spots without counts, are left out."""
     return with_fingerprint(slide, rep, genes, counts_layer=counts_layer, hypergraph_key=hypergraph_key)[0]
 
 
@@ -126,12 +127,14 @@ def with_fingerprint(
     hypergraph_key: str | None = None,
 ) -> tuple[TrainingSlide, str]:
     """:func:`training_slide`, and what the slide is known by later."""
-    counts, totals = read_counts(slide.table, slide.rows, counts_layer=counts_layer, genes=genes, dense=True)
+    spots = np.flatnonzero(~is_target(slide.table, slide.rows))
+    rows = slide.rows[spots]
+    counts, totals = read_counts(slide.table, rows, counts_layer=counts_layer, genes=genes, dense=True)
     arrays = slide_arrays(slide, rep, hypergraph_key=hypergraph_key)
     used = totals > 0
-    if not used.all():
-        arrays = arrays.take(used)
-    mark = fingerprint(slide.table.obs_names[slide.rows[used]], totals[used])
+    if used.sum() < slide.n_spots:
+        arrays = arrays.take(spots[used])
+    mark = fingerprint(slide.table.obs_names[rows[used]], totals[used])
     return TrainingSlide(arrays, np.asarray(counts[used], dtype=np.float32), totals[used], tuple(genes)), mark
 
 

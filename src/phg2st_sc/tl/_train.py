@@ -14,6 +14,7 @@ from .._features import choose_rep, identity, why_ignored, without_features
 from .._fingerprint import FINGERPRINTS
 from .._provenance import package_versions
 from .._slide import resolve_datas
+from .._target_rows import is_target
 from .._text import some
 from ._inputs import by_place, check_gene_names, readable, with_fingerprint
 from ._method import check_parameters, check_seed
@@ -225,6 +226,7 @@ def _some_prompted(slide: Slide) -> bool:
     if _keys.PROMPT not in slide.table.obs:
         return False
     marked = slide.table.obs[_keys.PROMPT].isin([True]).to_numpy()[slide.rows]
+    marked = marked[~is_target(slide.table, slide.rows)]
     return bool(marked.any() and not marked.all())
 
 
