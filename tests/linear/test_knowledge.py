@@ -37,7 +37,7 @@ def test_a_regression_without_a_slide_never_saw_it(slides):
         scale = RateScale.from_counts(slide.counts, totals, spread=spread)
         weight = 1.0 / (np.median(totals) / totals + 1.0)
         weights.append(weight / weight.mean())
-        design.append(trend.radial(propagated_features(slide.arrays, "m").astype(np.float32)))
+        design.append(trend.radial(propagated_features(slide.arrays, "m", trend.view).astype(np.float32)))
         values.append(scale.whiten(slide.counts, totals) @ basis)
     w, x, y = (np.concatenate(one) for one in (weights, design, values))
     centre = w @ x / w.sum()

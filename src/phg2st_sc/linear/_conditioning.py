@@ -32,7 +32,7 @@ _MIXES = (0.0, 0.3, 0.5, 0.7, 0.85)
 _FACTORS = (1 / 3, 1.0, 3.0)
 _UNEXPLAINED = 1 / 3
 """Share of the signal that trends of the same patient leave to the prompts."""
-_MOST_EXPLAINED = 0.8
+_WEAK_SLOPE, _MOST_EXPLAINED = 0.4, 0.8
 _REMAINDER_RATIO = 0.02
 _PRIOR_PROMPTS = 20.0
 """Prompts that an amplitude of 1 is worth."""
@@ -159,7 +159,8 @@ def condition(
 def _less_image(covariance: Covariance, slope: float) -> Covariance:
     """What a trend has taken from the image already is no reason to take places that look alike for close."""
     kernel = covariance.kernel
-    return replace(covariance, kernel=replace(kernel, mix=kernel.mix * (1.0 - min(slope, _MOST_EXPLAINED))))
+    explained = np.clip((slope - _WEAK_SLOPE) / (1.0 - _WEAK_SLOPE), 0.0, _MOST_EXPLAINED)
+    return replace(covariance, kernel=replace(kernel, mix=kernel.mix * (1.0 - float(explained))))
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,8 +22,10 @@ Array = NDArray[np.float64]
 N_COMPONENTS = 40
 N_NEIGHBORS = 8
 """Spots in a hyperedge beside its centre: the ring around it on a square lattice."""
-SURROUNDINGS = 1.5
-"""Weight of propagated features beside those of the spot itself."""
+SURROUNDINGS, BOTH, OWN = VIEWS = ("surroundings", "both", "own")
+"""What may be looked at: the propagated features, the spot's own, or both."""
+_WEIGHT = 1.5
+"""Of propagated features beside those of the spot itself."""
 
 
 def spot_incidence(slide: SlideArrays) -> sparse.csr_matrix:
@@ -46,10 +48,13 @@ def propagate(incidence: sparse.csr_matrix, values: Array) -> Array:
     return np.where(spot_degrees[:, None] > 0, spots, values)
 
 
-def propagated_features(slide: SlideArrays, method: str) -> Array:
-    """(n, 2d) standardised features of every spot, beside those of its surroundings with their weight."""
+def propagated_features(slide: SlideArrays, method: str, view: str = BOTH) -> Array:
+    """Standardised features (n, d) of the surroundings of every spot, of the spot itself, or (n, 2d) of both."""
     own = standardise(require_features(slide, method))
-    return np.hstack([own, SURROUNDINGS * propagate(spot_incidence(slide), own)])
+    if view == OWN:
+        return own
+    around = propagate(spot_incidence(slide), own)
+    return around if view == SURROUNDINGS else np.hstack([own, _WEIGHT * around])
 
 
 def propagated_components(slide: SlideArrays, method: str) -> Array:

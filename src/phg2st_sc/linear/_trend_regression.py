@@ -13,7 +13,7 @@ from .._arrays import SlideArrays, TrainingSlide
 from ._image_regression import ALPHAS, Radial
 from ._image_space import standardise
 from ._krige import even_subset
-from ._propagated import propagated_features
+from ._propagated import BOTH, VIEWS, propagated_features
 from ._rates import RateScale
 
 Array = NDArray[np.float64]
@@ -82,10 +82,12 @@ class _Rows:
 
 @dataclass(frozen=True, eq=False)
 class TrendRegression:
-    """Ridge of gene components on the image of spots and surroundings.
+    """Ridge of gene components on the image of spots, of their surroundings, or of both.
 
     Attributes
     ----------
+    view
+        Features that are looked at.
     radial
         The regressors.
     centre
@@ -94,6 +96,7 @@ class TrendRegression:
         (m, k) effects.
     """
 
+    view: str
     radial: Radial
     centre: Array
     coefficients: Array
@@ -101,11 +104,12 @@ class TrendRegression:
     @property
     def n_features(self) -> int:
         """Features per spot that slides must have."""
-        return len(self.radial.mean) // 2
+        width = len(self.radial.mean)
+        return width // 2 if self.view == BOTH else width
 
     def features(self, slide: SlideArrays, method: str) -> NDArray[np.float32]:
         """Features of a slide as the regression looks at them."""
-        return propagated_features(slide, method).astype(np.float32)
+        return propagated_features(slide, method, self.view).astype(np.float32)
 
     def predict(self, slide: SlideArrays, method: str) -> Array:
         """(n, k) whitened rates in gene components, about zero over the slide."""
@@ -115,6 +119,7 @@ class TrendRegression:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Arrays to keep."""
         kept = {
+            "view": np.array([VIEWS.index(self.view)]),
             "centre": self.centre,
             "coefficients": self.coefficients,
             "mean": self.radial.mean,
@@ -131,7 +136,7 @@ class TrendRegression:
         radial = Radial(
             kept["mean"], kept["directions"], float(kept["scale"][0]), kept.get("landmarks"), kept.get("whiten")
         )
-        return cls(radial, kept["centre"], kept["coefficients"])
+        return cls(VIEWS[int(kept["view"][0])], radial, kept["centre"], kept["coefficients"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,12 +145,13 @@ class CohortTrend:
 
     Attributes
     ----------
-    radial, alpha
-        Regressors and penalty.
+    view, radial, alpha
+        Features, regressors and penalty.
     sums
         By name of the slide.
     """
 
+    view: str
     radial: Radial
     alpha: float
     sums: Mapping[str, _Sums]
@@ -155,7 +161,7 @@ class CohortTrend:
         kept = [sums for name, sums in self.sums.items() if name not in names]
         if not kept:
             return None
-        return TrendRegression(self.radial, *_Sums.total(kept).solve(self.alpha))
+        return TrendRegression(self.view, self.radial, *_Sums.total(kept).solve(self.alpha))
 
 
 def learn_cohort_trend(
@@ -163,8 +169,8 @@ def learn_cohort_trend(
 ) -> CohortTrend | None:
     """Fit on the slides with an image; ``None`` where there are none.
 
-    Linear or radial regressors and the penalty are chosen by leaving patients out in turn, with one patient slides, and
-    with one slide a middle penalty is taken.
+    What to look at, linear or radial regressors and the penalty are chosen by leaving patients out in turn, with one patient
+    slides, and with one slide the surroundings and a middle penalty are taken.
 
     Parameters
     ----------
@@ -187,15 +193,16 @@ def learn_cohort_trend(
     rows = {s.arrays.name: _Rows.of(s, basis, spread, limit) for s in imaged}
     patients = [s.arrays.patient or s.arrays.name for s in imaged]
     groups = dict(zip(rows, patients if len(set(patients)) > 1 else rows, strict=True))
-    features = {name: propagated_features(one.slide, method).astype(np.float32) for name, one in rows.items()}
-    pooled = np.concatenate([standardise(features[name])[one.used] for name, one in rows.items()])
     tried: list[tuple[float, CohortTrend]] = []
-    for use_radial in (False, True):
-        radial = Radial.learn(pooled, n_components=N_IMAGE_COMPONENTS, radial=use_radial, seed=seed)
-        designs = {name: radial(features[name])[one.used] for name, one in rows.items()}
-        sums = {name: _Sums.of(designs[name], one.values, one.weight) for name, one in rows.items()}
-        errors = _left_out_errors(designs, rows, sums, groups)
-        tried += [(error, CohortTrend(radial, alpha, sums)) for alpha, error in zip(ALPHAS, errors, strict=True)]
+    for view in VIEWS:
+        features = {name: propagated_features(one.slide, method, view).astype(np.float32) for name, one in rows.items()}
+        pooled = np.concatenate([standardise(features[name])[one.used] for name, one in rows.items()])
+        for use_radial in (False, True):
+            radial = Radial.learn(pooled, n_components=N_IMAGE_COMPONENTS, radial=use_radial, seed=seed)
+            designs = {name: radial(features[name])[one.used] for name, one in rows.items()}
+            sums = {name: _Sums.of(designs[name], one.values, one.weight) for name, one in rows.items()}
+            errors = _left_out_errors(designs, rows, sums, groups)
+            tried += [(error, CohortTrend(view, radial, a, sums)) for a, error in zip(ALPHAS, errors, strict=True)]
     return min(tried, key=lambda pair: pair[0])[1]
 
 
