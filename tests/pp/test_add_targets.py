@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 import shapely
 from anndata import AnnData, read_h5ad
-from scipy import sparse
+from scipy import ndimage, sparse
 from scipy.spatial import cKDTree
 
 import phg2st_sc as phg2st
@@ -91,11 +91,16 @@ def test_tissue_is_found_on_white_and_on_black_ground(background, rng):
     image[disc] = (180, 110, 160)
     image[195:205, 295:305] = background
     image[10:14, 10:14] = (180, 110, 160)
-    image = np.clip(image + rng.normal(0, 3, image.shape), 0, 255).astype(np.uint8)
+    if background[0]:
+        image[:120, 400:] = (210, 140, 190)  # eosin that has run out
+    grain = np.where(disc, 25.0, 3.0)[..., None] * ndimage.gaussian_filter(rng.normal(0, 3, image.shape), (1, 1, 0))
+    image = np.clip(image + grain, 0, 255).astype(np.uint8)
     spots = np.array([[300.0, 180.0], [320.0, 180.0], [320.0, 220.0]])
     region = tissue_mask(phg2st._image.open_image(image), spots, 20.0)
     assert region.contains(np.array([[300.0, 200.0], [300.0, 60.0], [170.0, 200.0]])).all()
-    assert not region.contains(np.array([[12.0, 12.0], [300.0, 40.0], [130.0, 200.0], [-5.0, 5.0]])).any()
+    assert not region.contains(
+        np.array([[12.0, 12.0], [300.0, 40.0], [130.0, 200.0], [-5.0, 5.0], [500.0, 30.0]])
+    ).any()
 
 
 def test_an_image_that_is_all_tissue_is_taken_whole(he_image, lattice_positions):
@@ -300,3 +305,99 @@ def test_spots_on_one_line_are_refused():
     adata.obsm["spatial"] = np.column_stack([np.arange(5.0), np.arange(5.0)])
     with pytest.raises(ValueError, match="one line"):
         phg2st.pp.add_targets(adata, region="capture")
+
+
+def test_half_of_a_real_section_is_found_again_and_predicted_as_well(real_data):
+    whole = phg2st.datasets.her2st(real_data / "her2st", sections=["C2"])["C2"]
+    dropped = np.random.default_rng(0).random(whole.n_obs) < 0.5
+    filled = phg2st.pp.add_targets(whole[~dropped].copy())
+    new = filled.obs[TARGET].to_numpy()
+    (slide,) = open_slides(whole)
+    distance, nearest = cKDTree(filled.obsm["spatial"][new]).query(whole.obsm["spatial"][dropped])
+    assert distance.max() < 0.25 * slide.pitch_px
+    assert len(np.unique(nearest)) == dropped.sum()
+    assert new.sum() < dropped.sum() + 10
+    phg2st.tl.impute(filled, method="kriging", prompt_mask=~new)
+    phg2st.tl.impute(whole, method="kriging", prompt_mask=~dropped)
+    counts = whole.X.toarray()[dropped]
+    genes = np.argsort(-counts.sum(axis=0))[:200]
+    truth = np.log1p(1e4 * counts / counts.sum(axis=1, keepdims=True))[:, genes]
+    at_targets = filled.layers["kriging"][new][nearest][:, genes]
+    held_out = whole.layers["kriging"][dropped][:, genes]
+    pcc = [
+        np.mean([np.corrcoef(t, p)[0, 1] for t, p in zip(truth.T, one.T, strict=True)])
+        for one in (at_targets, held_out)
+    ]
+    assert pcc[1] > 0.15
+    assert pcc[0] == pytest.approx(pcc[1], abs=0.02)
+
+
+class TestSpatialData:
+    @pytest.fixture
+    def sdata(self):
+        sd = pytest.importorskip("spatialdata")
+        from spatialdata.models import Image2DModel, ShapesModel, TableModel
+        from spatialdata.transformations import Affine
+
+        turn = Affine([[0, 2, 5], [2, 0, 7], [0, 0, 1]], input_axes=("x", "y"), output_axes=("x", "y"))
+        pixels = np.full((3, 220, 240), 255, dtype=np.uint8)
+        pixels[:, 10:210, 10:230] = np.array([180, 110, 160])[:, None, None]
+        rng = np.random.default_rng(0)
+        shapes, region, instance = {}, [], []
+        for name in ("spots", "spots_1"):
+            centres = np.argwhere(np.ones((8, 9))) * 10.0 + 10.0
+            shapes[name] = ShapesModel.parse(centres, geometry=0, radius=3.0, transformations={"global": turn})
+            kept = [i for i in rng.permutation(72) if i not in (30, 41)]
+            region += [name] * len(kept)
+            instance += kept
+        table = AnnData(rng.poisson(4, size=(140, 20)).astype(np.float32))
+        table.obs_names = [f"s{i}" for i in range(140)]
+        table.obs["region"] = pd.Categorical(region)
+        table.obs["instance"] = instance
+        table = TableModel.parse(table, region=["spots", "spots_1"], region_key="region", instance_key="instance")
+        images = {"he": Image2DModel.parse(pixels, dims=("c", "y", "x"))}
+        return sd.SpatialData(images=images, shapes=shapes, tables={"table": table})
+
+    @pytest.mark.parametrize("region", ["tissue", "capture"])
+    def test_gaps_through_a_transformation_and_a_store(self, sdata, region, tmp_path):
+        import spatialdata as sd
+        from spatialdata.transformations import get_transformation
+
+        new = phg2st.pp.add_targets(sdata, region=region, image="he")
+        assert sdata["table"].n_obs == 140
+        assert len(sdata["spots"]) == 72
+        assert new["he"] is sdata["he"]
+        new.write(tmp_path / "new.zarr")
+        back = sd.read_zarr(tmp_path / "new.zarr")
+        table = back["table"]
+        assert (table.X[:140] == sdata["table"].X).all()
+        targets = table.obs[table.obs[TARGET]]
+        for name in ("spots", "spots_1"):
+            assert get_transformation(back[name]) == get_transformation(sdata[name])
+            mine = targets[targets["region"] == name]
+            circles = back[name].loc[mine["instance"].to_numpy()]
+            assert (circles["radius"] == 3.0).all()
+            places = np.column_stack([circles.geometry.x, circles.geometry.y])
+            gaps = sdata[name].loc[[30, 41]].geometry
+            missing = np.column_stack([gaps.x, gaps.y])
+            assert cKDTree(places).query(missing)[0].max() < 1e-6
+            # of the picture, 10 x 11 places are tissue, 70 of them spots
+            assert len(places) == (40 if region == "tissue" else 2)
+
+    def test_chain(self, sdata):
+        new = phg2st.pp.add_targets(sdata, image="he", pitch_um=100, platform="ST")
+        assert new["table"].n_obs > 3 * 140
+        phg2st.pp.sample_prompts(new, fraction=0.4)
+        phg2st.pp.extract_embeddings(new, image="he", encoder="texture", platform="ST", progress=False)
+        phg2st.tl.impute(new, method="kriging", prompt_mask="prompt")
+        assert np.isfinite(new["table"].layers["kriging"]).all()
+
+    def test_polygons_are_refused(self, sdata):
+        from spatialdata.models import ShapesModel
+
+        for name in ("spots", "spots_1"):
+            squares = sdata[name].copy()
+            squares["geometry"] = squares.geometry.buffer(3.0)
+            sdata[name] = ShapesModel.parse(squares.drop(columns="radius"))
+        with pytest.raises(ValueError, match="to_circles"):
+            phg2st.pp.add_targets(sdata, region="capture")

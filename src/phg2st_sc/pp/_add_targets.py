@@ -64,7 +64,8 @@ def add_targets(
         Distance of neighbouring targets in µm; ``None`` for that of the measured spots. Within 2 % of a whole part of that
         (a half, a third, ...) it is that part exactly.
     region
-        ``"tissue"``: what the image shows as tissue, by colour, read at low resolution. ``"capture"``: the area of the
+        ``"tissue"``: what the image shows as tissue, by stain and texture, read at low resolution (stained debris
+        larger than four squared pitches is taken for tissue). ``"capture"``: the area of the
         measured spots, to 0.4 pitches around them, without gaps, and bays narrower than six pitches; no image is needed. Or
         a shapely polygon, or its (k, 2) corners (x, y), in full-resolution pixels of an AnnData, or pixels of the image
         element of a SpatialData. Several slides may have one each: a dict by slide name.

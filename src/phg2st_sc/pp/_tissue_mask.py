@@ -20,14 +20,17 @@ _SMOOTH = 1.0
 _CLOSE_PITCHES = 0.5
 _SMALL_PITCHES = 4.0
 _ON_TISSUE_PERCENTILE = 10
+_OF_PALEST_SPOTS = 0.8
 _LEAST_OF_OTSU = 0.5
+_FINE, _AROUND = 2.0, 2.0
+_OF_SMOOTHEST_SPOTS = 0.5
 
 
 def tissue_mask(image: SlideImage, positions: NDArray[np.float64], pitch: float) -> Raster:
     """Tissue, as a raster of about an eighth of a pitch.
 
-    Colourfulness (largest minus smallest of red, green and blue: near 0 on glass, and on background that was masked white
-    or black) above Otsu's threshold, lowered where the measured spots are paler; closed, and without islands and holes
+    Stain above Otsu's threshold, lowered where the measured spots are paler, with at least half the texture of the smoothest
+    spots: eosin that has run out around a section is as pink as its stroma, but smooth. Closed, and without islands and holes
     below four squared pitches.
 
     Parameters
@@ -48,18 +51,37 @@ def tissue_mask(image: SlideImage, positions: NDArray[np.float64], pitch: float)
     from skimage.morphology import closing, disk
 
     thumbnail, pixel = _low_resolution(image, pitch)
-    colour = thumbnail.max(axis=2).astype(np.float32) - thumbnail.min(axis=2)
-    colour = ndimage.gaussian_filter(colour, _SMOOTH)
-    at = np.clip((positions / pixel).astype(np.int64), 0, np.array(colour.shape)[::-1] - 1)
-    otsu = float(threshold_otsu(colour)) if np.ptp(colour) > 0 else float(colour[0, 0]) - 1.0
-    paler = float(np.percentile(colour[at[:, 1], at[:, 0]], _ON_TISSUE_PERCENTILE))
-    mask = colour >= max(min(otsu, paler), _LEAST_OF_OTSU * otsu)
+    stain = ndimage.gaussian_filter(_stain(thumbnail), _SMOOTH)
+    texture = _texture(thumbnail)
+    col, row = np.clip((positions / pixel).astype(np.int64), 0, np.array(stain.shape)[::-1] - 1).T
+    otsu = float(threshold_otsu(stain)) if np.ptp(stain) > 0 else float(stain[0, 0]) - 1.0
+    paler = _OF_PALEST_SPOTS * float(np.percentile(stain[row, col], _ON_TISSUE_PERCENTILE))
+    smooth = _OF_SMOOTHEST_SPOTS * float(np.percentile(texture[row, col], _ON_TISSUE_PERCENTILE))
+    mask = (stain >= max(min(otsu, paler), _LEAST_OF_OTSU * otsu)) & (texture >= smooth)
     per_pitch = pitch / float(pixel.mean())
     reach = max(1, round(_CLOSE_PITCHES * per_pitch))
     mask = closing(np.pad(mask, reach, mode="edge"), disk(reach))[reach:-reach, reach:-reach]
     smallest = _SMALL_PITCHES * per_pitch**2
     mask = ~_without_small(~mask, smallest)
     return Raster(_without_small(mask, smallest), np.zeros(2), pixel)
+
+
+def _stain(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Geometric mean of colourfulness and of the green that is missing, which both stains absorb.
+
+    Glass has neither, and background that was masked black has no colour.
+    """
+    wide = picture.astype(np.float32)
+    return np.asarray(np.sqrt((wide.max(axis=2) - wide.min(axis=2)) * (255.0 - wide[:, :, 1])), dtype=np.float32)
+
+
+def _texture(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Local standard deviation of the fine structure of green."""
+    from scipy import ndimage
+
+    green = picture[:, :, 1].astype(np.float32)
+    fine = green - ndimage.gaussian_filter(green, _FINE)
+    return np.asarray(np.sqrt(ndimage.gaussian_filter(np.square(fine), _AROUND)), dtype=np.float32)
 
 
 def _low_resolution(image: SlideImage, pitch: float) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
