@@ -70,6 +70,50 @@ def test_a_pushed_model_predicts_the_same_by_its_name(hub, trained):
     assert type(model).from_pretrained("lab/tumour").genes == model.genes
 
 
+@pytest.fixture(scope="module")
+def propagating():
+    """The default model with all that it can learn: image regression, gene components, a section of the same patient."""
+    slides = phg2st.datasets.simulate(
+        n_slides=4, n_patients=2, n_spots=100, n_genes=30, image=False, progress=False, seed=0
+    )
+    for seed, adata in enumerate(slides.values()):
+        shown = np.asarray(adata.obsm["true_programmes"])[:, :4] @ np.random.default_rng(5).normal(size=(4, 12))
+        features = shown + 0.3 * np.random.default_rng(seed).normal(size=shown.shape)
+        adata.obsm["X_texture"] = features.astype(np.float32)
+        adata.uns["phg2st_embeddings"] = {
+            "X_texture": {
+                "source": "image",
+                "encoder": "texture",
+                "revision": "1",
+                "transform": "none",
+                "tile_um": 112.0,
+            }
+        }
+    new = slides.pop("P2_S1")
+    phg2st.pp.sample_prompts(new, fraction=0.2, seed=0)
+    return phg2st.tl.train(slides, method="phg2st", progress=False), new
+
+
+def test_the_default_model_comes_back_with_image_regression_and_references(hub, propagating):
+    model, new = propagating
+    model.push_to_hub("lab/default")
+    card = (hub.root / "lab/default/README.md").read_text()
+    assert "image features: texture, tiles of 112.0 µm" in card
+    assert "3 slides, 2 patients, 300 spots" in card
+    loaded = type(model).from_pretrained("lab/default")
+    here, there = (phg2st.tl.predict(new.copy(), model=one) for one in (model, "lab/default"))
+    np.testing.assert_array_equal(there.X, here.X)
+    details = here.uns["details"]["P2_S1"]
+    assert details["form"] == "cohort"
+    assert {"slope_serial", "slope_same_patient"} <= set(details)
+    assert there.uns["details"]["P2_S1"] == details
+    assert loaded.card == model.card
+    wrong = new.copy()
+    wrong.uns["phg2st_embeddings"]["X_texture"]["encoder"] = "uni"
+    with pytest.raises(ValueError, match="'uni'.*'texture'.*extract_embeddings"):
+        phg2st.tl.predict(wrong, model="lab/default")
+
+
 def test_a_folder_comes_before_the_hub(hub, trained, tmp_path, monkeypatch):
     model, _ = trained
     monkeypatch.chdir(tmp_path)

@@ -256,19 +256,27 @@ def test_a_model_takes_its_own_features_of_several(adata, trained, give_features
     np.testing.assert_array_equal(phg2st.tl.predict(adata, model=trained["image_ridge"]).X, expected)
 
 
+@pytest.mark.parametrize("name", ["image_ridge", "phg2st", "phg2st_paper"])
 @pytest.mark.parametrize(
-    ("record", "said"), [({"encoder": "uni"}, "'uni'.*'texture'"), ({"tile_um": 56.0}, "56.0.*112.0")]
+    ("record", "said"),
+    [
+        ({"encoder": "uni"}, "'uni'.*'texture'"),
+        ({"tile_um": 56.0}, "56.0.*112.0"),
+        ({"revision": "2"}, "'2'.*'1'"),
+    ],
 )
-def test_features_of_another_kind(adata, refused, trained, give_features, record, said):
+def test_features_of_another_kind(adata, refused, trained, give_features, record, said, name):
+    """They may be as wide as those of training: without the record nobody would notice."""
     give_features(adata, **record)
-    message = refused(ValueError, said, adata, model=trained["image_ridge"])
+    message = refused(ValueError, said, adata, model=trained[name])
     assert "extract_embeddings(data, encoder='texture', tile_um=112.0)" in message
-    refused(ValueError, said, adata, model=trained["image_ridge"], use_rep="X_texture")
+    refused(ValueError, said, adata, model=trained[name], use_rep="X_texture")
 
 
-def test_features_of_another_width(adata, refused, trained):
+@pytest.mark.parametrize("name", ["image_ridge", "phg2st", "phg2st_paper"])
+def test_features_of_another_width(adata, refused, trained, name):
     adata.obsm["X_texture"] = adata.obsm["X_texture"][:, :9]
-    refused(ValueError, "number of features of 9, and.*trained on 16", adata, model=trained["image_ridge"])
+    refused(ValueError, "number of features of 9, and.*trained on 16", adata, model=trained[name])
 
 
 def test_features_with_gaps(adata, refused):
