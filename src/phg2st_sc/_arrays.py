@@ -8,11 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+
+
+class Patches(Protocol):
+    """Pictures of the spots of one slide, read from its image on demand."""
+
+    def read(self, rows: NDArray[np.int64], *, edge_um: float, size: int) -> NDArray[np.uint8]:
+        """(r, size, size, 3) squares of ``edge_um`` centred on some spots; white beyond the image."""
+        ...
+
+    def take(self, keep: NDArray[np.int64]) -> Patches:
+        """Return those of some of the spots."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +51,8 @@ class SlideArrays:
         (t, d) float16 or float32 embeddings of the tiles of the slide, or ``None``.
     incidence
         (n, n) CSR incidence of the user's own hypergraph, or ``None``: a method builds its own.
+    patches
+        Pictures of the spots, for methods that read them (:attr:`Estimator.reads_patches`), or ``None``.
     """
 
     name: str
@@ -49,6 +63,7 @@ class SlideArrays:
     context_index: NDArray[np.int32] | None = None
     tiles: NDArray[np.floating[Any]] | None = None
     incidence: sparse.csr_matrix | None = None
+    patches: Patches | None = None
 
     @property
     def n_spots(self) -> int:
@@ -63,6 +78,7 @@ class SlideArrays:
             features=None if self.features is None else self.features[keep],
             context_index=None if self.context_index is None else self.context_index[keep],
             incidence=None if self.incidence is None else sparse.csr_matrix(self.incidence[keep][:, keep]),
+            patches=None if self.patches is None else self.patches.take(np.arange(self.n_spots)[keep]),
         )
 
 

@@ -24,10 +24,12 @@ class Estimator(ABC):
 
     name: ClassVar[str]
     """Registry name, e.g. ``"kriging"``."""
-    needs_image: ClassVar[bool] = False
+    needs_image: bool = False
     """Whether the method has no form that works without image features."""
-    uses_image: ClassVar[bool] = False
+    uses_image: bool = False
     """Whether the method looks at image features where there are any."""
+    reads_patches: bool = False
+    """Whether the method reads the image itself, around every spot."""
     needs_fit: bool = False
     """Whether the method has no single-slide form."""
     min_prompts: ClassVar[int] = 1

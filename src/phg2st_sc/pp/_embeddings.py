@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from .. import _keys
 from .._alignment import check_tissue
+from .._patches import pixel_size
 from .._provenance import names_hash, package_versions
 from .._slide import Owner, Slide, SlotUpdate, check_positions_in_image, open_slides, refuse_foreign, write_slots
 from .._tiles import Tiles, check_length, check_resolution, context_blocks, context_grid, tile_pixels
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("phg2st_sc")
 
-_MPP_TOLERANCE = 0.1
 _PREFIX = _keys.embedding("")
 
 
@@ -236,7 +235,7 @@ def _encode_slide(slide: Slide, job: _Job) -> _Encoded:
 
 def _encode_on(slide: Slide, image: SlideImage, job: _Job) -> _Encoded:
     check_positions_in_image(slide, image.height, image.width)
-    mpp, source = _resolve_mpp(slide, image)
+    mpp, source = pixel_size(slide, image)
     size_px = tile_pixels(job.tile_um, mpp)
     check_resolution(size_px, image, slide=slide.name, tile_um=job.tile_um)
     check_tissue(slide.positions, size_px, image, slide=slide.name)
@@ -276,20 +275,6 @@ def _gather(features: NDArray[np.float16], index: NDArray[np.int32]) -> NDArray[
     blocks = np.full((*index.shape, features.shape[1]), np.nan, dtype=np.float16)
     blocks[index >= 0] = features[index[index >= 0]]
     return blocks
-
-
-def _resolve_mpp(slide: Slide, image: SlideImage) -> tuple[float, str]:
-    """Take µm per pixel from the slide's record or arguments, else from the image file; never guess."""
-    if slide.mpp is None and image.mpp is not None:
-        return image.mpp, "image"
-    mpp = slide.require_mpp()
-    if image.mpp is not None and abs(image.mpp / mpp - 1.0) > _MPP_TOLERANCE:
-        msg = (
-            f"Slide {slide.name!r}: {mpp:.4g} µm per pixel ({slide.mpp_source}) is used, but the image file says "
-            f"{image.mpp:.4g}.{'' if slide.mpp_source == 'argument' else ' Pass `mpp=` if the file is right.'}"
-        )
-        warnings.warn(msg, UserWarning, stacklevel=4)
-    return mpp, str(slide.mpp_source)
 
 
 def _update(table: AnnData, encoded: Sequence[_Encoded], rep: str, job: _Job) -> SlotUpdate:

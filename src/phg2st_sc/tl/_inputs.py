@@ -16,6 +16,7 @@ from .._counts import drop_empty_prompts, read_counts
 from .._features import features_of
 from .._fingerprint import fingerprint
 from .._hypergraph_slots import stored_hypergraph
+from .._patches import SlidePatches
 from .._prompts import resolve_mask
 from .._target_rows import is_target
 from .._text import some
@@ -87,12 +88,17 @@ def read_measured(slide: Slide, prompt_mask: Any, *, counts_layer: str | None, a
     return Measured(slide, mask, index, counts, totals)
 
 
-def slide_arrays(slide: Slide, rep: str | None, *, hypergraph_key: str | None = None) -> SlideArrays:
-    """Image side of a slide, with the hypergraph stored as ``hypergraph_key``."""
+def slide_arrays(
+    slide: Slide, rep: str | None, *, hypergraph_key: str | None = None, patches: bool = False
+) -> SlideArrays:
+    """Image side of a slide, with the hypergraph stored as ``hypergraph_key``, and with its pictures where asked for."""
     features, record = features_of(slide, rep)
     index, tiles = (None, None) if features is None else context_of(slide, str(rep))
     incidence = None if hypergraph_key is None else _stored_incidence(slide, hypergraph_key)
-    return SlideArrays(slide.name, slide.pitch_positions(), features, record, slide.patient, index, tiles, incidence)
+    pictures = SlidePatches.of(slide) if patches else None
+    return SlideArrays(
+        slide.name, slide.pitch_positions(), features, record, slide.patient, index, tiles, incidence, pictures
+    )
 
 
 def _stored_incidence(slide: Slide, key: str) -> sparse.csr_matrix:
@@ -125,12 +131,13 @@ def with_fingerprint(
     *,
     counts_layer: str | None,
     hypergraph_key: str | None = None,
+    patches: bool = False,
 ) -> tuple[TrainingSlide, str]:
     """:func:`training_slide`, and what the slide is known by later."""
     spots = np.flatnonzero(~is_target(slide.table, slide.rows))
     rows = slide.rows[spots]
     counts, totals = read_counts(slide.table, rows, counts_layer=counts_layer, genes=genes, dense=True)
-    arrays = slide_arrays(slide, rep, hypergraph_key=hypergraph_key)
+    arrays = slide_arrays(slide, rep, hypergraph_key=hypergraph_key, patches=patches)
     used = totals > 0
     if used.sum() < slide.n_spots:
         arrays = arrays.take(spots[used])

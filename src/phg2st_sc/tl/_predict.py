@@ -369,8 +369,14 @@ def _predict_one(
 ) -> Prediction:
     from ..models import Prediction
 
-    arrays = slide_arrays(measured.slide, rep, hypergraph_key=estimator.card.get(_keys.HYPERGRAPH_KEY))
-    prediction = estimator.predict(arrays, measured.prompts(panel, target_sum))
+    arrays = slide_arrays(
+        measured.slide,
+        rep,
+        hypergraph_key=estimator.card.get(_keys.HYPERGRAPH_KEY),
+        patches=estimator.reads_patches,
+    )
+    prompts = measured.prompts(panel, target_sum)
+    prediction = estimator.adapt(arrays, prompts).predict(arrays, prompts)
     if np.array_equal(shown, np.arange(len(panel.genes))):
         return prediction
     return Prediction(

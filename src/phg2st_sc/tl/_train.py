@@ -115,10 +115,19 @@ def train(
     _warn_of_prompts(slides)
     panel = list(genes) if genes is not None else _shared_panel(slides)
     reps = _choose_reps(slides, use_rep, trust_rep=trust_rep)
+    if estimator.reads_patches and not estimator.uses_image:  # embeddings are no part of what it learns
+        reps = [None] * len(slides)
     if estimator.uses_image or estimator.needs_image:
         _say_without_image(slides, reps)
     loaded = [
-        with_fingerprint(slide, rep, panel, counts_layer=counts_layer, hypergraph_key=hypergraph_key)
+        with_fingerprint(
+            slide,
+            rep,
+            panel,
+            counts_layer=counts_layer,
+            hypergraph_key=hypergraph_key,
+            patches=estimator.reads_patches,
+        )
         for slide, rep in tqdm(list(zip(slides, reps, strict=True)), desc="read", unit="slide", disable=not progress)
     ]
     read = [one for one, _ in loaded]

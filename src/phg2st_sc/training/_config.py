@@ -169,3 +169,27 @@ class EpisodeConfig(Optimisation):
                 f"at least {LEAST_PROMPTS}"
             )
             raise ValueError(msg)
+
+
+@dataclass(frozen=True)
+class SpotConfig(Optimisation):
+    """Settings of training a network that predicts spots from the image alone; one epoch shows every spot once.
+
+    Attributes
+    ----------
+    batch_size
+        Spots at which a step predicts; ``None`` for all of a slide.
+    freeze_norm
+        Leave the running statistics of batch normalisation as they are.
+    """
+
+    max_epochs: int = 60
+    patience: int = 10
+    batch_size: int | None = None
+    freeze_norm: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.batch_size is not None and self.batch_size < 2:
+            msg = f"batch_size={self.batch_size!r} must be at least 2, or None for whole slides"
+            raise ValueError(msg)

@@ -1,0 +1,85 @@
+"""Pictures of the spots of a slide, for methods that read the image themselves."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._slide import check_positions_in_image
+from ._tiles import Tiles, check_resolution, iter_tiles, tile_pixels
+
+if TYPE_CHECKING:
+    from ._image import SlideImage
+    from ._slide import Slide
+
+_MPP_TOLERANCE = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class SlidePatches:
+    """Reads squares around spots from the image of a slide.
+
+    Attributes
+    ----------
+    slide
+        The slide.
+    centres
+        (n, 2) spot centres (x, y) in pixels.
+    """
+
+    slide: Slide
+    centres: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, slide: Slide) -> SlidePatches | None:
+        """Pictures of a slide; ``None`` where it has no image."""
+        return None if slide.image_source is None else cls(slide, slide.positions)
+
+    def read(self, rows: NDArray[np.int64], *, edge_um: float, size: int) -> NDArray[np.uint8]:
+        """(r, size, size, 3) squares of ``edge_um`` centred on some spots; white beyond the image.
+
+        Raises
+        ------
+        ValueError
+            If µm per pixel is unknown, or the centres lie outside the image.
+        """
+        image = self.slide.open_image()
+        try:
+            check_positions_in_image(self.slide, image.height, image.width)
+            edge = tile_pixels(edge_um, pixel_size(self.slide, image)[0])
+            check_resolution(edge, image, slide=self.slide.name, tile_um=edge_um)
+            out = np.empty((len(rows), size, size, 3), dtype=np.uint8)
+            for index, batch in iter_tiles(image, Tiles(self.centres[rows], edge), size):
+                out[index] = batch
+            return out
+        finally:
+            if image is not self.slide.image_source:
+                image.close()
+
+    def take(self, keep: NDArray[np.int64]) -> SlidePatches:
+        """Return those of some of the spots."""
+        return replace(self, centres=self.centres[keep])
+
+
+def pixel_size(slide: Slide, image: SlideImage) -> tuple[float, str]:
+    """µm per pixel and where it comes from: the slide's record or arguments, else the image file; never guessed.
+
+    Raises
+    ------
+    ValueError
+        If it is unknown.
+    """
+    if slide.mpp is None and image.mpp is not None:
+        return image.mpp, "image"
+    mpp = slide.require_mpp()
+    if image.mpp is not None and abs(image.mpp / mpp - 1.0) > _MPP_TOLERANCE:
+        msg = (
+            f"Slide {slide.name!r}: {mpp:.4g} µm per pixel ({slide.mpp_source}) is used, but the image file says "
+            f"{image.mpp:.4g}.{'' if slide.mpp_source == 'argument' else ' Pass `mpp=` if the file is right.'}"
+        )
+        warnings.warn(msg, UserWarning, stacklevel=5)
+    return mpp, str(slide.mpp_source)

@@ -1,0 +1,270 @@
+"""Train and tune the networks of :class:`NetworkMethod`."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .._arrays import SlideArrays
+from ..metrics import depth_free_target
+from ..nn._spot_network import SpotNetwork, SpotTargets
+from ..training import FitResult, Machine, Split, device_of, inner_split
+from ..training._config import SpotConfig
+from ..training._module import count_parameters
+from ..training._spot_data import MeasuredSource
+from ..training._spot_module import fine_tune, score_slide, train_spot_network
+from ._network_slides import PatchSize, SlideSource, slide_source
+from ._phg2st_tensors import FeatureStats
+
+if TYPE_CHECKING:
+    from ._network_method import NetworkMethod
+
+TUNING = (0, 5, 20, 60)
+"""Epochs of tuning that left-out slides choose from."""
+UNTRIED_TUNING = 5
+"""Epochs of tuning where no slide was left out."""
+_TUNING_PROMPTS = 0.1
+_MOST_TRIED = 3
+_LARGEST_CORRECTION = 10.0
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A slide of which some spots were measured.
+
+    Attributes
+    ----------
+    arrays
+        Image side of the slide.
+    rows
+        (m,) measured spots.
+    counts
+        (m, G) over the panel.
+    totals
+        (m,) over all genes.
+    """
+
+    arrays: SlideArrays
+    rows: NDArray[np.int64]
+    counts: NDArray[np.float32]
+    totals: NDArray[np.float64]
+
+    def take(self, keep: NDArray[np.int64]) -> Measured:
+        """Some of the measured spots."""
+        return Measured(self.arrays, self.rows[keep], self.counts[keep], self.totals[keep])
+
+
+@dataclass(eq=False)
+class Fitted:
+    """A trained network and what is needed to use it.
+
+    Attributes
+    ----------
+    network
+        In evaluation mode.
+    stats
+        Of the training features; ``None`` for a network that reads pictures only.
+    level
+        (G,) factor from the predicted share in the panel to the rate over all genes.
+    fine_tune
+        Epochs of tuning on the prompts of a slide.
+    tuned
+        Epochs of tuning that were run.
+    origin
+        Where the weights of the image encoder come from.
+    record
+        How training went.
+    extra
+        Further arrays of a method.
+    """
+
+    network: SpotNetwork
+    stats: FeatureStats | None
+    level: NDArray[np.float32]
+    fine_tune: int = 0
+    tuned: int = 0
+    origin: dict[str, str] = field(default_factory=dict)
+    record: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+    def source(self, slide: SlideArrays, patch: PatchSize | None) -> SlideSource:
+        """Tensors of a slide."""
+        return slide_source(slide, self.network, self.stats, patch)
+
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Settings and arrays to keep."""
+        settings = {"network": self.network.config.as_dict(), "fine_tune": self.fine_tune, "origin": self.origin}
+        arrays = {f"network.{name}": value.cpu().numpy() for name, value in self.network.state_dict().items()}
+        if self.stats is not None:
+            arrays |= {"features.mean": self.stats.mean, "features.scale": self.stats.scale}
+        return settings, {**arrays, "level": self.level, **{f"extra.{k}": v for k, v in self.extra.items()}}
+
+    @classmethod
+    def restore(cls, network: SpotNetwork, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Fitted:
+        """What :meth:`state` returned, with the network's weights put into ``network``."""
+        network.load_state_dict({k: torch.from_numpy(v) for k, v in _under("network.", arrays).items()})
+        features = _under("features.", arrays)
+        return cls(
+            network.eval(),
+            FeatureStats(features["mean"], features["scale"]) if features else None,
+            arrays["level"],
+            settings["fine_tune"],
+            origin=settings["origin"],
+            record=settings["record"],
+            extra=_under("extra.", arrays),
+        )
+
+
+def _under(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
+
+
+def fit(method: NetworkMethod, slides: Sequence[Measured], config: SpotConfig, machine: Machine) -> Fitted:
+    """Train a new network on measured spots, all but those that decide when to stop."""
+    split = inner_split(
+        [one.rows.size for one in slides],
+        [one.arrays.patient for one in slides],
+        [one.arrays.positions[one.rows] for one in slides],
+        fraction=config.validation_fraction,
+        seed=config.seed,
+    )
+    kept = [_part(slides[i], split, held_out=False) for i in split.train]
+    checks = [_part(slides[i], split, held_out=True) for i in split.validation]
+    stats = _stats(kept, method.reads_patches and not method.uses_context)
+    network, origin = _new_network(method, kept, config.seed, stats)
+    fitted = Fitted(network, stats, np.ones(kept[0].counts.shape[1], np.float32), origin=origin)
+    patch = method.patch_size()
+    sources = {id(one.arrays): fitted.source(one.arrays, patch) for one in [*kept, *checks]}
+    training = [_with_targets(method, one, sources[id(one.arrays)]) for one in kept]
+    validation = [_with_truth(method, one, sources[id(one.arrays)]) for one in checks]
+    result = train_spot_network(network, training, validation, config, machine)
+    network.to(device_of(machine.accelerator))
+    method._trained(fitted, training)
+    fitted.level = _levels(method, fitted, kept, training)
+    fitted.fine_tune = _tuning(method, fitted, checks, validation, config)
+    fitted.record = {"training": _record(slides, split, result, network, config), **origin}
+    fitted.record["training"]["fine_tune"] = fitted.fine_tune
+    return fitted
+
+
+def tuned(method: NetworkMethod, fitted: Fitted, slide: Measured, source: SlideSource, epochs: int) -> Fitted:
+    """A copy whose network went on training on the measured spots of one slide."""
+    network = copy.deepcopy(fitted.network)
+    targets = _with_targets(method, slide, source)
+    fine_tune(network, targets, epochs=epochs, lr=method.fine_tune_lr, config=method.spot_config())
+    return replace(fitted, network=network, tuned=epochs)
+
+
+def _part(slide: Measured, split: Split, *, held_out: bool) -> Measured:
+    """Of a single slide, the spots that are, or are not, held out; else the whole slide."""
+    if split.held_out is None:
+        return slide
+    return slide.take(np.flatnonzero(split.held_out == held_out))
+
+
+def _stats(slides: Sequence[Measured], no_features: bool) -> FeatureStats | None:
+    found = [one.arrays.features for one in slides if one.arrays.features is not None]
+    if no_features or not found:
+        return None
+    widths = {array.shape[1] for array in found}
+    if len(widths) > 1:
+        msg = f"training slides have features of different widths: {sorted(widths)}"
+        raise ValueError(msg)
+    return FeatureStats.of(list(found), widths.pop())
+
+
+def _new_network(
+    method: NetworkMethod, slides: Sequence[Measured], seed: int, stats: FeatureStats | None
+) -> tuple[SpotNetwork, dict[str, str]]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = method.new_network(slides[0].counts.shape[1], None if stats is None else int(stats.mean.size))
+    origin = method._pretrain(network) if method.reads_patches else ""
+    expression = np.concatenate([method._expression(one.counts, one.totals) for one in slides])
+    network.initialise(torch.from_numpy(expression.mean(axis=0)))
+    return network, {"backbone_weights": origin} if origin else {}
+
+
+def _with_targets(method: NetworkMethod, slide: Measured, source: SlideSource) -> MeasuredSource:
+    panel = slide.counts.sum(axis=1, dtype=np.float64)
+    factors = panel / max(float(np.median(panel)), 1.0)
+    targets = SpotTargets(
+        torch.from_numpy(method._expression(slide.counts, slide.totals)),
+        torch.from_numpy(np.asarray(slide.counts, dtype=np.float32)),
+        torch.from_numpy(factors.astype(np.float32)),
+    )
+    return MeasuredSource(source, slide.rows, targets)
+
+
+def _with_truth(method: NetworkMethod, slide: Measured, source: SlideSource) -> MeasuredSource:
+    """A slide to validate on, at its spots with counts."""
+    slide = slide.take(np.flatnonzero(slide.counts.sum(axis=1) > 0))
+    truth = depth_free_target(slide.counts, slide.arrays.positions[slide.rows])
+    return replace(_with_targets(method, slide, source), truth=truth)
+
+
+def _levels(
+    method: NetworkMethod, fitted: Fitted, slides: Sequence[Measured], training: Sequence[MeasuredSource]
+) -> NDArray[np.float32]:
+    """(G,) from predicted shares in the panel to rates over all genes: counts over predicted counts.
+
+    The mean of logarithms, which networks learn, lies far below the logarithm of the mean at few counts.
+    """
+    counts = np.zeros(slides[0].counts.shape[1])
+    predicted = np.zeros_like(counts)
+    for slide, one in zip(slides, training, strict=True):
+        share = method._share(method._predict_output(fitted, one.source)[slide.rows])  # type: ignore[arg-type]
+        counts += slide.counts.sum(axis=0)
+        predicted += slide.totals @ share
+    total = sum(float(slide.totals.sum()) for slide in slides)
+    panel = counts.sum() / max(total, 1.0)
+    ratio = (counts + 1.0) / (predicted * panel + 1.0)
+    return (panel * np.clip(ratio, 1.0 / _LARGEST_CORRECTION, _LARGEST_CORRECTION)).astype(np.float32)
+
+
+def _tuning(
+    method: NetworkMethod,
+    fitted: Fitted,
+    slides: Sequence[Measured],
+    validation: Sequence[MeasuredSource],
+    config: SpotConfig,
+) -> int:
+    """Epochs of tuning on prompts after which the other spots of left-out slides are predicted best."""
+    if method.fine_tune is not None:
+        return method.fine_tune
+    if not validation:
+        return UNTRIED_TUNING
+    scores = np.zeros(len(TUNING))
+    for number, (slide, check) in enumerate(list(zip(slides, validation, strict=True))[:_MOST_TRIED]):
+        rng = np.random.default_rng((config.seed, 6, number))
+        n = slide.rows.size
+        shown = np.sort(rng.choice(n, max(1, round(_TUNING_PROMPTS * n)), replace=False))
+        hidden = np.setdiff1d(np.flatnonzero(slide.counts.sum(axis=1) > 0), shown)
+        rest = _with_truth(method, slide.take(hidden), check.source)  # type: ignore[arg-type]
+        for place, epochs in enumerate(TUNING):
+            once = tuned(method, fitted, slide.take(shown), check.source, epochs)  # type: ignore[arg-type]
+            scores[place] += score_slide(once.network, rest)
+    return TUNING[int(np.argmax(scores))]
+
+
+def _record(
+    slides: Sequence[Measured], split: Split, result: FitResult, network: SpotNetwork, config: SpotConfig
+) -> dict[str, Any]:
+    facts = {
+        "unit": split.unit,
+        "validation": [slides[i].arrays.name for i in split.validation],
+        "epochs": len(result.losses),
+        "best_epoch": result.best_epoch,
+        "best_score": result.best_score,
+        "losses": [float(loss) for loss in result.losses],
+        "scores": [float(score) for score in result.scores],
+        "n_parameters": count_parameters(network),
+        "settings": {k: v for k, v in config.as_dict().items() if v is not None},
+    }
+    return {key: value for key, value in facts.items() if value is not None}

@@ -1,0 +1,327 @@
+"""Base of the published networks that predict spots from the image alone."""
+
+from __future__ import annotations
+
+import copy
+import os
+import warnings
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._arrays import Prediction, Prompts, SlideArrays, TrainingSlide, log_expression
+from .._text import some
+from ..linear._cohort import check_training
+from ._base import Estimator
+
+if TYPE_CHECKING:
+    from ..nn._spot_network import SpotNetwork
+    from ..training import Machine
+    from ..training._config import SpotConfig
+    from ._network_fit import Fitted
+    from ._network_slides import PatchSize, SlideSource
+
+Inputs = Literal["features", "patches"]
+FEATURES, PATCHES = "features", "patches"
+SHARE_SCALE = 1e4
+"""Expression is log1p of the share in the panel times this."""
+_TRAINING = ("max_epochs", "patience", "lr", "validation_fraction", "batch_size")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Named settings of a method.
+
+    Attributes
+    ----------
+    inputs
+        What the network looks at.
+    network
+        Sizes, by the names of its configuration.
+    training
+        By the names of :class:`phg2st_sc.training.SpotConfig`.
+    patch_um
+        Side of the pictures in µm.
+    """
+
+    inputs: Inputs = "features"
+    network: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    patch_um: float = 112.0
+
+
+class NetworkMethod(Estimator):
+    """A published network that predicts spots from the image; prompts only tune it.
+
+    A method says what its network is, its presets, and the scale of its target. Everything else is here. Trained on a
+    cohort, the network is tuned to each new slide on its prompts, as the paper of PHG2ST did with the methods that it
+    compared; how long is decided on the training slides that were left out to decide when to stop. Without training it
+    learns from the prompts of the slide alone.
+
+    Parameters
+    ----------
+    preset
+        ``"default"``: small, on frozen embeddings, for a CPU. ``"paper"``: the published sizes on raw pictures.
+    inputs
+        ``"features"``: the embeddings of :func:`phg2st_sc.pp.extract_embeddings`, the same for every method that is
+        compared. ``"patches"``: the image around each spot, through the method's own image encoder. ``None``: the
+        preset's.
+    weights
+        Of the image encoder, with ``inputs="patches"``: ``"auto"`` takes pretrained ones from the Hugging Face hub or its
+        cache, and warns where there are none; ``"random"``; or a file or folder.
+    patch_um
+        Side of the pictures in µm; ``None``: the preset's.
+    fine_tune
+        Epochs of tuning on the prompts of a slide; 0 for none. ``None``: chosen on left-out training slides.
+    fine_tune_lr
+        Rate of tuning.
+    max_epochs, patience, lr, validation_fraction, batch_size
+        See :class:`phg2st_sc.training.SpotConfig`; ``None`` takes the preset's.
+    network, training
+        Further settings by name, of the network's configuration and of :class:`phg2st_sc.training.SpotConfig`.
+    accelerator, devices, precision, strategy
+        Handed to :class:`lightning.Trainer`.
+    checkpoint_dir
+        Folder for a checkpoint per epoch.
+    resume_from
+        Checkpoint to go on from; all else must be as in the interrupted run.
+    progress
+        Show a progress bar.
+    seed
+        Seed of everything drawn at random.
+    """
+
+    presets: ClassVar[Mapping[str, Preset]]
+    min_prompts = 4
+    needs_image = True
+    uses_image = True
+    uses_context: ClassVar[bool] = False
+    """Whether the network looks at the tiles around a spot."""
+
+    def __init__(
+        self,
+        *,
+        preset: str = "default",
+        inputs: str | None = None,
+        weights: str | os.PathLike[str] = "auto",
+        patch_um: float | None = None,
+        fine_tune: int | None = None,
+        fine_tune_lr: float = 1e-4,
+        max_epochs: int | None = None,
+        patience: int | None = None,
+        lr: float | None = None,
+        validation_fraction: float | None = None,
+        batch_size: int | None = None,
+        network: Mapping[str, Any] | None = None,
+        training: Mapping[str, Any] | None = None,
+        accelerator: str = "auto",
+        devices: int | str | Sequence[int] = 1,
+        precision: str = "32-true",
+        strategy: str = "auto",
+        checkpoint_dir: str | os.PathLike[str] | None = None,
+        resume_from: str | os.PathLike[str] | None = None,
+        progress: bool = False,
+        seed: int = 0,
+    ) -> None:
+        chosen = self._preset(preset)
+        self.preset, self.inputs = preset, _check_inputs(inputs or chosen.inputs)
+        self.weights, self.fine_tune, self.fine_tune_lr = os.fspath(weights), fine_tune, fine_tune_lr
+        self.patch_um = chosen.patch_um if patch_um is None else patch_um
+        self.max_epochs, self.patience, self.lr = max_epochs, patience, lr
+        self.validation_fraction, self.batch_size = validation_fraction, batch_size
+        self.network, self.training = dict(network or {}), dict(training or {})
+        self.accelerator, self.devices, self.precision, self.strategy = accelerator, devices, precision, strategy
+        self.checkpoint_dir = None if checkpoint_dir is None else os.fspath(checkpoint_dir)
+        self.resume_from = None if resume_from is None else os.fspath(resume_from)
+        self.progress, self.seed = progress, seed
+        self.reads_patches = self.inputs == PATCHES
+        self.needs_image = self.uses_image = not self.reads_patches or self.uses_context
+        self._fitted: Fitted | None = None
+
+    # --- what a method says -------------------------------------------------------------------------------------------
+    @abstractmethod
+    def _build(self, **sizes: Any) -> SpotNetwork:
+        """A new network; ``sizes`` are fields of its configuration."""
+
+    def _pretrain(self, network: SpotNetwork) -> str:
+        """Load pretrained weights into the image encoder; returns where they come from, empty where there is none."""
+        return ""
+
+    def _expression(self, counts: NDArray[np.floating], totals: NDArray[np.floating]) -> NDArray[np.float32]:
+        """(m, G) training target of spots with (m, G) counts over the panel and (m,) totals over all genes."""
+        panel = np.maximum(counts.sum(axis=1, dtype=np.float64), 1.0)
+        return np.log1p(SHARE_SCALE * counts / panel[:, None]).astype(np.float32)
+
+    def _share(self, output: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Shares in the panel, up to a factor per gene, of what the network predicts: the inverse of the target."""
+        return np.expm1(np.maximum(output.astype(np.float64), 0.0)) / SHARE_SCALE
+
+    def _predict_output(self, fitted: Fitted, source: SlideSource) -> NDArray[np.float32]:
+        """(n, G) prediction at every spot, on the scale of the target."""
+        from ..training._spot_module import predict_spots
+
+        return predict_spots(fitted.network, source, np.arange(source.n_spots))
+
+    def _trained(self, fitted: Fitted, slides: Sequence[Any]) -> None:
+        """Called after training with the measured slides, before levels are learned."""
+
+    # --- fit, adapt, predict ------------------------------------------------------------------------------------------
+    def fit(self, slides: Sequence[TrainingSlide]) -> Self:
+        """Learn from slides that were measured at every spot. Returns the method itself."""
+        from ._network_fit import Measured, fit
+
+        genes = check_training(slides, self.name)
+        shown = self._with_picture(slides)
+        measured = [Measured(s.arrays, np.arange(s.arrays.n_spots), s.counts, s.totals) for s in shown]
+        self._fitted = fit(self, measured, self.spot_config(), self._machine())
+        self.genes, self.record = genes, self._fitted.record
+        self.checkpoint_dir = self.resume_from = None
+        self.__dict__.pop("_cache", None)
+        return self
+
+    def adapt(self, slide: SlideArrays, prompts: Prompts) -> Self:
+        """Return a copy whose network is tuned to the slide on its prompts."""
+        from ._network_fit import Measured, tuned
+
+        fitted = self._fitted
+        if fitted is None or prompts.n_prompts == 0 or fitted.fine_tune == 0:
+            return self
+        measured = Measured(slide, prompts.index, prompts.counts, prompts.totals)
+        adapted = copy.copy(self)
+        adapted._fitted = tuned(self, fitted, measured, self._encoded(slide), fitted.fine_tune)
+        return adapted
+
+    def encode(self, slide: SlideArrays) -> SlideSource | None:
+        """Tensors and graphs of a slide."""
+        self._check_picture([slide])
+        return None if self._fitted is None else self._fitted.source(slide, self.patch_size())
+
+    def predict(self, slide: SlideArrays, prompts: Prompts) -> Prediction:
+        """Predict every spot of a slide, by an untrained method from its prompts alone."""
+        fitted, source = self._fitted, self._encoded(slide)
+        if fitted is None:
+            fitted = self._from_prompts(slide, prompts)
+            source = fitted.source(slide, self.patch_size())
+        share = self._share(self._predict_output(fitted, source))
+        details = {"inputs": self.inputs, "fine_tuned": int(fitted.tuned), **fitted.origin}
+        return Prediction(log_expression(share * fitted.level, prompts.target_sum), details=details)
+
+    def _from_prompts(self, slide: SlideArrays, prompts: Prompts) -> Fitted:
+        """Train on the prompts of a slide: all of them, for as long as the preset says at most."""
+        from dataclasses import replace
+
+        from ._network_fit import Measured, fit
+
+        measured = Measured(slide, prompts.index, prompts.counts, prompts.totals)
+        config = replace(self.spot_config(), validation_fraction=0.0)
+        return fit(self, [measured], config, self._machine())
+
+    # --- settings -----------------------------------------------------------------------------------------------------
+    @classmethod
+    def _preset(cls, name: str) -> Preset:
+        if name not in cls.presets:
+            msg = f"unknown preset {name!r} of method {cls.name!r}; available: {', '.join(sorted(cls.presets))}"
+            raise ValueError(msg)
+        return cls.presets[name]
+
+    def spot_config(self) -> SpotConfig:
+        """How to train."""
+        from ..training._config import SpotConfig
+
+        given = {name: getattr(self, name) for name in _TRAINING if getattr(self, name) is not None}
+        return SpotConfig(**{**self._preset(self.preset).training, **self.training, **given, "seed": self.seed})
+
+    def new_network(self, n_genes: int, n_features: int | None) -> SpotNetwork:
+        """A network of the preset's sizes and the user's changes.
+
+        Parameters
+        ----------
+        n_genes
+            Size of the panel.
+        n_features
+            Width of the embeddings of spots and tiles; ``None`` where there are none.
+        """
+        sizes = {**self._preset(self.preset).network, **self.network, "n_genes": n_genes}
+        if self.uses_context:
+            sizes["n_context"] = n_features
+        return self._build(n_features=None if self.reads_patches else n_features, **sizes)
+
+    def patch_size(self) -> PatchSize | None:
+        """Size of the pictures; ``None`` where the network looks at features."""
+        from ._network_slides import PatchSize
+
+        if not self.reads_patches:
+            return None
+        network = self._fitted.network if self._fitted is not None else self.new_network(2, None)
+        return PatchSize(self.patch_um, network.config.patch_px)
+
+    def _machine(self) -> Machine:
+        from ..training import Machine
+
+        return Machine(
+            self.accelerator,
+            self.devices,
+            self.precision,
+            self.strategy,
+            self.checkpoint_dir,
+            self.resume_from,
+            self.progress,
+        )
+
+    # --- slides without a picture -------------------------------------------------------------------------------------
+    def _with_picture(self, slides: Sequence[TrainingSlide]) -> list[TrainingSlide]:
+        having = [slide for slide in slides if not self._lacks_picture(slide.arrays)]
+        if not having:
+            self._check_picture([slide.arrays for slide in slides])
+        if len(having) < len(slides):
+            names = [slide.arrays.name for slide in slides if self._lacks_picture(slide.arrays)]
+            msg = f"method {self.name!r} learns nothing from slides without an image, and leaves out {some(names)}"
+            warnings.warn(msg, UserWarning, stacklevel=4)
+        return having
+
+    def _lacks_picture(self, slide: SlideArrays) -> bool:
+        return (slide.patches is None) if self.reads_patches else (slide.features is None)
+
+    def _check_picture(self, slides: Sequence[SlideArrays]) -> None:
+        for slide in slides:
+            if not self._lacks_picture(slide):
+                continue
+            if self.reads_patches:
+                msg = (
+                    f"method {self.name!r} reads the image, and slide {slide.name!r} has none: name its file in "
+                    'uns["spatial"][library]["metadata"]["source_image_path"], or use inputs="features"'
+                )
+            else:
+                msg = (
+                    f"method {self.name!r} needs image features, and slide {slide.name!r} has none: call "
+                    '`phg2st_sc.pp.extract_embeddings(data)`, or let it read the image itself, inputs="patches"'
+                )
+            raise ValueError(msg)
+
+    # --- keeping ------------------------------------------------------------------------------------------------------
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Settings and arrays to keep."""
+        if self._fitted is None or self.genes is None:
+            return {}, {}
+        settings, arrays = self._fitted.state()
+        return {**settings, "genes": list(self.genes), "record": self.record}, arrays
+
+    def set_state(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+        """Restore what :meth:`state` returned."""
+        from ._network_fit import Fitted
+
+        if not settings:
+            return
+        self.genes, self.record = tuple(settings["genes"]), settings["record"]
+        self._fitted = Fitted.restore(self._build(**settings["network"]), settings, arrays)
+
+
+def _check_inputs(inputs: str) -> str:
+    if inputs not in (FEATURES, PATCHES):
+        msg = f"unknown inputs {inputs!r}; available: {FEATURES!r}, {PATCHES!r}"
+        raise ValueError(msg)
+    return inputs
