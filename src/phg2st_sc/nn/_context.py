@@ -9,10 +9,7 @@ from ._config import CONTEXT_SIDE, NetworkConfig
 from ._features import FeatureInput
 from ._hypergraph import HypergraphBlock
 from ._slide import SlideTensors
-from ._vit import ViTBlock, offset_index
-
-_MASKED = -1e4
-"""Added to the logits of tiles that are not there; finite, so that half precision and fully masked rows are safe."""
+from ._vit import ViTBlock, offset_bias, offset_index
 
 
 class ContextEncoder(nn.Module):
@@ -55,7 +52,7 @@ class ContextEncoder(nn.Module):
             x = self.hypergraph(x, lambda z: torch.bmm(operator.to(z.dtype), z))
         else:
             x = self.hypergraph(x, lambda z: z.mean(dim=1, keepdim=True).expand_as(z))
-        bias = self._bias(known)
+        bias = offset_bias(self.position_bias, self.offsets, known)
         for block in self.blocks:
             x = block(x, bias)
         if not self.blocks:  # all parameters take part in every step, as distributed training asks for
@@ -76,10 +73,3 @@ class ContextEncoder(nn.Module):
         # `known` tiles keep their token; the others take the stand-in for a missing image
         missing = self.input(None, (1, 1))
         return torch.where(known[..., None], tokens[index.clamp_min(0)], missing)
-
-    def _bias(self, known: Tensor) -> Tensor:
-        """(r, heads, 25, 25): learned by offset, and a large negative number for tiles that are not there."""
-        learned = self.position_bias[:, self.offsets]
-        # where a spot has no tile at all every key stays, or attention would have nothing to look at
-        hidden = ~known & known.any(dim=1, keepdim=True)
-        return learned[None] + _MASKED * hidden[:, None, None, :].to(learned.dtype)

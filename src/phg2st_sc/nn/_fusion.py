@@ -8,9 +8,7 @@ from torch import Tensor, nn
 
 from ._config import NetworkConfig
 from ._slide import Propagation
-from ._vit import MLP, Attention
-
-_MASKED = -1e4
+from ._vit import MLP, Attention, mask_bias
 
 
 class CrossAttention(nn.Module):
@@ -31,10 +29,7 @@ class CrossAttention(nn.Module):
 
     def forward(self, queries: Tensor, keys: Tensor, known: Tensor | None = None) -> Tensor:
         """Attend from (b, q, d) to (b, k, d), of which (b, k) ``known`` are there."""
-        bias = None
-        if known is not None:
-            hidden = ~known & known.any(dim=1, keepdim=True)
-            bias = _MASKED * hidden[:, None, None, :].to(queries.dtype)
+        bias = None if known is None else mask_bias(known, queries.dtype)
         queries = queries + self.attention(self.norm1(queries), self.norm1(keys), bias)
         return queries + self.mlp(self.norm2(queries))
 

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Protocol
+
 from torch import Tensor
 
-from ._network import NetworkOutput
+
+class Branched(Protocol):
+    """Predictions (r, G) of a network with branches, as :class:`NetworkOutput`."""
+
+    @property
+    def joint(self) -> Tensor:
+        """Of the whole."""
+        ...
+
+    @property
+    def branches(self) -> Sequence[Tensor]:
+        """Of the branches."""
+        ...
 
 
 def three_part_loss(
-    output: NetworkOutput, target: Tensor, *, distillation: float = 0.3, weight: Tensor | None = None
+    output: Branched, target: Tensor, *, distillation: float = 0.3, weight: Tensor | None = None
 ) -> Tensor:
     """L = MSE(y, joint) + sum over branches b of (1 - λ) MSE(y, b) + λ MSE(joint, b).
 

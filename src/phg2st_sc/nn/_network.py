@@ -15,6 +15,7 @@ from ._image import CHUNK, ImageTokens, tokens_in_chunks
 from ._prompt import PromptEmbedding
 from ._slide import SlideTensors
 from ._spots import SpotEncoder
+from ._vit import mean_of_known
 
 _SMALL_START = 0.1
 """Of the heads' weights: the first steps then need not undo what chance predicts."""
@@ -124,8 +125,6 @@ class PHG2STNetwork(nn.Module):
 
 
 def _mean(tokens: ImageTokens) -> Tensor:
-    """Mean over the tiles that are there; over all where none is."""
     if tokens.context is None or tokens.known is None:
         raise ValueError("no context tokens")
-    weight = torch.where(tokens.known.any(dim=1, keepdim=True), tokens.known, True).to(tokens.context.dtype)
-    return (tokens.context * weight[..., None]).sum(dim=1) / weight.sum(dim=1, keepdim=True)
+    return mean_of_known(tokens.context, tokens.known)

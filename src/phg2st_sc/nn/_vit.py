@@ -6,6 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
+_MASKED = -1e4
+"""Added to the logits of tokens that are not there; finite, so that half precision and fully masked rows are safe."""
+
 
 class Attention(nn.Module):
     """Multi-head attention; queries, keys and values are projected without bias, the output with one.
@@ -84,3 +87,31 @@ def offset_index(side: int) -> Tensor:
     row, column = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
     row, column = row.reshape(-1), column.reshape(-1)
     return (row[:, None] - row[None]).abs() * side + (column[:, None] - column[None]).abs()
+
+
+def mask_bias(known: Tensor, dtype: torch.dtype) -> Tensor:
+    """(b, 1, 1, k) bias of attention: a large negative number for those of (b, k) tokens that are not ``known``."""
+    # where there is no token at all every key stays, or attention would have nothing to look at
+    hidden = ~known & known.any(dim=1, keepdim=True)
+    return _MASKED * hidden[:, None, None, :].to(dtype)
+
+
+def offset_bias(learned: Tensor, offsets: Tensor, known: Tensor) -> Tensor:
+    """(b, heads, c², c²) bias of attention within blocks of tiles.
+
+    Parameters
+    ----------
+    learned
+        (heads, c²) for every absolute offset between two tiles.
+    offsets
+        Of :func:`offset_index`.
+    known
+        (b, c²) bool, which tiles are there.
+    """
+    return learned[:, offsets][None] + mask_bias(known, learned.dtype)
+
+
+def mean_of_known(tokens: Tensor, known: Tensor) -> Tensor:
+    """(b, d) mean over those of (b, k, d) tokens that are ``known``; over all where none is."""
+    weight = torch.where(known.any(dim=1, keepdim=True), known, True).to(tokens.dtype)
+    return (tokens * weight[..., None]).sum(dim=1) / weight.sum(dim=1, keepdim=True)
