@@ -41,7 +41,9 @@ def test_some_pictures_lose_their_colours(dtype):
     assert 0.22 < gray.float().mean() < 0.38
     assert torch.equal(result[~gray], patches[~gray])
     luma = (patches[gray].double() * torch.tensor([0.299, 0.587, 0.114]).double()[:, None, None]).sum(1)
-    torch.testing.assert_close(result[gray, 0].double(), luma.round() if dtype == torch.uint8 else luma, atol=1e-3, rtol=0)
+    torch.testing.assert_close(
+        result[gray, 0].double(), luma.round() if dtype == torch.uint8 else luma, atol=1e-3, rtol=0
+    )
     assert torch.equal(grayscale(patches, 0.0), patches)
 
 
