@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -78,9 +77,9 @@ class ViewNetwork(SpotNetwork):
         self.counts = ZINBHead(config.width, config.n_genes)
         self.views = ViewMean(config.width) if config.n_views else None
 
-    @abstractmethod
     def tokens(self, inputs: SpotInputs) -> Tensor:
         """(r, width) tokens of the rows."""
+        raise NotImplementedError
 
     def initialise(self, expression: Tensor) -> None:
         """Start from the mean expression of the training spots."""
