@@ -113,6 +113,8 @@ def _from_column(table: AnnData, column: str | None) -> NDArray[np.bool_]:
             f"There is no obs[{key!r}] that says which spots were measured. Draw prompts with "
             "`phg2st_sc.pp.sample_prompts(data)`, or pass `prompt_mask=`: a boolean array, a Series, or a column name."
         )
+        if _keys.TARGET in table.obs:
+            msg += f" Where every spot was measured, that is `~data.obs[{_keys.TARGET!r}]`."
         raise KeyError(msg)
     boolean = [str(c) for c in table.obs.columns if pd.api.types.is_bool_dtype(table.obs[c].dtype)]
     msg = f"There is no obs[{key!r}] to read the prompt mask from. Boolean columns of obs: {boolean or 'none'}."

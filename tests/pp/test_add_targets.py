@@ -205,6 +205,8 @@ def test_image_free_predictions_at_the_spots_are_the_same(spot_adata, method):
 
 def test_targets_are_never_measured(spot_adata):
     b = phg2st.pp.add_targets(spot_adata, pitch_um=100, mpp=5.0, region="capture")
+    with pytest.raises(KeyError, match=r"~data.obs\['phg2st_target'\]"):
+        phg2st.tl.impute(b, method="kriging")
     with pytest.raises(ValueError, match="target0"):
         phg2st.tl.impute(b, method="kriging", prompt_mask=np.ones(b.n_obs, dtype=bool))
     phg2st.pp.sample_prompts(b, fraction=0.5)
@@ -298,6 +300,18 @@ def test_two_slides_each_for_itself(spot_adata):
 def test_errors_name_what_mends_them(spot_adata, settings, error, match):
     with pytest.raises(error, match=match):
         phg2st.pp.add_targets(spot_adata, **settings)
+
+
+def test_a_missing_image_is_named(visium_adata):
+    with pytest.raises(FileNotFoundError, match=r"'section'\. Image file not found.*no\.jpg.*region='capture'"):
+        phg2st.pp.add_targets(visium_adata, image="no.jpg")
+
+
+def test_a_view_will_do_as_nothing_is_written_to_it(spot_adata):
+    left = spot_adata[np.arange(120) != 54]
+    filled = phg2st.pp.add_targets(left, region="capture")
+    assert left.is_view
+    np.testing.assert_allclose(target_places(filled), spot_adata.obsm["spatial"][[54]], atol=1e-6)
 
 
 def test_spots_on_one_line_are_refused():
