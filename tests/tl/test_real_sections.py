@@ -72,3 +72,22 @@ def test_measurements_are_not_echoed(patient_c, trained, panel):
 
     assert 0.1 < agreement(~prompt) < agreement(prompt) < 0.5
     assert np.median(predicted[prompt].std(axis=0)) < 0.5 * np.median(measured[prompt].std(axis=0))
+
+
+@pytest.mark.slow
+def test_targets_between_the_spots_hardly_move_predictions_at_the_spots(patient_c, trained, panel):
+    """Rows are added to the slide, over which features are standardised and propagated; no more than that may show."""
+    adata = patient_c["C4"][:, panel].copy()
+    phg2st.pp.sample_prompts(adata, fraction=0.1, seed=0)
+    finer = phg2st.pp.add_targets(adata, pitch_um=100, platform="ST")
+    assert finer.n_obs > 3.5 * adata.n_obs
+    phg2st.pp.extract_embeddings(finer, encoder="texture", platform="ST", progress=False)
+    scores = []
+    for one in (adata, finer):
+        phg2st.tl.impute(one, model=trained["phg2st"])
+        scores.append(phg2st.tl.evaluate(one, n_splits=0)["pcc"].mean())
+    before, after = adata.layers["phg2st"], finer.layers["phg2st"][: adata.n_obs]
+    varied = before.std(axis=0) > 0
+    same = [np.corrcoef(one, other)[0, 1] for one, other in zip(before.T[varied], after.T[varied], strict=True)]
+    assert np.mean(same) > 0.95
+    assert scores[1] == pytest.approx(scores[0], abs=0.02)
