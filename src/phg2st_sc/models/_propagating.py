@@ -38,9 +38,11 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 _NAME = "phg2st"
-LEAST_AGREEMENT = 0.25
+LEAST_AGREEMENT = 0.3
 """Rank correlation of gene levels below which a slide is of another tissue than the cohort. Breast tumours of different
 patients have 0.45 to 0.8, brain and breast 0.05."""
+_MISLED = 3.0
+"""Standard errors by which the slide alone must be ahead of the cohort on left-out prompts to come first."""
 _COUNTS_TO_AGREE = 1000
 _PATIENTS_TO_CORRECT = 4
 """Patients with images from which on the network is trained: one is left out to judge it."""
@@ -167,6 +169,13 @@ class PropagatingForm:
         if GUARD in self.without or working.index.size < MIN_PROMPTS or PROPAGATION in self.without:
             return working.finish(out.whitened, details=details)
         stack = self._stack(slide, forms, prompts)
+        if first == COHORT and stack.records[1].beats(stack.records[0], standard_errors=_MISLED):
+            # weights are drawn towards the first form: few prompts would hardly leave a cohort that misleads
+            first, forms = SLIDE, {SLIDE: forms[SLIDE], **forms}
+            out = self._condition(forms[SLIDE], working)
+            details = {"level_agreement": details["level_agreement"], "form": first, **out.details}
+            details["cohort_misleads"] = True
+            stack = self._stack(slide, forms, prompts)
         details["compared"] = {name: one.scores for name, one in zip(forms, stack.records, strict=True)}
         if not stack.first_alone:
             details["weights"] = [[float(weight) for weight in row] for row in stack.weights]
