@@ -11,6 +11,8 @@ _HOME = {
     "CorrectionNetwork": "._correction",
     "CrossAttention": "._fusion",
     "Evidence": "._correction",
+    "HGGEPConfig": "._hggep",
+    "HGGEPNetwork": "._hggep",
     "HisToGeneConfig": "._histogene",
     "HisToGeneNetwork": "._histogene",
     "Hist2STConfig": "._hist2st",

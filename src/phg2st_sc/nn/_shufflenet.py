@@ -1,0 +1,114 @@
+"""ShuffleNetV2 at half width, with the parameter names of torchvision, so that its published weights load."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+REPEATS = (4, 8, 4)
+CHANNELS = (24, 48, 96, 192, 1024)
+"""Of the first convolution, the three stages and the last convolution, at half width."""
+
+
+class ShuffleMaps(NamedTuple):
+    """What the last two parts of the network make of pictures.
+
+    Attributes
+    ----------
+    stage4
+        (n, 192, h, w).
+    conv5
+        (n, 1024, h, w).
+    """
+
+    stage4: Tensor
+    conv5: Tensor
+
+
+class ShuffleUnit(nn.Module):
+    """Two branches whose channels are shuffled into each other.
+
+    At stride 1 the first half of the channels stays as it is, and the second goes through a convolution in each channel
+    between two across channels. At stride 2 both branches take all channels, and halve the map.
+
+    Parameters
+    ----------
+    channels_in, channels_out
+        Even; equal at stride 1.
+    stride
+        1 or 2.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, *, stride: int) -> None:
+        super().__init__()
+        half = channels_out // 2
+        self.stride = stride
+        self.branch1 = (
+            nn.Sequential(*_depthwise(channels_in, stride), *_pointwise(channels_in, half))
+            if stride > 1
+            else nn.Sequential()
+        )
+        into = channels_in if stride > 1 else half
+        self.branch2 = nn.Sequential(*_pointwise(into, half), *_depthwise(half, stride), *_pointwise(half, half))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, channels_out, ceil(h / stride), ceil(w / stride)) from (n, channels_in, h, w)."""
+        if self.stride == 1:
+            kept, changed = x.chunk(2, dim=1)
+            return shuffle(torch.cat([kept, self.branch2(changed)], dim=1))
+        return shuffle(torch.cat([self.branch1(x), self.branch2(x)], dim=1))
+
+
+class ShuffleNetV2(nn.Module):
+    """ShuffleNetV2 x0.5 without its pooling after the first convolution and without classes.
+
+    References
+    ----------
+    Ma, Zhang, Zheng, Sun, ShuffleNet V2: practical guidelines for efficient CNN architecture design, ECCV 2018. Names of
+    parameters are those of ``torchvision.models.shufflenet_v2_x0_5``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> ShuffleNetV2()(torch.rand(2, 3, 58, 58)).conv5.shape
+    torch.Size([2, 1024, 4, 4])
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        first, *stages, last = CHANNELS
+        self.conv1 = nn.Sequential(
+            nn.Conv2d(3, first, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(first), nn.ReLU()
+        )
+        self.stage2, self.stage3, self.stage4 = (
+            _stage(into, out, repeats)
+            for into, out, repeats in zip([first, *stages[:-1]], stages, REPEATS, strict=True)
+        )
+        self.conv5 = nn.Sequential(*_pointwise(stages[-1], last))
+
+    def forward(self, x: Tensor) -> ShuffleMaps:
+        """Maps of a sixteenth of the side of (n, 3, h, w) pictures, rounded up."""
+        stage4 = self.stage4(self.stage3(self.stage2(self.conv1(x))))
+        return ShuffleMaps(stage4, self.conv5(stage4))
+
+
+def shuffle(x: Tensor, groups: int = 2) -> Tensor:
+    """Take channels from the groups of (n, channels, h, w) in turn."""
+    n, channels, height, width = x.shape
+    return x.view(n, groups, channels // groups, height, width).transpose(1, 2).reshape(x.shape)
+
+
+def _stage(channels_in: int, channels_out: int, repeats: int) -> nn.Sequential:
+    same = (ShuffleUnit(channels_out, channels_out, stride=1) for _ in range(repeats - 1))
+    return nn.Sequential(ShuffleUnit(channels_in, channels_out, stride=2), *same)
+
+
+def _depthwise(channels: int, stride: int) -> list[nn.Module]:
+    convolution = nn.Conv2d(channels, channels, 3, stride=stride, padding=1, groups=channels, bias=False)
+    return [convolution, nn.BatchNorm2d(channels)]
+
+
+def _pointwise(channels_in: int, channels_out: int) -> list[nn.Module]:
+    return [nn.Conv2d(channels_in, channels_out, 1, bias=False), nn.BatchNorm2d(channels_out), nn.ReLU()]
