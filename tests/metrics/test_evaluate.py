@@ -150,6 +150,34 @@ def test_published_protocol_warns(predicted: AnnData) -> None:
         evaluate(predicted, protocol="fair")
 
 
+def test_further_scores_come_on_request(predicted: AnnData) -> None:
+    plain = evaluate(predicted)
+    assert "summary" not in plain.attrs
+    scores = evaluate(predicted, compare="idw", extra=("ssim", "gene_correlation", "markers"), markers=["g1", "g2"])
+    ours = scores[scores["method"] == LAYER].reset_index(drop=True)
+    pd.testing.assert_frame_equal(ours[list(plain.columns)], plain)
+    assert {"ssim", "hotspot_kappa"} <= set(scores.columns)
+    assert scores.attrs["means"][LAYER]["ssim"] == pytest.approx(ours["ssim"].mean())
+    (section,) = scores.attrs["sections"].values()
+    for method, summary in section["summary"].items():
+        assert scores.attrs["summary"][method] == pytest.approx(summary)
+    assert scores.attrs["summary"]["idw"]["n_markers"] == 2
+    with pytest.raises(ValueError, match="leave out protocol='published'"):
+        evaluate(predicted, extra="all", protocol="published")
+
+
+def test_summaries_are_averaged_by_patient(predicted: AnnData) -> None:
+    x, y = predicted.obsm["spatial"].T
+    predicted.obs["slide"] = np.where(y >= 240, "bottom", np.where(x < 280, "left", "right"))
+    predicted.obs["patient"] = np.where(y >= 240, "P", "Q")
+    scores = evaluate(predicted, slide_key="slide", extra="gene_correlation", n_splits=1)
+    parts = {
+        name: section["summary"][LAYER]["gene_correlation_error"] for name, section in scores.attrs["sections"].items()
+    }
+    expected = (parts["bottom"] + (parts["left"] + parts["right"]) / 2) / 2
+    assert scores.attrs["summary"][LAYER]["gene_correlation_error"] == pytest.approx(expected)
+
+
 def test_spatialdata_scores_as_anndata(predicted: AnnData) -> None:
     sd = pytest.importorskip("spatialdata")
     expected = evaluate(predicted, n_splits=1)

@@ -3,10 +3,15 @@
 Everything that prints or plots a score goes through :func:`score_section`, so the scoring rules live once.
 """
 
+from ._autocorrelation import morans_i, morans_i_ratio
 from ._ceiling import ceiling_of, noise_ceiling
 from ._correlation import ccc, mae, partial_pcc, pcc
+from ._extras import EXTRAS
+from ._gene_correlation import GeneCorrelation, gene_correlation
+from ._hotspots import hotspot_coverage, hotspot_kappa
 from ._published import published_counts, score_published, smooth_published
 from ._section import SCORES, score_section
+from ._ssim import ssim
 from ._summary import summarise
 from ._targets import (
     depth_free_target,
@@ -20,12 +25,19 @@ from ._targets import (
 )
 
 __all__ = [
+    "EXTRAS",
     "SCORES",
+    "GeneCorrelation",
     "ccc",
     "ceiling_of",
     "depth_free_target",
+    "gene_correlation",
+    "hotspot_coverage",
+    "hotspot_kappa",
     "lognorm_target",
     "mae",
+    "morans_i",
+    "morans_i_ratio",
     "neighbour_mean",
     "neighbour_operator",
     "noise_ceiling",
@@ -39,5 +51,6 @@ __all__ = [
     "score_section",
     "share_target",
     "smooth_published",
+    "ssim",
     "summarise",
 ]

@@ -103,14 +103,15 @@ def half_correlations(
     if n_splits < 1:
         msg = f"`n_splits` must be at least 1, not {n_splits}."
         raise ValueError(msg)
-    whole = _whole_counts(counts)
+    whole = whole_counts(counts)
     rng = np.random.default_rng(seed)
     r = np.mean([_half_correlation(whole, operators, rng, theta) for _ in range(n_splits)], axis=0)
     r[:, np.asarray(whole.sum(axis=0)).reshape(-1) == 0] = np.nan
     return r
 
 
-def _whole_counts(counts: Counts) -> sparse.csc_array:
+def whole_counts(counts: Counts) -> sparse.csc_array:
+    """Counts as they can be split: whole, finite and not negative, or a clear error."""
     whole = sparse.csc_array(counts, dtype=np.float64)
     wrong = whole.data[(whole.data < 0) | (whole.data != np.floor(whole.data)) | ~np.isfinite(whole.data)]
     if wrong.size:
@@ -119,13 +120,20 @@ def _whole_counts(counts: Counts) -> sparse.csc_array:
     return whole
 
 
+def split_counts(whole: sparse.csc_array, rng: np.random.Generator) -> tuple[sparse.csc_array, sparse.csc_array]:
+    """Deal every molecule to one of two halves by a fair coin."""
+    first = rng.binomial(whole.data.astype(np.int64), 0.5).astype(np.float64)
+    one, other = (
+        sparse.csc_array((part, whole.indices, whole.indptr), whole.shape) for part in (first, whole.data - first)
+    )
+    return one, other
+
+
 def _half_correlation(
     whole: sparse.csc_array, operators: Sequence[sparse.csr_array | None], rng: np.random.Generator, theta: float
 ) -> NDArray[np.float64]:
     """Correlation of the two halves' targets, 0 where a half is constant (no sign of signal)."""
-    first = rng.binomial(whole.data.astype(np.int64), 0.5).astype(np.float64)
-    parts = (first, whole.data - first)
-    halves = [sparse.csc_array((part, whole.indices, whole.indptr), whole.shape) for part in parts]
+    halves = split_counts(whole, rng)
     depths = [np.asarray(half.sum(axis=1)).reshape(-1) for half in halves]
     r = np.zeros((len(operators), whole.shape[1]))
     for block in gene_blocks(*whole.shape):

@@ -27,6 +27,8 @@ class HeldOut:
         (given spots,) bool: which of the given spots these are.
     operator
         (n, n) neighbourhoods, see :func:`~phg2st_sc.metrics.neighbour_operator`.
+    positions
+        (n, 2) spot centres in lattice pitches.
     """
 
     counts: Counts
@@ -34,6 +36,7 @@ class HeldOut:
     depths: NDArray[np.float64]
     kept: NDArray[np.bool_]
     operator: sparse.csr_array
+    positions: NDArray[np.float64]
 
     @classmethod
     def prepare(cls, counts: Counts, totals: ArrayLike, positions: ArrayLike, *, radius: float) -> HeldOut:
@@ -58,7 +61,8 @@ class HeldOut:
             raise ValueError(msg)
         rows = matrix[kept]
         counted = sparse.csc_array(rows) if sparse.issparse(rows) else rows
-        return cls(counted, total[kept], depths[kept], kept, neighbour_operator(points[kept], radius=radius))
+        points = points[kept]
+        return cls(counted, total[kept], depths[kept], kept, neighbour_operator(points, radius=radius), points)
 
     @property
     def n_spots(self) -> int:

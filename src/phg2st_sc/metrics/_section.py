@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._ceiling import N_SPLITS, ceiling_of, half_correlations
 from ._correlation import ccc, mae, partial_pcc, pcc
+from ._extras import Section, add_extras, wanted
 from ._heldout import HeldOut
 from ._summary import describe
 from ._targets import (
@@ -58,6 +59,8 @@ def score_section(
     *,
     genes: Sequence[str] | None = None,
     top_genes: Sequence[str] | None = None,
+    extra: str | Sequence[str] = (),
+    markers: Sequence[str] | None = None,
     radius: float = RADIUS,
     theta: float = THETA,
     n_splits: int = N_SPLITS,
@@ -86,6 +89,10 @@ def score_section(
         G gene names; default 0, 1, ...
     top_genes
         Genes whose mean is reported beside that of the panel: the 50 most variable in *training* patients.
+    extra
+        Further scores: any of ``"ssim"``, ``"morans_i"``, ``"gene_correlation"`` and ``"markers"``, or ``"all"``.
+    markers
+        Genes that ``extra="markers"`` summarises; default the whole panel.
     radius, theta
         Of the depth-free target, see :func:`~phg2st_sc.metrics.depth_free_target`.
     n_splits, seed
@@ -114,15 +121,49 @@ def score_section(
     ``half_r``, ``half_r_unsmoothed``, ``ceiling``, ``ceiling_unsmoothed``
         Correlation of two halves of the counts, and the noise ceilings of ``pcc`` and ``pcc_unsmoothed`` that follow.
 
+    With ``extra``, all of it at the same held-out spots. ``..._halves`` is what one half of the counts scores as a
+    prediction of the other (one split, NaN with ``n_splits=0``): a scale to read the score by, not a bound.
+
+    ``ssim``, ``ssim_halves``
+        Of the depth-free target, see :func:`~phg2st_sc.metrics.ssim`. Depth only: about 0.
+    ``morans_i``, ``morans_i_measured``, ``morans_i_ratio``
+        Moran's I of the prediction and of the unsmoothed residuals, and their ratio, see
+        :func:`~phg2st_sc.metrics.morans_i_ratio`. **Rewards smoothing, and depth only has a ratio like any other.**
+    ``hotspot_coverage``, ``hotspot_kappa``, ``hotspot_kappa_halves`` (``extra="markers"``)
+        Share of the strongest tenth of the spots of the depth-free target that is in the prediction's strongest tenth,
+        and the same beyond chance, see :func:`~phg2st_sc.metrics.hotspot_kappa`. Depth only: kappa about 0.
+
     ``.attrs`` holds ``protocol`` ("honest"), ``n_spots``, ``n_spots_empty``, ``n_genes``, ``n_genes_dropped``
     (constant truth) and ``means``: the means over genes, by method if a dict was given, and ``means_top`` over
     ``top_genes``. The mean ``ceiling`` is the ceiling of the mean ``half_r``, a bound on the mean ``pcc``.
+    With ``extra`` it also holds ``summary``, numbers for the section, by method if a dict was given:
+
+    ``morans_i_ratio_noise_free``
+        Predicted Moran's I over that of noise-free expression (from ``half_r_unsmoothed``), pooled over genes: 1 for a
+        perfect prediction, above 1 for a smoother one. Sequencing depth moves it little; it says nothing of places.
+    ``n_genes_morans_i``
+        Genes that show enough structure for a ratio.
+    ``gene_correlation_error``, ``_rmse``, ``_agreement``, ``n_genes_correlated``
+        Gene-gene correlations of the prediction against those of the depth-free target, see
+        :func:`~phg2st_sc.metrics.gene_correlation`. One map for all genes, such as depth: ``agreement`` 0.
+    ``gene_correlation_error_attenuated``
+        The error after the prediction was lowered by both genes' ceilings, as noise lowers what was measured. Where noise
+        rules, a perfect prediction comes to 0.7 to 0.8 of ``gene_correlation_error_halves``; one above
+        ``gene_correlation_error_none`` is further off than no correlation at all.
+    ``gene_correlation_error_halves``, ``gene_correlation_agreement_halves``, ``gene_correlation_error_none``
+        Between two halves of the counts, and the error of predicting no correlation at all.
+    ``markers_covered``, ``markers_pcc``, ``markers_hotspot_coverage``, ``markers_hotspot_kappa``
+        Share of the markers whose ``pcc`` is 0.3 or more, and means over markers.
+    ``hotspot_chance``, ``n_markers``, ``n_markers_missing``
+        Coverage expected by chance, markers with a varying truth, and markers outside the panel.
 
     Raises
     ------
+    TypeError
+        If ``markers`` is a single name.
     ValueError
-        If shapes do not fit, a prediction is not finite, fewer than 3 spots can be scored, or no ``top_genes`` are in
-        the panel.
+        If shapes do not fit, a prediction is not finite, fewer than 3 spots can be scored, no ``top_genes`` or
+        ``markers`` are in the panel, or ``extra`` names an unknown score.
 
     Examples
     --------
@@ -136,22 +177,28 @@ def score_section(
     >>> bool((scores["pcc"] > 0.9).all())
     True
     """
+    extras = wanted(extra)
     spots = HeldOut.prepare(counts, totals, positions, radius=radius)
     names = _gene_names(genes, spots.n_genes)
     given = prediction if isinstance(prediction, Mapping) else {"prediction": prediction}
     predictions = {name: spots.align(values, name) for name, values in given.items()}
     ceilings = _ceilings(spots, n_splits, seed, theta)
     scores = _score(spots, predictions, target_sum, theta)
-    table = pd.concat(
-        [pd.DataFrame({"gene": names, **columns, **ceilings}) for columns in scores.values()], ignore_index=True
-    )
+    tables = {name: pd.DataFrame({"gene": names, **columns, **ceilings}) for name, columns in scores.items()}
+    summaries: dict[str, dict[str, float]] = {}
+    if extras:
+        section = Section.of(spots, ceilings, names, markers, n_splits=n_splits, seed=seed, theta=theta)
+        tables, summaries = add_extras(extras, section, tables, predictions)
+    table = pd.concat(tables.values(), ignore_index=True)
     if top_genes is not None:
         table.insert(1, "top", table["gene"].isin(_known(top_genes, names)))
     if isinstance(prediction, Mapping):
         table.insert(0, "method", np.repeat(list(predictions), len(names)))
     table.attrs["protocol"] = "honest"
     table.attrs.update(n_spots=spots.n_spots, n_spots_empty=spots.n_empty, n_genes=spots.n_genes)
-    table.attrs.update(describe(table, SCORES))
+    table.attrs.update(describe(table, [name for name in table.columns if name not in ("method", "gene", "top")]))
+    if extras:
+        table.attrs["summary"] = summaries if isinstance(prediction, Mapping) else summaries["prediction"]
     return table
 
 

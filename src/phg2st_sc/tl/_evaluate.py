@@ -37,6 +37,8 @@ def evaluate(
     compare: Any = None,
     genes: Sequence[str] | None = None,
     top_genes: Sequence[str] | None = None,
+    extra: str | Sequence[str] = (),
+    markers: Sequence[str] | None = None,
     protocol: Protocol = "honest",
     n_splits: int = 5,
     seed: int = 0,
@@ -71,6 +73,11 @@ def evaluate(
         Genes to report; default the predicted panel. Depths are over the whole panel either way.
     top_genes
         Genes whose mean is reported beside that of the panel: the most variable ones in *training* patients.
+    extra
+        Further scores: any of ``"ssim"``, ``"morans_i"``, ``"gene_correlation"`` and ``"markers"``, or ``"all"``; what
+        they mean, and what flatters them, is told in :func:`phg2st_sc.metrics.score_section`.
+    markers
+        Genes that ``extra="markers"`` summarises; default the whole predicted panel.
     protocol
         ``"honest"``, or ``"published"``: smoothed labels, prompts scored. The latter leaks and warns; it is there to
         show what published figures mean, see :func:`phg2st_sc.metrics.score_published`.
@@ -86,7 +93,9 @@ def evaluate(
     One row per section, method and gene: ``section``, ``patient`` (where known), ``method`` (the layer or what it is
     compared with), ``made_by`` (the method that really predicted this section, e.g. what the default chose;
     ``"kriging (trained)"`` for a model), ``gene``, ``top`` (with ``top_genes``) and the scores. ``.attrs`` holds
-    ``protocol``, ``layer``, ``means`` by method, and ``sections`` with the number of scored spots and the like.
+    ``protocol``, ``layer``, ``means`` by method, and ``sections`` with the number of scored spots and the like. With
+    ``extra``, further columns, and in ``.attrs["summary"]`` numbers by method that belong to no single gene, averaged
+    over sections, then patients; they are over the whole panel whatever ``genes`` says, and by section in ``sections``.
 
     Held-out spots whose counts are all NaN or all zero were not measured: they are left out, and counted in
     ``.attrs["sections"][section]["n_spots_unmeasured"]``. A section that was measured only in part is scored by hiding
@@ -118,19 +127,26 @@ def evaluate(
     >>> phg2st.tl.impute(adata, prompt_mask="prompt")  # doctest: +SKIP
     >>> phg2st.tl.evaluate(adata).attrs["means"]  # doctest: +SKIP
     """
-    if protocol not in ("honest", "published"):
-        msg = f"`protocol` is 'honest' or 'published', not {protocol!r}."
-        raise ValueError(msg)
+    _check(protocol, extra)
     slides = [_spots(by_place(slide)) for slide in open_slides(readable(data), slide_key=slide_key, table=table)]
     layer = find_layer(slides[0].table, layer)
     results = [stored(slide.table, layer) for slide in slides]
     check_mask(slides, results, prompt_mask)
     _warn_of_training(slides, results)
     others = rivals(compare, slides, results[0])
-    call = _Call(counts_layer, top_genes, n_splits, seed)
+    call = _Call(counts_layer, top_genes, extra, markers, n_splits, seed)
     score = _score_honest if protocol == "honest" else _score_published
     tables = [score(slide, result, others, call) for slide, result in zip(slides, results, strict=True)]
     return _assemble(tables, slides, layer, protocol, genes)
+
+
+def _check(protocol: str, extra: str | Sequence[str]) -> None:
+    if protocol not in ("honest", "published"):
+        msg = f"`protocol` is 'honest' or 'published', not {protocol!r}."
+        raise ValueError(msg)
+    if protocol == "published" and extra:
+        msg = "`extra` scores are for held-out spots: leave them out, or leave out protocol='published'."
+        raise ValueError(msg)
 
 
 def _spots(slide: Slide) -> Slide:
@@ -145,6 +161,8 @@ class _Call:
 
     counts_layer: str | None
     top_genes: Sequence[str] | None
+    extra: str | Sequence[str]
+    markers: Sequence[str] | None
     n_splits: int
     seed: int
 
@@ -183,6 +201,8 @@ def _score_honest(slide: Slide, result: Stored, others: Sequence[Rival], call: _
         result.target_sum(slide),
         genes=result.genes,
         top_genes=call.top_genes,
+        extra=call.extra,
+        markers=call.markers,
         n_splits=call.n_splits,
         seed=call.seed,
     )
@@ -275,7 +295,21 @@ def _assemble(
         "sections": sections,
         "means": {str(method): {str(k): float(v) for k, v in row.items()} for method, row in means.iterrows()},
     }
+    if any("summary" in table.attrs for table in tables):
+        scores.attrs["summary"] = _mean_summary(tables, slides)
     return scores
+
+
+def _mean_summary(tables: Sequence[pd.DataFrame], slides: Sequence[Slide]) -> dict[str, dict[str, float]]:
+    """Means by method over the sections of each patient, then over patients; a slide without one stands alone."""
+    rows = [
+        {"method": method, "patient": slide.name if slide.patient is None else slide.patient, **summary}
+        for slide, table in zip(slides, tables, strict=True)
+        for method, summary in table.attrs["summary"].items()
+    ]
+    by_patient = pd.DataFrame(rows).groupby(["method", "patient"], sort=False).mean()
+    means = by_patient.groupby(level="method", sort=False).mean()
+    return {str(method): {str(k): float(v) for k, v in row.items()} for method, row in means.iterrows()}
 
 
 def _only(scores: pd.DataFrame, genes: Sequence[str]) -> pd.DataFrame:
