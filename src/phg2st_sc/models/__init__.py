@@ -6,6 +6,8 @@ from ._registry import create, get_method, methods, register
 from ._store import load, save
 from .best_simple import BestSimple
 from .gene_kriging import GeneKriging
+from .hist2st import Hist2ST
+from .histogene import HisToGene
 from .idw import IDW
 from .image_ridge import ImageRidge
 from .kriging import Kriging
@@ -20,6 +22,8 @@ __all__ = [
     "BestSimple",
     "Estimator",
     "GeneKriging",
+    "HisToGene",
+    "Hist2ST",
     "ImageRidge",
     "Kriging",
     "Prediction",
