@@ -11,11 +11,17 @@ import pytest
 
 from phg2st_sc import models
 from phg2st_sc.models import Estimator, Prompts, SlideArrays, TrainingSlide
+from phg2st_sc.models._network_method import NetworkMethod
 
 NAMES = models.methods()
 PAPER = "phg2st_paper"
 """The published network: another fusion of the same method."""
-SMALL = {PAPER: {"fusion": "paper", "branches": "spot", "max_epochs": 1}}
+_TINY = {"max_epochs": 25, "fine_tune": 1}
+SMALL = {
+    PAPER: {"fusion": "paper", "branches": "spot", "max_epochs": 1},
+    "hist2st": {**_TINY, "network": {"width": 16, "depth": 1, "heads": 2}},
+    "histogene": {**_TINY, "network": {"width": 16, "depth": 1, "heads": 2}},
+}
 """Settings that make networks quick."""
 
 
@@ -127,6 +133,8 @@ def test_measurements_are_not_echoed(make, make_slide, draw, name, fitted):
 def test_gene_order_does_not_matter(make, slide, draw, cohort, name, fitted):
     if fitted and name != "prompt_mean" and name != "kriging":
         pytest.skip("the panel of a fitted method is fixed in its order")
+    if issubclass(_class(name), NetworkMethod):
+        pytest.skip("the output of each gene starts at random")
     prompts = draw(slide, 30)
     order = np.random.default_rng(3).permutation(prompts.n_genes)
     turned = replace(prompts, counts=prompts.counts[:, order], genes=tuple(prompts.genes[i] for i in order))
