@@ -39,9 +39,19 @@ def _create(name):
     return models.create(_class(name).name, **SMALL.get(name, {}))
 
 
+class _Fitted(dict):
+    """Methods by name, fitted when first asked for."""
+
+    def __init__(self, cohort):
+        self.cohort = cohort
+
+    def __missing__(self, name):
+        return self.setdefault(name, _create(name).fit(self.cohort))
+
+
 @pytest.fixture(scope="module")
 def fitted_models(cohort):
-    return {name: _create(name).fit(cohort) for name in COHORT}
+    return _Fitted(cohort)
 
 
 @pytest.fixture
