@@ -92,3 +92,16 @@ def visium_adata(spot_adata: AnnData, he_image: np.ndarray) -> AnnData:
         }
     }
     return spot_adata
+
+
+@pytest.fixture(scope="session")
+def timm():
+    pytest.importorskip("torch", reason="networks need torch")
+    pytest.importorskip("huggingface_hub", reason="networks need huggingface_hub")
+    from importlib.util import find_spec
+
+    if find_spec("timm") is None:
+        pytest.skip("networks need timm: make test installs it")
+    from timm_stand_in import import_timm
+
+    return import_timm()

@@ -21,6 +21,7 @@ SMALL = {
     PAPER: {"fusion": "paper", "branches": "spot", "max_epochs": 1},
     "hist2st": {**_TINY, "network": {"width": 16, "depth": 1, "heads": 2}},
     "histogene": {**_TINY, "network": {"width": 16, "depth": 1, "heads": 2}},
+    "triplex": {**_TINY, "network": {"neighbors": False, "width": 16, "fusion_heads": 2, "global_heads": 2}},
 }
 """Settings that make networks quick."""
 

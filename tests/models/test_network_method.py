@@ -161,8 +161,8 @@ def test_left_out_slides_choose_how_long_to_tune(cohort):
     other = [TrainingSlide(s.arrays, s.counts[:, ::-1].copy() if i == 0 else s.counts, s.totals, s.genes)
              for i, s in enumerate(cohort)]  # fmt: skip
     assert alike.record["training"]["validation"] == ["s0"]
-    assert Tiny(fine_tune_lr=1e-2).fit(other).record["training"]["fine_tune"] == 60
-    assert alike.record["training"]["fine_tune"] in (0, 5, 20, 60)
+    assert Tiny(fine_tune_lr=1e-2).fit(other).record["training"]["fine_tune"] >= 60
+    assert alike.record["training"]["fine_tune"] in Tiny.tuning
 
 
 @pytest.mark.parametrize("inputs", ["features", "patches"])

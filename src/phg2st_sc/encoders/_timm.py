@@ -145,14 +145,32 @@ def open_timm(
     chosen, used = check_precision(precision), resolve_device(device)
     base, _, pinned = name.partition("@")
     model = _create(timm, base)
-    card, repo = _card(timm, model, base), _repository(model, base)
-    file = find_weights(card, repo, weights=weights, revision=revision or pinned or None)
+    card = load_weights(model, base, weights=weights, revision=revision or pinned or None)
+    return TorchEncoder(card, model.eval().to(used), device=used, precision=chosen)
+
+
+def load_weights(
+    model: Any, name: str, *, weights: str | Path | None = None, revision: str | None = None
+) -> EncoderCard:
+    """Put weights from disk, the hub's cache or the hub into a headless model of timm; returns where they come from.
+
+    Parameters
+    ----------
+    model
+        As ``timm.create_model(name, num_classes=0)`` makes it.
+    name
+        Of the model.
+    weights, revision
+        As for :func:`open_recipe`.
+    """
+    timm = require_timm(TIMM + name)
+    card = _card(timm, model, name)
+    file = find_weights(card, _repository(model, name), weights=weights, revision=revision)
     state = read_state(file.path)
     classifier = model.pretrained_cfg.get("classifier") or ()
     heads = tuple(f"{h}." for h in ((classifier,) if isinstance(classifier, str) else classifier))
     load_strictly(model, {k: v for k, v in state.items() if not k.startswith(heads)}, card, file)
-    card = replace(card, revision=file.revision, weights=file.origin)
-    return TorchEncoder(card, model.eval().to(used), device=used, precision=chosen)
+    return replace(card, revision=file.revision, weights=file.origin)
 
 
 def _create(timm: Any, name: str) -> Any:

@@ -5,6 +5,7 @@ from ._base import Estimator
 from ._registry import create, get_method, methods, register
 from ._store import load, save
 from .best_simple import BestSimple
+from .bleep import BLEEP
 from .gene_kriging import GeneKriging
 from .hist2st import Hist2ST
 from .histogene import HisToGene
@@ -15,10 +16,14 @@ from .phg2st import PHG2ST
 from .prompt_mean import PromptMean
 from .regression_kriging import RegressionKriging
 from .space_image_kriging import SpaceImageKriging
+from .stnet import STNet
+from .triplex import TRIPLEX
 
 __all__ = [
+    "BLEEP",
     "IDW",
     "PHG2ST",
+    "TRIPLEX",
     "BestSimple",
     "Estimator",
     "GeneKriging",
@@ -30,6 +35,7 @@ __all__ = [
     "PromptMean",
     "Prompts",
     "RegressionKriging",
+    "STNet",
     "SlideArrays",
     "SpaceImageKriging",
     "TrainingSlide",

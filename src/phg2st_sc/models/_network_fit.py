@@ -25,10 +25,6 @@ from ._phg2st_tensors import FeatureStats
 if TYPE_CHECKING:
     from ._network_method import NetworkMethod
 
-TUNING = (0, 5, 20, 60)
-"""Epochs of tuning that left-out slides choose from."""
-UNTRIED_TUNING = 5
-"""Epochs of tuning where no slide was left out."""
 _TUNING_PROMPTS = 0.1
 _MOST_TRIED = 3
 _LARGEST_CORRECTION = 10.0
@@ -73,9 +69,9 @@ class Fitted:
     level
         (G,) factor from the predicted share in the panel to the rate over all genes.
     fine_tune
-        Epochs of tuning on the prompts of a slide.
+        How far to tune on the prompts of a slide.
     tuned
-        Epochs of tuning that were run.
+        How far it was.
     origin
         Where the weights of the image encoder come from.
     record
@@ -143,9 +139,9 @@ def fit(method: NetworkMethod, slides: Sequence[Measured], config: SpotConfig, m
     sources = {id(one.arrays): fitted.source(one.arrays, patch) for one in [*kept, *checks]}
     training = [_with_targets(method, one, sources[id(one.arrays)]) for one in kept]
     validation = [_with_truth(method, one, sources[id(one.arrays)]) for one in checks]
+    method._prepare(fitted, training)
     result = train_spot_network(network, training, validation, config, machine)
     network.to(device_of(machine.accelerator))
-    method._trained(fitted, training)
     fitted.level = _levels(method, fitted, kept, training)
     fitted.fine_tune = _tuning(method, fitted, checks, validation, config)
     fitted.record = {"training": _record(slides, split, result, network, config), **origin}
@@ -235,22 +231,22 @@ def _tuning(
     validation: Sequence[MeasuredSource],
     config: SpotConfig,
 ) -> int:
-    """Epochs of tuning on prompts after which the other spots of left-out slides are predicted best."""
+    """How far to tune on prompts, so that the other spots of left-out slides are predicted best."""
     if method.fine_tune is not None:
         return method.fine_tune
     if not validation:
-        return UNTRIED_TUNING
-    scores = np.zeros(len(TUNING))
+        return method.untried_tuning
+    scores = np.zeros(len(method.tuning))
     for number, (slide, check) in enumerate(list(zip(slides, validation, strict=True))[:_MOST_TRIED]):
         rng = np.random.default_rng((config.seed, 6, number))
         n = slide.rows.size
         shown = np.sort(rng.choice(n, max(1, round(_TUNING_PROMPTS * n)), replace=False))
         hidden = np.setdiff1d(np.flatnonzero(slide.counts.sum(axis=1) > 0), shown)
         rest = _with_truth(method, slide.take(hidden), check.source)  # type: ignore[arg-type]
-        for place, epochs in enumerate(TUNING):
-            once = tuned(method, fitted, slide.take(shown), check.source, epochs)  # type: ignore[arg-type]
+        for place, amount in enumerate(method.tuning):
+            once = method._tune(fitted, slide.take(shown), check.source, amount)  # type: ignore[arg-type]
             scores[place] += score_slide(once.network, rest)
-    return TUNING[int(np.argmax(scores))]
+    return method.tuning[int(np.argmax(scores))]
 
 
 def _record(

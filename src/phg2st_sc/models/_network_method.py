@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from ..nn._spot_network import SpotNetwork
     from ..training import Machine
     from ..training._config import SpotConfig
-    from ._network_fit import Fitted
+    from ..training._spot_data import MeasuredSource
+    from ._network_fit import Fitted, Measured
     from ._network_slides import PatchSize, SlideSource
 
 Inputs = Literal["features", "patches"]
@@ -101,6 +102,10 @@ class NetworkMethod(Estimator):
     uses_image = True
     uses_context: ClassVar[bool] = False
     """Whether the network looks at the tiles around a spot."""
+    tuning: ClassVar[tuple[int, ...]] = (0, 5, 20, 60, 150)
+    """Values of ``fine_tune`` that left-out slides choose from."""
+    untried_tuning: ClassVar[int] = 5
+    """``fine_tune`` where no slide was left out."""
 
     def __init__(
         self,
@@ -166,8 +171,14 @@ class NetworkMethod(Estimator):
 
         return predict_spots(fitted.network, source, np.arange(source.n_spots))
 
-    def _trained(self, fitted: Fitted, slides: Sequence[Any]) -> None:
-        """Called after training with the measured slides, before levels are learned."""
+    def _prepare(self, fitted: Fitted, slides: Sequence[MeasuredSource]) -> None:
+        """Called before training with the slides to train on."""
+
+    def _tune(self, fitted: Fitted, slide: Measured, source: SlideSource, amount: int) -> Fitted:
+        """What was fitted, tuned to a slide on its prompts, as far as ``fine_tune`` says."""
+        from ._network_fit import tuned
+
+        return tuned(self, fitted, slide, source, amount)
 
     # --- fit, adapt, predict ------------------------------------------------------------------------------------------
     def fit(self, slides: Sequence[TrainingSlide]) -> Self:
@@ -185,14 +196,14 @@ class NetworkMethod(Estimator):
 
     def adapt(self, slide: SlideArrays, prompts: Prompts) -> Self:
         """Return a copy whose network is tuned to the slide on its prompts."""
-        from ._network_fit import Measured, tuned
+        from ._network_fit import Measured
 
         fitted = self._fitted
         if fitted is None or prompts.n_prompts == 0 or fitted.fine_tune == 0:
             return self
         measured = Measured(slide, prompts.index, prompts.counts, prompts.totals)
         adapted = copy.copy(self)
-        adapted._fitted = tuned(self, fitted, measured, self._encoded(slide), fitted.fine_tune)
+        adapted._fitted = self._tune(fitted, measured, self._encoded(slide), fitted.fine_tune)
         return adapted
 
     def encode(self, slide: SlideArrays) -> SlideSource | None:
@@ -256,7 +267,8 @@ class NetworkMethod(Estimator):
 
         if not self.reads_patches:
             return None
-        network = self._fitted.network if self._fitted is not None else self.new_network(2, None)
+        embedded = 2 if self.uses_context else None
+        network = self._fitted.network if self._fitted is not None else self.new_network(2, embedded)
         return PatchSize(self.patch_um, network.config.patch_px)
 
     def _machine(self) -> Machine:

@@ -7,6 +7,14 @@ from typing import Any
 
 _HOME = {
     "FUSIONS": "._fusions",
+    "BLEEPConfig": "._bleep",
+    "BLEEPNetwork": "._bleep",
+    "Backbone": "._backbones",
+    "STNetConfig": "._stnet",
+    "STNetwork": "._stnet",
+    "SpotInputs": "._spot_network",
+    "SpotNetwork": "._spot_network",
+    "SpotTargets": "._spot_network",
     "ContextEncoder": "._context",
     "CorrectionNetwork": "._correction",
     "CrossAttention": "._fusion",

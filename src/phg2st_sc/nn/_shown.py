@@ -30,3 +30,22 @@ def shown_picture(inputs: SpotInputs, n_features: int | None) -> Tensor:
         width = "there are none" if inputs.features is None else f"these have width {inputs.features.shape[1]}"
         raise ValueError(f"the network was made for features of width {n_features}, and {width}")
     return inputs.features
+
+
+def shown_rows(inputs: SpotInputs, n_features: int | None) -> Tensor:
+    """The features, or pictures, of the rows to predict.
+
+    Parameters
+    ----------
+    inputs
+        Of a network whose pictures are those of the rows.
+    n_features
+        Of the network's configuration.
+
+    Raises
+    ------
+    ValueError
+        If the inputs have no such thing, or features of another width.
+    """
+    shown = shown_picture(inputs, n_features)
+    return shown if n_features is None else shown[inputs.rows]
