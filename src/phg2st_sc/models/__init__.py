@@ -7,6 +7,7 @@ from ._store import load, save
 from .best_simple import BestSimple
 from .bleep import BLEEP
 from .gene_kriging import GeneKriging
+from .hggep import HGGEP
 from .hist2st import Hist2ST
 from .histogene import HisToGene
 from .idw import IDW
@@ -21,6 +22,7 @@ from .triplex import TRIPLEX
 
 __all__ = [
     "BLEEP",
+    "HGGEP",
     "IDW",
     "PHG2ST",
     "TRIPLEX",

@@ -11,6 +11,8 @@ from torch.nn.functional import logsigmoid, softplus
 
 _MEAN = (1e-5, 1e6)
 _DISPERSION = (1e-4, 1e4)
+_LIKELY_MEAN = (1e-3, 1e5)
+"""Bounds of means at the start, well within those at which the gradient ends."""
 
 
 class ZINB(NamedTuple):
@@ -47,6 +49,15 @@ class ZINBHead(nn.Module):
         self.log_mean = nn.Linear(width, n_genes)
         self.dispersion = nn.Linear(width, n_genes)
         self.logits = nn.Linear(width, n_genes)
+
+    def initialise(self, counts: Tensor, size_factors: Tensor) -> None:
+        """Start from the mean of (m, G) counts over the (m,) size factors, within the bounds of means.
+
+        From elsewhere, training first makes the tokens of all spots alike, and as large as the counts ask for.
+        """
+        mean = (counts.sum(dim=0) / size_factors.sum().clamp_min(_MEAN[0])).clamp(*_LIKELY_MEAN)
+        with torch.no_grad():
+            self.log_mean.bias.copy_(mean.log())
 
     def forward(self, tokens: Tensor) -> ZINB:
         """Means within [1e-5, 1e6] and dispersions within [1e-4, 1e4], of shape (..., G), from (..., width) tokens."""
