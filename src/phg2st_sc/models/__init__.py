@@ -2,6 +2,7 @@
 
 from .._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
 from ._base import Estimator
+from ._network_method import NetworkMethod
 from ._registry import create, get_method, methods, register
 from ._store import load, save
 from .best_simple import BestSimple
@@ -33,6 +34,7 @@ __all__ = [
     "Hist2ST",
     "ImageRidge",
     "Kriging",
+    "NetworkMethod",
     "Prediction",
     "PromptMean",
     "Prompts",

@@ -94,6 +94,13 @@ class NetworkMethod(Estimator):
         Show a progress bar.
     seed
         Seed of everything drawn at random.
+
+    Examples
+    --------
+    >>> import phg2st_sc as phg2st
+    >>> method = phg2st.models.HisToGene(max_epochs=20, network={"width": 64}, fine_tune=0)
+    >>> isinstance(method, phg2st.models.NetworkMethod), sorted(method.presets)
+    (True, ['default', 'paper'])
     """
 
     presets: ClassVar[Mapping[str, Preset]]

@@ -23,7 +23,7 @@ class HGGEP(ViewMethod):
     channels and places. The embeddings of column and row are added, and each of the three goes through transformer blocks
     of its own, in which all spots look at each other. Two hypergraph convolutions follow over the sum of the three, and an
     LSTM reads all four. Target, loss and changed views are those of :class:`Hist2ST`. It takes the settings that all
-    published networks take: see :class:`phg2st_sc.models._network_method.NetworkMethod`.
+    published networks take: see :class:`phg2st_sc.models.NetworkMethod`.
 
     ``preset="paper"`` has the published sizes: pictures of 112 px, width 1024, 3 times 4 blocks of 16 heads, hypergraph
     convolutions of 512, an LSTM of 4 layers (116.4 M parameters at 785 genes, 1.05 M of them for the views), Adam at 1e-5

@@ -21,7 +21,7 @@ class Hist2ST(Log10Method):
     reads the outputs of the graph layers. Target: log10(1 + 10,000 x share in the panel). Loss: squared error + 0.25 x
     zero-inflated negative binomial likelihood of the counts + 0.5 x squared distance between the prediction and a learned
     mean of those of 5 changed views of the slide. It takes the settings that all published networks take: see
-    :class:`phg2st_sc.models._network_method.NetworkMethod`.
+    :class:`phg2st_sc.models.NetworkMethod`.
 
     ``preset="paper"`` has the published sizes: pictures of 112 px, width 1024, 8 blocks of 16 heads, 4 graph layers (75.8 M
     parameters at 785 genes, 1.05 M of them for the views), Adam at 1e-5, times 0.9 every 50 epochs, over 350 epochs, a

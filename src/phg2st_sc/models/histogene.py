@@ -18,7 +18,7 @@ class HisToGene(Log10Method):
 
     The flattened picture of a spot is mapped to a token, the embeddings of its column and row are added, and transformer
     blocks let all spots of the slide look at each other. Target: log10(1 + 10,000 x share in the panel); squared error. It
-    takes the settings that all published networks take: see :class:`phg2st_sc.models._network_method.NetworkMethod`.
+    takes the settings that all published networks take: see :class:`phg2st_sc.models.NetworkMethod`.
 
     ``preset="paper"`` has the published sizes: pictures of 112 px, width 1024, 8 blocks of 16 heads (106.6 M parameters at
     785 genes), Adam at 1e-5 over 100 epochs, a slide per step, without a schedule or early end. ``preset="default"`` has

@@ -26,7 +26,7 @@ class STNet(NetworkMethod):
     Target: ln((1 + count) / (panel genes + panel total)), a share with a count of one added to every gene. Squared error. The
     output starts at the mean expression of the training spots, with no weight on the image. Predictions are means over the
     eight flipped and turned forms of the picture. It takes the settings that all published networks take: see
-    :class:`phg2st_sc.models._network_method.NetworkMethod`.
+    :class:`phg2st_sc.models.NetworkMethod`.
 
     ``preset="paper"``: DenseNet-121 on pictures of 224 px (7.76 M parameters at 785 genes), batches of 32 spots of all slides.
     ``preset="default"``: a linear map of frozen embeddings.

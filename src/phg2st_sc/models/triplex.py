@@ -26,7 +26,7 @@ class TRIPLEX(NetworkMethod):
     answers are added. Four heads: one on the sum, one on each branch. Target: log(1 + 10,000 x share in the panel). Loss:
     squared error of the sum; of each branch 0.7 times that against truth and 0.3 times that against the prediction from the
     sum. It takes the settings that all published networks take: see
-    :class:`phg2st_sc.models._network_method.NetworkMethod`.
+    :class:`phg2st_sc.models.NetworkMethod`.
 
     Embeddings of spots and tiles come from :func:`phg2st_sc.pp.extract_embeddings` with ``context=5``, whatever ``inputs``
     says. ``network={"neighbors": False}`` leaves the neighbour branch out and needs no tiles.
