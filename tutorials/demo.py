@@ -31,7 +31,12 @@ from tqdm.auto import tqdm
 
 import phg2st_sc as phg2st
 
-LABELS = {"phg2st": "tl.impute, no method named", "cohort": "regression_kriging, trained on other patients"}
+LABELS = {
+    "phg2st": "phg2st (the default), this section alone",
+    "cohort": "phg2st, trained on other patients",
+    "cohort_simple": "regression_kriging, trained on other patients",
+}
+COHORT = {"cohort": "phg2st", "cohort_simple": "regression_kriging"}
 REGIMES = {"scattered": "random", "block": "block"}
 
 
@@ -109,24 +114,28 @@ def simulate(settings: argparse.Namespace) -> dict[str, sd.SpatialData]:
     )
 
 
-def train(slides: dict[str, sd.SpatialData]) -> dict[str, Any]:
-    """For each patient, a model that learned from the sections of the others."""
+def train(slides: dict[str, sd.SpatialData]) -> dict[str, dict[str, Any]]:
+    """For each section, the models that learned from the sections of the other patients."""
     patients = {name: str(slide.tables["table"].obs["patient"].iloc[0]) for name, slide in slides.items()}
     models = {}
     for left_out in tqdm(sorted(set(patients.values())), unit="patient"):
         others = [slides[name] for name, patient in patients.items() if patient != left_out]
-        models[left_out] = phg2st.tl.train(others, method="regression_kriging", progress=False)
+        models[left_out] = {
+            key: phg2st.tl.train(others, method=method, progress=False) for key, method in COHORT.items()
+        }
     return {name: models[patient] for name, patient in patients.items()}
 
 
-def score(name: str, slide: sd.SpatialData, model: Any, settings: argparse.Namespace) -> pd.DataFrame:
+def score(name: str, slide: sd.SpatialData, models: dict[str, Any], settings: argparse.Namespace) -> pd.DataFrame:
     """Held-out scores of every method on one section, with prompts scattered and in one block."""
     rows = []
     for regime, strategy in reversed(REGIMES.items()):  # the scattered prompts are drawn last, and stay in the store
         phg2st.pp.sample_prompts(slide, fraction=settings.fraction, strategy=strategy, seed=settings.seed)
-        phg2st.tl.impute(slide, model=model, key_added="cohort")
+        cohort = {}
+        for key, model in models.items():
+            phg2st.tl.impute(slide, model=model, key_added=key)
+            cohort |= phg2st.tl.evaluate(slide, layer=key).attrs["means"]
         phg2st.tl.impute(slide)
-        cohort = phg2st.tl.evaluate(slide, layer="cohort").attrs["means"]
         means = phg2st.tl.evaluate(slide, compare="simple").attrs["means"] | cohort
         rows += [{"section": name, "regime": regime, "method": method, **mean} for method, mean in means.items()]
     return pd.DataFrame(rows)
