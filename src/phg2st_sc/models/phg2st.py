@@ -47,22 +47,24 @@ class PHG2ST(Estimator):
         Whether to train a network on what the propagating form misses (:class:`phg2st_sc.nn.CorrectionNetwork`: hypergraph
         convolution and transformers over image and prompts, attention biased by distance and histology, kriging of the
         residuals). It is trusted as far as left-out patients gain by it. ``None``: where at least four training patients
-        have images. With fewer, on real sections, left-out patients gained nothing.
+        have images. With fewer, on real sections, left-out patients gained nothing. Settings of the network and of its
+        training from ``branches`` on count here only where it is trained.
     without
         Parts of the propagating form to leave out, to see what each is worth: ``"image"``, ``"hypergraph"``,
         ``"propagation"``, ``"gene_covariance"``, ``"cohort_image"``, ``"serial"``, ``"depth"``, ``"guard"``.
     preset
-        ``"default"``: small, for a CPU. ``"paper"``: published sizes, Adam with the rate times 0.9 every 50 epochs.
+        Of ``fusion="paper"``; the other form has one size. ``"default"``: small, for a CPU. ``"paper"``: published sizes, Adam with the rate times 0.9 every 50 epochs.
         ``"released"``: settings of the released code (AdamW, plateau schedule, a tenth of the spots as prompts, 256 spots
         per step, positional convolution, a loss on the prompt embedding).
     branches
-        ``"both"``, or ``"spot"`` or ``"context"`` alone.
+        Of the network. ``"both"``, or ``"spot"`` or ``"context"`` alone.
     engine
         Of the hypergraph convolution: ``"auto"``, ``"dgl"`` or ``"torch"``.
     n_neighbors
         Spots, or tiles, in a hyperedge beside its own.
     max_epochs, patience, lr, prompt_fraction, validation_fraction
-        See :class:`phg2st_sc.training.TrainingConfig`; ``None`` takes the preset's.
+        See :class:`phg2st_sc.training.TrainingConfig`; ``None`` takes the preset's, or the correction's own. ``prompt_fraction``
+        is one of ``fusion="paper"``.
     network, training
         Further settings by name, of :class:`phg2st_sc.nn.NetworkConfig` and :class:`phg2st_sc.training.TrainingConfig`.
     accelerator, devices, precision, strategy
