@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -108,13 +109,54 @@ def select_genes(
     owner = Owner((key_added,), ("rule",))
     for each in tables:
         refuse_foreign(each, [("var", key_added), ("uns", key_added)], owner)
-    genes = _common_genes(tables)
+    genes = common_genes(tables)
     chosen_slides = _of_patients(slides, patients)
     _check_mask(tables, prompt_mask)
     if prompt_mask is None:
         _warn_of_prompts(chosen_slides)
+    ranked = rank_genes(
+        chosen_slides, genes, n_top=n_top, min_spots=min_spots, counts_layer=counts_layer, prompt_mask=prompt_mask
+    )
+    panel = ranked.genes
+    record = {
+        "genes": np.array(panel, dtype=object),
+        "n_top": int(n_top),
+        "min_spots": ranked.min_spots,
+        "n_spots_read": ranked.n_spots,
+        "n_slides_read": ranked.n_slides,
+        "counts_layer": counts_layer or "X",
+        "prompts_only": prompt_mask is not None,
+        "rule": f"variance of Pearson residuals, theta {THETA:g}, ranks combined over slides",
+    }
+    for each in tables:
+        marks = np.asarray(each.var_names.isin(panel))
+        update = SlotUpdate(var={key_added: marks}, uns={key_added: dict(record)}, owner=owner)
+        write_slots(_holder(datas, each), each, update, write=write)
+    return panel
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Genes in order of choice, and what was read to choose them."""
+
+    genes: list[str]
+    min_spots: int
+    n_spots: int
+    n_slides: int
+
+
+def rank_genes(
+    slides: Sequence[Slide],
+    genes: pd.Index,
+    *,
+    n_top: int,
+    min_spots: int | None = None,
+    counts_layer: str | None = None,
+    prompt_mask: Any = None,
+) -> Ranked:
+    """The most variable of some genes on some slides; nothing is written. See :func:`select_genes`."""
     variances, detected, n_read = [], np.zeros(len(genes), dtype=np.int64), 0
-    for slide in chosen_slides:
+    for slide in slides:
         counts = _read(slide, prompt_mask, counts_layer, genes)
         if counts is not None:
             variances.append(residual_variance(counts))
@@ -126,21 +168,7 @@ def select_genes(
         )
     needed = max(_MIN_ROWS, round(0.01 * n_read)) if min_spots is None else int(min_spots)
     panel = _first(genes, np.stack(variances), detected >= needed, n_top, needed)
-    record = {
-        "genes": np.array(panel, dtype=object),
-        "n_top": int(n_top),
-        "min_spots": needed,
-        "n_spots_read": n_read,
-        "n_slides_read": len(variances),
-        "counts_layer": counts_layer or "X",
-        "prompts_only": prompt_mask is not None,
-        "rule": f"variance of Pearson residuals, theta {THETA:g}, ranks combined over slides",
-    }
-    for each in tables:
-        marks = np.asarray(each.var_names.isin(panel))
-        update = SlotUpdate(var={key_added: marks}, uns={key_added: dict(record)}, owner=owner)
-        write_slots(_holder(datas, each), each, update, write=write)
-    return panel
+    return Ranked(panel, needed, n_read, len(variances))
 
 
 def residual_variance(counts: Any, *, theta: float = THETA) -> NDArray[np.float64]:
@@ -200,7 +228,8 @@ def combine_ranks(variances: NDArray[np.float64], names: Sequence[str], n_top: i
     return np.lexsort((name_rank, -variances.mean(axis=0), median, -often))
 
 
-def _common_genes(tables: list[AnnData]) -> pd.Index:
+def common_genes(tables: list[AnnData]) -> pd.Index:
+    """Genes that all tables have, in the order of the first."""
     common = tables[0].var_names
     for table in tables:
         gene_columns(table, None)

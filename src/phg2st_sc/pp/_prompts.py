@@ -113,7 +113,7 @@ def sample_prompts(
     mask = np.zeros(target.n_obs, dtype=bool)
     for slide, these, number in zip(slides, open_to, numbers, strict=True):
         if number:
-            drawn = sample_mask(slide.positions[these], number, strategy, _generator(seed, slide))
+            drawn = sample_mask(slide.positions[these], number, strategy, generator_of(seed, slide))
             mask[slide.rows[these]] = drawn
     record: dict[str, Any] = {
         "strategy": strategy,
@@ -143,7 +143,7 @@ def _named(slide: Slide, within: Any) -> str:
     return f"slide {slide.name!r}" if within is None else f"slide {slide.name!r} (those within `within=`)"
 
 
-def _generator(seed: int, slide: Slide) -> np.random.Generator:
+def generator_of(seed: int, slide: Slide) -> np.random.Generator:
     return np.random.default_rng([int(seed), crc32(slide.name.encode())])
 
 

@@ -119,9 +119,12 @@ def training_slide(
     *,
     counts_layer: str | None,
     hypergraph_key: str | None = None,
+    patches: bool = False,
 ) -> TrainingSlide:
     """A slide with its expression; targets, and spots without counts, are left out."""
-    return with_fingerprint(slide, rep, genes, counts_layer=counts_layer, hypergraph_key=hypergraph_key)[0]
+    return with_fingerprint(
+        slide, rep, genes, counts_layer=counts_layer, hypergraph_key=hypergraph_key, patches=patches
+    )[0]
 
 
 def with_fingerprint(

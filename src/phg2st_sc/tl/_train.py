@@ -131,7 +131,7 @@ def train(
         for slide, rep in tqdm(list(zip(slides, reps, strict=True)), desc="read", unit="slide", disable=not progress)
     ]
     read = [one for one, _ in loaded]
-    features = _same_features(slides, reps, read)
+    features = same_features(slides, reps, read)
     estimator.fit(read)
     estimator.card = {
         **_card(read, features, seed),
@@ -205,9 +205,8 @@ def _shared_panel(slides: Sequence[Slide]) -> list[str]:
     return list(pd.Index(shared))
 
 
-def _same_features(
-    slides: Sequence[Slide], reps: Sequence[str | None], read: Sequence[TrainingSlide]
-) -> dict[str, Any]:
+def same_features(slides: Sequence[Slide], reps: Sequence[str | None], read: Sequence[TrainingSlide]) -> dict[str, Any]:
+    """Kind of the embeddings that all slides share; an error where they differ."""
     kinds: dict[str, dict[str, Any]] = {}
     for slide, rep, one in zip(slides, reps, read, strict=True):
         if rep is not None and one.arrays.features is not None:

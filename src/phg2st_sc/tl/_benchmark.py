@@ -1,0 +1,255 @@
+"""Compare methods on many sections, by the scoring rules."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from .. import _keys
+from ..metrics._published import PUBLISHED_WARNING
+from ..pp._strategies import number_of_prompts
+from ._benchmark_plan import (
+    PATIENT,
+    Fold,
+    MethodSpec,
+    Section,
+    choose_genes,
+    describe_settings,
+    make_folds,
+    method_specs,
+    most_variable,
+    open_sections,
+    section_mark,
+)
+from ._benchmark_run import HONEST, PUBLISHED, REFERENCE, FoldData, Scoring, guarded, run_method, run_references
+from ._benchmark_store import UnitStore
+from ._inputs import check_gene_names, readable
+from ._method import check_seed
+
+_DEFAULT_METHODS = ("phg2st", "regression_kriging", "space_image_kriging", "gene_kriging", "kriging", "prompt_mean")
+_TOP_GENES = 50
+
+
+def benchmark(
+    datas: Any,
+    *,
+    methods: str | Sequence[Any] | Mapping[str, Any] = _DEFAULT_METHODS,
+    folds: str | int | Mapping[str, Any] | None = PATIENT,
+    genes: int | Sequence[str] | None = 1000,
+    fraction: float = 0.1,
+    strategies: str | Sequence[str] = ("random", "block"),
+    n_masks: int = 3,
+    seeds: Sequence[int] = (0,),
+    protocol: str | Sequence[str] = HONEST,
+    extra: Sequence[str] = (),
+    n_splits: int = 5,
+    out: str | os.PathLike[str] | None = None,
+    use_rep: str | None = None,
+    trust_rep: bool = False,
+    counts_layer: str | None = None,
+    slide_key: str | None = None,
+    patient_key: str = _keys.PATIENT,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Score methods on sections whose patients they never saw, on the same prompts.
+
+    In every fold methods learn from the training sections, genes are chosen on these alone, and each test section is predicted
+    from several draws of prompts. Scores are those of :func:`phg2st_sc.metrics.score_section`: held-out spots, depth taken
+    out. Expression of a test section is read at the prompts to predict, and at the other spots to score.
+
+    Parameters
+    ----------
+    datas
+        Sections that were measured at every spot: AnnData or SpatialData, a list or dict of them, or one object with
+        ``slide_key``.
+    methods
+        Names (:func:`phg2st_sc.models.methods`), or a dict by label of names or settings, e.g. ``{"long": {"method":
+        "kriging", "length_scale": 8.0}}``. A method with a cohort form learns from the training sections;
+        ``"<name>:section"`` takes the form that learns from the prompts of the section alone.
+    folds
+        ``"patient"``: leave one patient out. A number: that many patient-grouped folds. A dict of test sections by name of
+        the fold: all others train, of the same patients too. ``None``: nothing is trained.
+    genes
+        How many to choose in each fold, on its training sections. Or the panel. ``None``: all genes that the objects share,
+        or those that :func:`phg2st_sc.pp.select_genes` marked. With ``folds=None`` a number stands for all genes.
+    fraction
+        Part of the spots of a section that are prompts.
+    strategies
+        How prompts are drawn, see :func:`phg2st_sc.pp.sample_prompts`; the column ``regime``.
+    n_masks
+        Draws per section and strategy; draw ``m`` is that of ``sample_prompts(..., seed=m)``.
+    seeds
+        Trainings of each method.
+    protocol
+        ``"honest"``, ``"published"``, or both. The latter smooths labels over neighbours before prompts are drawn from
+        them, and scores prompts: it leaks, warns, and is there to show what published figures mean.
+    extra
+        Further scores, see :func:`phg2st_sc.metrics.score_section`.
+    n_splits
+        Splits of the noise ceiling; 0 leaves it out.
+    out
+        Folder for finished units. A call that was interrupted goes on where it stopped; methods and seeds can be added. Other
+        data or settings are refused.
+    use_rep, trust_rep, counts_layer, slide_key, patient_key
+        As for :func:`phg2st_sc.tl.train`.
+    progress
+        Show a progress bar.
+
+    Returns
+    -------
+    Tidy table, one row per number: ``protocol``, ``fold``, ``section``, ``patient``, ``method``, ``learned`` (``"cohort"``,
+    ``"section"``, or ``"reference"`` for the rows ``noise_ceiling`` and ``depth_only``), ``seed``, ``regime``, ``mask``,
+    ``metric``, ``value``, ``error``. Scores are means over genes. ``pcc_top`` is over the 50 genes most variable in the
+    training sections. ``predict_seconds``, ``predict_cpu_seconds`` and ``predict_peak_mb`` (growth of the process) are of
+    each draw, the first of which encodes the section; ``train_...`` of each fold, in rows without a section. A method that fails
+    has a row with ``metric="error"``, the others go on. Reduce it with :func:`phg2st_sc.tl.summarise_benchmark`.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        Before anything runs: for unknown methods, settings, genes or sections, too few patients, or an ``out`` that holds
+        another benchmark.
+
+    Warns
+    -----
+    UserWarning
+        If a method fails, and with ``protocol="published"``.
+
+    Examples
+    --------
+    >>> import phg2st_sc as phg2st
+    >>> slides = phg2st.datasets.simulate(
+    ...     n_slides=3, n_patients=3, n_spots=80, n_genes=40, image=False, progress=False
+    ... )
+    >>> table = phg2st.tl.benchmark(
+    ...     slides, methods=["gene_kriging", "idw"], genes=20, n_masks=1, n_splits=0, progress=False
+    ... )
+    >>> sorted(table["learned"].unique())
+    ['cohort', 'reference', 'section']
+    """
+    from tqdm.auto import tqdm
+
+    protocols, scoring, trainings = _checked(
+        protocol, fraction, strategies, n_masks, seeds, extra, n_splits, counts_layer
+    )
+    check_gene_names(None if genes is None or isinstance(genes, int) else genes)
+    specs = method_specs(methods, has_folds=folds is not None)
+    found = open_sections(
+        _readable(datas), use_rep=use_rep, trust_rep=trust_rep, slide_key=slide_key, patient_key=patient_key
+    )
+    sections = {one.name: one for one in found}
+    for one in found:
+        number_of_prompts(one.slide.n_spots, fraction=fraction, n=None, name=f"slide {one.name!r}")
+    planned = _folds(sections, folds, genes, counts_layer)
+    store = UnitStore(out, _plan(sections, planned, scoring, specs))
+    data = {fold.name: FoldData(fold, sections, scoring, _top(sections, fold, counts_layer)) for fold in planned}
+    tables = []
+    with tqdm(total=len(data) * len(protocols) * (len(specs) * len(trainings) + 1), disable=not progress) as bar:
+        for fold, labels, run in _units(data, specs, trainings, protocols):
+            bar.set_postfix_str(f"fold {fold}, {labels['method']}", refresh=True)
+            rows = store.get(labels)
+            if rows is None:
+                rows, whole = guarded(run, labels)
+                if whole:
+                    store.put(labels, rows)
+            tables.append(rows)
+            bar.update()
+    table = pd.concat(tables, ignore_index=True)
+    table["error"] = table["error"].fillna("").astype(str)
+    for name in ("section", "patient", "regime"):
+        table[name] = table[name].fillna("").astype(str)
+    store.finish(table)
+    return table
+
+
+def _units(
+    data: Mapping[str, FoldData], specs: Sequence[MethodSpec], seeds: Sequence[int], protocols: Sequence[str]
+) -> list[tuple[str, dict[str, Any], Callable[[], pd.DataFrame]]]:
+    """Units in order: name of the fold, labels, and what runs it."""
+    units: list[tuple[str, dict[str, Any], Callable[[], pd.DataFrame]]] = []
+    for fold, one in data.items():
+        for protocol in protocols:
+            shared = {"protocol": protocol, "fold": fold}
+            if protocol == HONEST:
+                labels = {**shared, "method": REFERENCE, "learned": REFERENCE, "seed": 0}
+                units.append((fold, labels, partial(run_references, one, protocol)))
+            for spec in specs:
+                for seed in seeds:
+                    labels = {**shared, "method": spec.label, "learned": spec.learned, "seed": int(seed)}
+                    units.append((fold, labels, partial(run_method, one, spec, int(seed), protocol)))
+    return units
+
+
+def _checked(
+    protocol: str | Sequence[str],
+    fraction: float,
+    strategies: str | Sequence[str],
+    n_masks: int,
+    seeds: Sequence[int],
+    extra: Sequence[str],
+    n_splits: int,
+    counts_layer: str | None,
+) -> tuple[tuple[str, ...], Scoring, tuple[int, ...]]:
+    from ..metrics import EXTRAS
+    from ..pp._strategies import get_strategy
+
+    protocols = (protocol,) if isinstance(protocol, str) else tuple(protocol)
+    unknown = [one for one in protocols if one not in (HONEST, PUBLISHED)]
+    if unknown or not protocols:
+        msg = f"`protocol` is {HONEST!r}, {PUBLISHED!r} or both, not {protocol!r}"
+        raise ValueError(msg)
+    if PUBLISHED in protocols:
+        warnings.warn(PUBLISHED_WARNING, UserWarning, stacklevel=3)
+    regimes = (strategies,) if isinstance(strategies, str) else tuple(strategies)
+    for name in regimes:
+        get_strategy(name)
+    if not regimes or isinstance(n_masks, bool) or not isinstance(n_masks, int) or n_masks < 1:
+        msg = f"strategies={strategies!r}, n_masks={n_masks!r}: draw prompts in at least one way, at least once"
+        raise ValueError(msg)
+    trainings = tuple(seeds)
+    for seed in trainings:
+        check_seed(seed)
+    if not trainings:
+        raise ValueError("`seeds` is empty: give at least one, e.g. seeds=[0]")
+    wanted = (extra,) if isinstance(extra, str) else tuple(extra)
+    if wrong := [one for one in wanted if one not in (*EXTRAS, "all")]:
+        msg = f"there is no further score {wrong[0]!r}; there are: {', '.join(EXTRAS)}, or 'all'"
+        raise ValueError(msg)
+    return protocols, Scoring(fraction, regimes, n_masks, wanted, n_splits, counts_layer), trainings
+
+
+def _folds(sections: Mapping[str, Section], folds: Any, genes: Any, counts_layer: str | None) -> list[Fold]:
+    return [
+        Fold(name, tuple(train), tuple(test), choose_genes(sections, train, genes, counts_layer))
+        for name, train, test in make_folds(list(sections.values()), folds)
+    ]
+
+
+def _top(sections: Mapping[str, Section], fold: Fold, counts_layer: str | None) -> list[str] | None:
+    if not fold.train:
+        return None
+    return most_variable(sections, fold.train, fold.genes, _TOP_GENES, counts_layer)
+
+
+def _plan(
+    sections: Mapping[str, Section], folds: Sequence[Fold], scoring: Scoring, specs: Sequence[MethodSpec]
+) -> dict[str, Any]:
+    return {
+        "sections": {name: section_mark(one, scoring.counts_layer) for name, one in sections.items()},
+        "features": {name: one.rep for name, one in sections.items()},
+        "folds": {fold.name: {"test": list(fold.test), "genes": list(fold.genes)} for fold in folds},
+        "prompts": {"fraction": scoring.fraction, "strategies": list(scoring.strategies), "n_masks": scoring.n_masks},
+        "scores": {"extra": list(scoring.extra), "n_splits": scoring.n_splits, "layer": scoring.counts_layer},
+        "methods": {f"{spec.label} ({spec.learned})": describe_settings(spec) for spec in specs},
+    }
+
+
+def _readable(datas: Any) -> Any:
+    if isinstance(datas, Mapping):
+        return {name: readable(one) for name, one in datas.items()}
+    return [readable(one) for one in datas] if isinstance(datas, (list, tuple)) else readable(datas)

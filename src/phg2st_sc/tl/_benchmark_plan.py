@@ -1,0 +1,254 @@
+"""What a benchmark runs: sections, folds, methods."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from .. import _keys
+from .._counts import read_counts
+from .._features import choose_rep
+from .._fingerprint import fingerprint
+from .._slide import Slide, resolve_datas
+from .._target_rows import is_target
+from .._text import some
+from ..pp._genes import common_genes, rank_genes
+from ._inputs import by_place
+from ._method import check_parameters
+
+if TYPE_CHECKING:
+    from ..models import Estimator
+
+COHORT, SECTION = "cohort", "section"
+"""What a method learns from: the training sections of the fold, or the prompts of the section alone."""
+PATIENT = "patient"
+_ALONE = ":section"
+_WORDS = "a name, or a dict of settings with `method`"
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """One section of a benchmark."""
+
+    slide: Slide
+    rep: str | None
+
+    @property
+    def name(self) -> str:
+        """Name of the slide."""
+        return self.slide.name
+
+    @property
+    def patient(self) -> str:
+        """Patient; a section of no known patient stands for itself."""
+        return self.slide.name if self.slide.patient is None else self.slide.patient
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Sections to learn from and to predict, by name, and the panel."""
+
+    name: str
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+    genes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class MethodSpec:
+    """A method as it is compared.
+
+    Attributes
+    ----------
+    label
+        What its rows are called.
+    method
+        Registry name.
+    learned
+        ``"cohort"`` or ``"section"``.
+    settings
+        Of the method.
+    """
+
+    label: str
+    method: str
+    learned: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def create(self, seed: int) -> Estimator:
+        """A new, unfitted method."""
+        from ..models import create, get_method
+
+        seeded = {"seed": seed} if "seed" in get_method(self.method).parameter_names() else {}
+        return create(self.method, **{**seeded, **self.settings})
+
+
+def open_sections(
+    datas: Any, *, use_rep: str | None, trust_rep: bool, slide_key: str | None, patient_key: str
+) -> list[Section]:
+    """Sections of all objects, without targets."""
+    slides = [by_place(one) for one in resolve_datas(datas, slide_key=slide_key, patient_key=patient_key)]
+    return [_section(slide, use_rep, trust_rep=trust_rep) for slide in slides]
+
+
+def _section(slide: Slide, use_rep: str | None, *, trust_rep: bool) -> Section:
+    from dataclasses import replace
+
+    there = ~is_target(slide.table, slide.rows)
+    slide = replace(slide, rows=slide.rows[there], positions=slide.positions[there])
+    asked = use_rep if use_rep is None or use_rep in slide.table.obsm else None
+    return Section(slide, choose_rep(slide.table, asked, trust_rep=trust_rep))
+
+
+def section_mark(section: Section, counts_layer: str | None) -> str:
+    """What a section is known by when a benchmark is taken up again."""
+    slide = section.slide
+    _, totals = read_counts(slide.table, slide.rows, counts_layer=counts_layer)
+    return fingerprint(slide.table.obs_names[slide.rows], totals)[:64]
+
+
+def method_specs(methods: Any, *, has_folds: bool) -> list[MethodSpec]:
+    """Methods by what a user names: names, or a dict of names or settings by label."""
+    items = methods.items() if isinstance(methods, Mapping) else [(None, one) for one in _listed(methods)]
+    specs = [_spec(label, one, has_folds=has_folds) for label, one in items]
+    if not specs:
+        raise ValueError("`methods` is empty: name at least one, e.g. methods=['phg2st', 'kriging']")
+    seen: set[tuple[str, str]] = set()
+    for spec in specs:
+        if (spec.label, spec.learned) in seen:
+            msg = f"method {spec.label!r} ({spec.learned}) occurs more than once: pass a dict with a label for each"
+            raise ValueError(msg)
+        seen.add((spec.label, spec.learned))
+    return specs
+
+
+def _listed(methods: Any) -> list[Any]:
+    return [methods] if isinstance(methods, str) else list(methods)
+
+
+def _spec(label: str | None, one: Any, *, has_folds: bool) -> MethodSpec:
+    from ..models import Estimator, get_method
+
+    settings = {"method": one} if isinstance(one, str) else dict(one) if isinstance(one, Mapping) else None
+    if settings is None or not isinstance(settings.get("method"), str):
+        msg = f"a method is {_WORDS}, e.g. 'kriging' or {{'method': 'kriging', 'length_scale': 4.0}}, not {one!r}"
+        raise TypeError(msg)
+    name = settings.pop("method")
+    alone = name.endswith(_ALONE)
+    name = name.removesuffix(_ALONE)
+    check_parameters(name, settings, _spec)
+    made = get_method(name)
+    needs_fit = made(**settings).needs_fit
+    learned = SECTION if alone or not has_folds or made.fit is Estimator.fit else COHORT
+    if learned == SECTION and needs_fit:
+        msg = f"method {name!r} must be trained on other sections: leave out {_ALONE!r}, and give `folds`"
+        raise ValueError(msg)
+    return MethodSpec(label or name, name, learned, settings)
+
+
+def make_folds(sections: Sequence[Section], folds: Any) -> list[tuple[str, list[str], list[str]]]:
+    """(name, training sections, test sections) of every fold.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer patients than folds, or a fold has nothing to train on.
+    KeyError
+        If a section does not exist.
+    """
+    names = [one.name for one in sections]
+    patients = {one.name: one.patient for one in sections}
+    if folds is None:
+        return [("all", [], names)]
+    if isinstance(folds, Mapping):
+        return [_explicit(str(key), test, names) for key, test in folds.items()]
+    if folds == PATIENT:
+        groups = {p: p for p in patients.values()}
+    elif isinstance(folds, (int, np.integer)) and not isinstance(folds, bool):
+        groups = _grouped(list(patients.values()), int(folds))
+    else:
+        msg = (
+            f"`folds` is {PATIENT!r} (leave one patient out), a number of patient-grouped folds, a dict of test sections by "
+            f"fold, or None (nothing is trained), not {folds!r}"
+        )
+        raise ValueError(msg)
+    if len(set(groups.values())) < 2:
+        msg = (
+            f"all {len(names)} section(s) are of one patient, and folds leave patients out: pass folds=None to compare methods "
+            "on each section alone, or name test sections in a dict"
+        )
+        raise ValueError(msg)
+    found = []
+    for fold in dict.fromkeys(groups.values()):
+        test = [name for name in names if groups[patients[name]] == fold]
+        found.append((fold, [name for name in names if name not in test], test))
+    return found
+
+
+def _grouped(patients: Sequence[str], n: int) -> dict[str, str]:
+    from sklearn.model_selection import GroupKFold
+
+    if not 2 <= n <= len(set(patients)):
+        msg = f"folds={n} needs from 2 to as many patients as there are, which is {len(set(patients))}"
+        raise ValueError(msg)
+    splits = GroupKFold(n).split(np.zeros(len(patients)), groups=np.asarray(patients, dtype=object))
+    return {patients[i]: str(number) for number, (_, test) in enumerate(splits) for i in test}
+
+
+def _explicit(name: str, test: Any, names: Sequence[str]) -> tuple[str, list[str], list[str]]:
+    wanted = [test] if isinstance(test, str) else list(test)
+    unknown = [one for one in wanted if one not in names]
+    if unknown:
+        msg = f"fold {name!r} names sections that are not there ({some(unknown)}); there are: {some(names)}"
+        raise KeyError(msg)
+    train = [one for one in names if one not in wanted]
+    if not wanted or not train:
+        msg = f"fold {name!r} has {len(wanted)} test and {len(train)} training sections: it needs one of each"
+        raise ValueError(msg)
+    return name, train, wanted
+
+
+def choose_genes(
+    sections: Mapping[str, Section], train: Sequence[str], genes: Any, counts_layer: str | None
+) -> tuple[str, ...]:
+    """Panel of a fold: what was named, else the most variable genes of the training sections, which alone are read."""
+    everyone = [one.slide for one in sections.values()]
+    shared = common_genes(list({id(slide.table): slide.table for slide in everyone}.values()))
+    if genes is not None and not isinstance(genes, (int, np.integer)):
+        missing = [gene for gene in genes if gene not in shared]
+        if missing:
+            msg = f"{len(missing)} of `genes` are not in every object ({some(missing)}): name genes that all have"
+            raise KeyError(msg)
+        return tuple(genes)
+    if genes is None or not train:
+        marked = [s.table.var_names[s.table.var[_keys.PANEL]] for s in everyone if _keys.PANEL in s.table.var]
+        if genes is None and len(marked) == len(everyone):
+            shared = shared[np.logical_and.reduce([shared.isin(one) for one in marked])]
+        return tuple(shared)
+    return tuple(most_variable(sections, train, list(shared), int(genes), counts_layer))
+
+
+def most_variable(
+    sections: Mapping[str, Section], train: Sequence[str], genes: Sequence[str], n: int, counts_layer: str | None
+) -> list[str]:
+    """The n genes that vary most on the training sections, the most variable first."""
+    slides = [sections[name].slide for name in train]
+    return rank_genes(slides, pd.Index(genes), n_top=min(n, len(genes)), counts_layer=counts_layer).genes
+
+
+def describe_settings(spec: MethodSpec) -> dict[str, Any]:
+    """Plain record of a method's settings, defaults included, so that a changed default is noticed."""
+    from ..models import get_method
+
+    made = get_method(spec.method)
+    defaults = {
+        name: one.default
+        for name, one in inspect.signature(made.__init__).parameters.items()
+        if one.default is not inspect.Parameter.empty
+    }
+    return {"method": spec.method, **{name: repr(value) for name, value in {**defaults, **spec.settings}.items()}}

@@ -1,0 +1,245 @@
+"""Run the units of a benchmark: a method, on the sections of a fold, with a seed."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from .._counts import read_counts
+from ..metrics import published_counts, score_published, score_section
+from ..models import Prediction, Prompts, SlideArrays
+from ..pp._prompts import generator_of
+from ..pp._strategies import number_of_prompts, sample_mask
+from ._benchmark_plan import COHORT, Fold, MethodSpec, Section
+from ._inputs import DEFAULT_TARGET_SUM, Measured, common_target_sum, read_measured, slide_arrays, training_slide
+from ._meter import Meter
+from ._panel import Panel
+from ._train import same_features
+
+if TYPE_CHECKING:
+    from ..models import Estimator, TrainingSlide
+
+HONEST, PUBLISHED = "honest", "published"
+REFERENCE = "reference"
+NOISE_CEILING, DEPTH_ONLY = "noise_ceiling", "depth_only"
+COLUMNS = (
+    "protocol", "fold", "section", "patient", "method", "learned", "seed", "regime", "mask", "metric", "value", "error",
+)  # fmt: skip
+_REFERENCES = {
+    NOISE_CEILING: {"pcc": "ceiling", "pcc_unsmoothed": "ceiling_unsmoothed"},
+    DEPTH_ONLY: {"pcc": "pcc_depth_only", "pcc_lognorm": "pcc_lognorm_depth_only"},
+}
+_NOT_OF_A_METHOD = frozenset(name for names in _REFERENCES.values() for name in names.values()) | {
+    "half_r",
+    "half_r_unsmoothed",
+}
+_PUBLISHED_TOTAL = 1e6
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What is scored, and how prompts are drawn."""
+
+    fraction: float
+    strategies: tuple[str, ...]
+    n_masks: int
+    extra: tuple[str, ...]
+    n_splits: int
+    counts_layer: str | None
+
+
+@dataclass(eq=False)
+class FoldData:
+    """Sections of a fold as arrays, read when they are first asked for."""
+
+    fold: Fold
+    sections: Mapping[str, Section]
+    scoring: Scoring
+    top_genes: Sequence[str] | None
+    _training: dict[bool, list[TrainingSlide]] = field(default_factory=dict)
+    _arrays: dict[tuple[str, bool], SlideArrays] = field(default_factory=dict)
+
+    def training(self, *, patches: bool) -> list[TrainingSlide]:
+        """Training sections with their expression."""
+        if patches not in self._training:
+            used = [self.sections[name] for name in self.fold.train]
+            layer = self.scoring.counts_layer
+            read = [training_slide(s.slide, s.rep, self.fold.genes, counts_layer=layer, patches=patches) for s in used]
+            same_features([s.slide for s in used], [s.rep for s in used], read)
+            self._training[patches] = read
+        return self._training[patches]
+
+    def arrays(self, name: str, *, patches: bool) -> SlideArrays:
+        """Image side of a test section; the same object for all masks, so that methods encode it once."""
+        if (name, patches) not in self._arrays:
+            one = self.sections[name]
+            self._arrays[name, patches] = slide_arrays(one.slide, one.rep, patches=patches)
+        return self._arrays[name, patches]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One draw of prompts on one test section."""
+
+    section: Section
+    regime: str
+    mask: int
+    measured: Measured
+
+    @property
+    def held_out(self) -> NDArray[np.int64]:
+        """Spots that are scored, as numbers within the slide."""
+        return np.flatnonzero(~self.measured.mask)
+
+    def labels(self) -> dict[str, Any]:
+        """Columns that tell the case."""
+        return {
+            "section": self.section.name,
+            "patient": self.section.patient,
+            "regime": self.regime,
+            "mask": self.mask,
+        }
+
+
+def cases(data: FoldData) -> Iterator[Case]:
+    """All draws of prompts on all test sections; of each, expression is read at the prompts alone."""
+    scoring = data.scoring
+    for name in data.fold.test:
+        section = data.sections[name]
+        for regime in scoring.strategies:
+            for mask in range(scoring.n_masks):
+                drawn = prompt_mask(section, scoring.fraction, regime, mask)
+                measured = read_measured(section.slide, drawn, counts_layer=scoring.counts_layer, allow_zero=False)
+                yield Case(section, regime, mask, measured)
+
+
+def prompt_mask(section: Section, fraction: float, strategy: str, seed: int) -> NDArray[np.bool_]:
+    """(n_obs,) the prompts that :func:`phg2st_sc.pp.sample_prompts` draws with the same settings."""
+    slide = section.slide
+    order = np.argsort(slide.rows)
+    number = number_of_prompts(slide.n_spots, fraction=fraction, n=None, name=f"slide {slide.name!r}")
+    drawn = sample_mask(slide.positions[order], number, strategy, generator_of(seed, slide))
+    mask = np.zeros(slide.table.n_obs, dtype=bool)
+    mask[slide.rows[order]] = drawn
+    return mask
+
+
+def run_method(data: FoldData, spec: MethodSpec, seed: int, protocol: str) -> pd.DataFrame:
+    """Train on the fold where the method learns from a cohort, predict every case, score."""
+    estimator = spec.create(seed)
+    parts: list[dict[str, Any]] = []
+    if spec.learned == COHORT:
+        slides = data.training(patches=estimator.reads_patches)
+        with Meter() as meter:
+            estimator.fit(slides)
+        parts += _rows({"section": "", "patient": "", "regime": "", "mask": -1}, meter.record("train"))
+    for case in cases(data):
+        values = _run_case(data, estimator, case, protocol)
+        parts += _rows(case.labels(), values)
+    return _table(parts, data.fold, spec.label, spec.learned, seed, protocol)
+
+
+def run_references(data: FoldData, protocol: str) -> pd.DataFrame:
+    """Rows of the noise ceiling and of depth alone, for the same cases."""
+    tables = []
+    for case in cases(data):
+        nothing = Prediction(np.zeros((case.measured.mask.size, len(data.fold.genes)), dtype=np.float32))
+        scores = _honest(data, case, nothing, DEFAULT_TARGET_SUM, n_splits=data.scoring.n_splits)
+        for name, metrics in _REFERENCES.items():
+            found = {metric: scores[source] for metric, source in metrics.items() if np.isfinite(scores[source])}
+            if found:
+                tables.append(_table(_rows(case.labels(), found), data.fold, name, REFERENCE, 0, protocol))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _run_case(data: FoldData, estimator: Estimator, case: Case, protocol: str) -> dict[str, float]:
+    prompts = _prompts(data, case, protocol)
+    arrays = data.arrays(case.section.name, patches=estimator.reads_patches)
+    with Meter() as meter:
+        prediction = estimator.adapt(arrays, prompts).predict(arrays, prompts)
+    if protocol == PUBLISHED:
+        scores = _as_published(data, case, prediction, prompts.target_sum)
+    else:
+        found = _honest(data, case, prediction, prompts.target_sum, n_splits=0)
+        scores = {name: value for name, value in found.items() if name not in _NOT_OF_A_METHOD}
+    return {**scores, **meter.record("predict")}
+
+
+def _prompts(data: FoldData, case: Case, protocol: str) -> Prompts:
+    measured, genes = case.measured, data.fold.genes
+    scale = common_target_sum([measured], None, DEFAULT_TARGET_SUM)
+    if protocol == HONEST:
+        columns = np.asarray(case.section.slide.table.var_names.get_indexer(pd.Index(genes)), dtype=np.int64)
+        return measured.prompts(Panel(genes, columns), scale)
+    counts, totals = _truth(data, case, np.arange(measured.mask.size))
+    smoothed = published_counts(counts, totals, case.section.slide.pitch_positions())[measured.index]
+    depths = np.full(measured.index.size, _PUBLISHED_TOTAL)
+    return Prompts(measured.index, smoothed.astype(np.float32), depths, scale, genes)
+
+
+def _truth(data: FoldData, case: Case, spots: NDArray[np.int64]) -> tuple[Any, NDArray[np.float64]]:
+    slide = case.section.slide
+    return read_counts(slide.table, slide.rows[spots], counts_layer=data.scoring.counts_layer, genes=data.fold.genes)
+
+
+def _honest(data: FoldData, case: Case, prediction: Prediction, scale: float, *, n_splits: int) -> dict[str, float]:
+    """Scores at the held-out spots: means over genes, and numbers of the whole section."""
+    held_out = case.held_out
+    counts, totals = _truth(data, case, held_out)
+    table = score_section(
+        counts,
+        totals,
+        case.section.slide.pitch_positions()[held_out],
+        prediction.mean[held_out],
+        scale,
+        genes=data.fold.genes,
+        top_genes=data.top_genes,
+        extra=data.scoring.extra,
+        n_splits=n_splits,
+        seed=case.mask,
+    )
+    scores = dict(table.attrs["means"])
+    if data.top_genes is not None:
+        scores["pcc_top"] = table.attrs["means_top"]["pcc"]
+    return {**scores, **table.attrs.get("summary", {})}
+
+
+def _as_published(data: FoldData, case: Case, prediction: Prediction, scale: float) -> dict[str, float]:
+    counts, totals = _truth(data, case, np.arange(case.measured.mask.size))
+    positions = case.section.slide.pitch_positions()
+    with warnings.catch_warnings():  # said once, by the call
+        warnings.simplefilter("ignore", UserWarning)
+        table = score_published(
+            counts, totals, positions, prediction.mean, scale, case.measured.mask, genes=data.fold.genes
+        )
+    return dict(table.attrs["means"])
+
+
+def guarded(run: Callable[[], pd.DataFrame], labels: Mapping[str, Any]) -> tuple[pd.DataFrame, bool]:
+    """Rows of a unit; of one that fails a single row with the error, and a warning, so that the others go on."""
+    try:
+        return run(), True
+    except Exception as error:  # noqa: BLE001 - whatever a method raises, the other methods are still to be run
+        said = f"{type(error).__name__}: {error}"
+        msg = f"method {labels['method']!r} failed in fold {labels['fold']!r} and has no scores there: {said}"
+        warnings.warn(msg, UserWarning, stacklevel=3)
+        row = dict.fromkeys(COLUMNS, "") | dict(labels)
+        row |= {"mask": -1, "metric": "error", "value": float("nan"), "error": said}
+        return pd.DataFrame([row])[list(COLUMNS)], False
+
+
+def _rows(labels: Mapping[str, Any], values: Mapping[str, float]) -> list[dict[str, Any]]:
+    return [{**labels, "metric": name, "value": float(value), "error": ""} for name, value in values.items()]
+
+
+def _table(
+    rows: Sequence[Mapping[str, Any]], fold: Fold, method: str, learned: str, seed: int, protocol: str
+) -> pd.DataFrame:
+    shared = {"protocol": protocol, "fold": fold.name, "method": method, "learned": learned, "seed": seed}
+    return pd.DataFrame([{**shared, **row} for row in rows], columns=list(COLUMNS))

@@ -1,0 +1,116 @@
+"""Means of a benchmark, and differences to a reference method, pair by pair."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+_METHOD = ["method", "learned"]
+_CASE = ["section", "regime", "mask"]
+_MEASURED = ("train_seconds", "train_cpu_seconds", "train_peak_mb", "predict_seconds", "predict_peak_mb")
+
+
+def summarise_benchmark(
+    table: pd.DataFrame,
+    *,
+    metric: str = "pcc",
+    reference: str | tuple[str, str] | None = None,
+    protocol: str = "honest",
+) -> pd.DataFrame:
+    """One line per method and way to draw prompts.
+
+    Means are over seeds, then masks, then the sections of a patient, then patients, so that a patient with many sections
+    weighs no more than another. Differences are paired by section, on the same prompts; their spread is over sections. There is
+    no p-value: sections of one patient are not independent.
+
+    Parameters
+    ----------
+    table
+        Of :func:`phg2st_sc.tl.benchmark`.
+    metric
+        What to summarise.
+    reference
+        Method, or (method, learned), to compare with. ``None``: none.
+    protocol
+        Rows of which protocol.
+
+    Returns
+    -------
+    Indexed by ``regime``, ``method`` and ``learned``, best first where more is better: ``mean``, ``sd_sections``,
+    ``n_sections``, ``n_patients``; with ``reference`` also ``difference``, ``sd_difference``, ``ahead`` (sections on which the
+    method has the higher mean) and ``ratio``; where they were measured, means of time and memory.
+
+    Raises
+    ------
+    ValueError
+        If there are no such rows.
+
+    Examples
+    --------
+    >>> import phg2st_sc as phg2st
+    >>> slides = phg2st.datasets.simulate(n_slides=2, n_patients=2, n_spots=80, n_genes=30, image=False, progress=False)
+    >>> table = phg2st.tl.benchmark(slides, methods=["kriging", "idw"], folds=None, n_masks=1, n_splits=0, progress=False)
+    >>> phg2st.tl.summarise_benchmark(table, reference="idw").loc[("random", "idw", "section"), "difference"].item()
+    0.0
+    """
+    rows = table[(table["metric"] == metric) & (table["protocol"] == protocol)]
+    if rows.empty:
+        there = sorted(table["metric"].unique())
+        msg = f"no rows of metric {metric!r} under protocol {protocol!r}; metrics are: {', '.join(map(str, there))}"
+        raise ValueError(msg)
+    cases = rows.groupby([*_METHOD, "patient", *_CASE], sort=False)["value"].mean()
+    sections = cases.groupby(level=["regime", *_METHOD, "patient", "section"], sort=False).mean()
+    by_method = ["regime", *_METHOD]
+    patients = sections.groupby(level=[*by_method, "patient"], sort=False).mean()
+    grouped = sections.groupby(level=by_method, sort=False)
+    summary = pd.DataFrame(
+        {
+            "mean": patients.groupby(level=by_method, sort=False).mean(),
+            "sd_sections": grouped.std(),
+            "n_sections": grouped.size(),
+            "n_patients": patients.groupby(level=by_method, sort=False).size(),
+        }
+    )
+    if reference is not None:
+        summary = summary.join(_paired(sections, summary, _reference(summary, reference)))
+    summary = summary.join(_measured(table, protocol), on=_METHOD)
+    down = metric.startswith(("mae", "gene_correlation_error", *_MEASURED))
+    return summary.sort_values(["regime", "mean"], ascending=[False, down], kind="stable")
+
+
+def _reference(summary: pd.DataFrame, reference: str | tuple[str, str]) -> tuple[str, str]:
+    there = summary.reset_index()[_METHOD].drop_duplicates()
+    if isinstance(reference, str):
+        there = there[there["method"] == reference]
+    else:
+        there = there[(there["method"] == reference[0]) & (there["learned"] == reference[1])]
+    if len(there) != 1:
+        forms = ", ".join(f"({reference!r}, {one!r})" for one in there["learned"])
+        msg = f"{len(there)} methods are called {reference!r}: " + (
+            f"pass one of {forms}" if forms else "name one that ran"
+        )
+        raise ValueError(msg)
+    return str(there["method"].iloc[0]), str(there["learned"].iloc[0])
+
+
+def _paired(sections: pd.Series, summary: pd.DataFrame, reference: tuple[str, str]) -> pd.DataFrame:
+    wide = sections.unstack(level=_METHOD)
+    difference = wide.sub(wide[reference], axis=0)
+    by_regime = difference.groupby(level="regime", sort=False)
+    found = {
+        "difference": by_regime.mean(),
+        "sd_difference": by_regime.std(),
+        "ahead": difference.gt(0).groupby(level="regime", sort=False).sum(),
+    }
+    joined = pd.DataFrame({name: part.stack(_METHOD, future_stack=True) for name, part in found.items()})
+    means = summary["mean"]
+    base = means.xs(reference[0], level="method").xs(reference[1], level="learned")
+    joined["ratio"] = means / base.reindex(means.index.get_level_values("regime")).to_numpy()
+    return joined.reindex(summary.index)
+
+
+def _measured(table: pd.DataFrame, protocol: str) -> pd.DataFrame:
+    rows = table[table["metric"].isin(_MEASURED) & (table["protocol"] == protocol)]
+    if rows.empty:
+        return pd.DataFrame(index=pd.MultiIndex.from_tuples([], names=_METHOD))
+    wide = rows.pivot_table(index=_METHOD, columns="metric", values="value", aggfunc="mean")
+    return wide[[name for name in _MEASURED if name in wide]]

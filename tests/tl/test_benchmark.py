@@ -1,0 +1,300 @@
+"""tl.benchmark: who learns from what, what is read, what is kept."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import phg2st_sc as phg2st
+from phg2st_sc.metrics import score_section
+from phg2st_sc.models import Estimator, Prediction, _registry
+from phg2st_sc.tl._meter import Meter
+
+QUICK = {"n_masks": 1, "n_splits": 0, "progress": False}
+
+
+@pytest.fixture(scope="module")
+def slides():
+    return phg2st.datasets.simulate(
+        n_slides=4, n_patients=3, n_spots=90, n_genes=40, depth=800.0, image=False, progress=False, seed=2
+    )
+
+
+def copies(slides):
+    return {name: adata.copy() for name, adata in slides.items()}
+
+
+class Spy(Estimator):
+    """Predicts 0 and writes down what it was given."""
+
+    name = "spy"
+    trained: list = []  # noqa: RUF012
+    asked: list = []  # noqa: RUF012
+
+    def fit(self, slides):
+        type(self).trained.append([(s.arrays.name, s.arrays.patient, s.genes) for s in slides])
+        self.genes = slides[0].genes
+        return self
+
+    def predict(self, slide, prompts):
+        type(self).asked.append((slide.name, prompts))
+        return Prediction(np.zeros((slide.n_spots, prompts.n_genes), np.float32))
+
+
+class Broken(Spy):
+    name = "broken"
+
+    def predict(self, slide, prompts):
+        raise RuntimeError("no such luck")
+
+
+@pytest.fixture(autouse=True)
+def registered(monkeypatch):
+    _registry.methods()
+    for made in (Spy, Broken):
+        monkeypatch.setitem(_registry._METHODS, made.name, made)
+    Spy.trained, Spy.asked = [], []
+
+
+def test_no_test_patient_is_trained_on_and_every_section_is_tested_once(slides):
+    table = phg2st.tl.benchmark(slides, methods=["spy"], genes=15, **QUICK)
+    patients = {name: str(adata.obs["patient"].iloc[0]) for name, adata in slides.items()}
+    tested = table[table["method"] == "spy"].query("section != ''").groupby("fold")["section"].unique()
+    assert sorted(name for fold in tested for name in fold) == sorted(slides)
+    assert len(Spy.trained) == len(tested) == 3
+    for seen, fold in zip(Spy.trained, tested.index, strict=True):
+        assert {patient for _, patient, _ in seen} == set(patients.values()) - {fold}
+        assert {patients[name] for name in tested[fold]} == {fold}
+
+
+def test_genes_are_chosen_on_the_training_sections_alone(slides):
+    changed = copies(slides)
+    first = changed["P1_S1"]
+    first.X = np.random.default_rng(0).poisson(np.where(np.arange(40) < 15, 50, 0.1), first.shape).astype(np.float32)
+    for data in (slides, changed):
+        phg2st.tl.benchmark(data, methods=["spy"], genes=15, folds={"a": ["P1_S1"]}, **QUICK)
+    before, after = (run[0][2] for run in Spy.trained)
+    assert before == after
+    assert len(before) == 15
+    chosen = phg2st.pp.select_genes({k: v for k, v in copies(slides).items() if k != "P1_S1"}, n_top=15)
+    assert list(before) == chosen
+
+
+def test_expression_that_is_not_prompted_reaches_no_method(slides):
+    noisy = copies(slides)
+    for name, adata in noisy.items():
+        phg2st.pp.sample_prompts(adata, fraction=0.1, seed=0)
+        hidden = ~adata.obs["prompt"].to_numpy()
+        del adata.obs["prompt"]
+        if name == "P1_S1":
+            adata.X = adata.X.toarray()
+            adata.X[hidden] = np.random.default_rng(1).poisson(9.0, (hidden.sum(), adata.n_vars))
+    for data in (slides, noisy):
+        phg2st.tl.benchmark(data, methods=["spy"], folds={"a": ["P1_S1"]}, strategies="random", **QUICK)
+    (_, one), (_, other) = Spy.asked
+    np.testing.assert_array_equal(one.index, other.index)
+    np.testing.assert_array_equal(one.counts, other.counts)
+    np.testing.assert_array_equal(one.totals, other.totals)
+
+
+def test_the_same_scores_as_by_hand(slides):
+    data = copies(slides)
+    table = phg2st.tl.benchmark(data, methods=["gene_kriging", "kriging"], genes=None, strategies="block", **QUICK)
+    new = data.pop("P2_S1")
+    train = {name: adata for name, adata in data.items() if adata.obs["patient"].iloc[0] != "P2"}
+    model = phg2st.tl.train(train, method="gene_kriging", progress=False)
+    phg2st.pp.sample_prompts(new, fraction=0.1, strategy="block", seed=0)
+    phg2st.tl.impute(new, model=model)
+    by_hand = phg2st.tl.evaluate(new, n_splits=0).attrs["means"]["gene_kriging"]
+    found = table.query("section == 'P2_S1' and method == 'gene_kriging' and learned == 'cohort'")
+    found = found.set_index("metric")["value"]
+    for metric in ("pcc", "pcc_unsmoothed", "ccc", "mae", "pcc_lognorm"):
+        assert found[metric] == pytest.approx(by_hand[metric], rel=1e-5)
+
+
+def test_forms_of_a_method_and_settings_by_label(slides):
+    methods = {"all": "kriging", "alone": "kriging:section", "far": {"method": "kriging", "length_scale": 30.0}}
+    table = phg2st.tl.benchmark(slides, methods=methods, folds={"a": ["P1_S1"]}, strategies="random", **QUICK)
+    pcc = table.query("metric == 'pcc' and learned != 'reference'").set_index(["method", "learned"])["value"]
+    assert set(pcc.index) == {("all", "cohort"), ("alone", "section"), ("far", "cohort")}
+    assert pcc.nunique() == 3
+    with pytest.raises(ValueError, match="must be trained on other sections"):
+        phg2st.tl.benchmark(slides, methods={"p": {"method": "phg2st", "fusion": "paper"}}, folds=None, **QUICK)
+
+
+def test_references_are_those_of_score_section(slides):
+    table = phg2st.tl.benchmark(
+        slides, methods=["spy"], genes=None, folds={"a": ["P1_S1"]}, strategies="random", n_masks=1, progress=False
+    )
+    new = slides["P1_S1"].copy()
+    phg2st.pp.sample_prompts(new, fraction=0.1, seed=0)
+    hidden = ~new.obs["prompt"].to_numpy()
+    counts = new.X.toarray()[hidden]
+    scores = score_section(
+        counts, counts.sum(axis=1), new.obsm["spatial"][hidden] / 100.0, np.zeros(counts.shape), 1e4, n_splits=5, seed=0
+    )
+    value = table.query("metric == 'pcc'").set_index("method")["value"]
+    assert value["noise_ceiling"] == pytest.approx(
+        scores.attrs["means"]["ceiling"], abs=0.05
+    )  # halves are drawn by order
+    assert value["depth_only"] == pytest.approx(scores.attrs["means"]["pcc_depth_only"], rel=1e-4)
+    assert value["spy"] == 0.0
+
+
+def test_a_failing_method_loses_no_other(slides):
+    with pytest.warns(UserWarning, match="'broken' failed in fold 'P1'.*RuntimeError: no such luck"):
+        table = phg2st.tl.benchmark(slides, methods=["broken", "idw"], **QUICK)
+    errors = table[table["metric"] == "error"]
+    assert set(errors["method"]) == {"broken"}
+    assert errors["error"].str.contains("no such luck").all()
+    assert (table.query("metric == 'pcc'")["method"] == "idw").any()
+
+
+class TestTakingUpAgain:
+    def test_finished_units_are_not_run_again(self, slides, tmp_path):
+        first = phg2st.tl.benchmark(slides, methods=["spy", "idw"], out=tmp_path / "b", **QUICK)
+        n = len(Spy.asked)
+        again = phg2st.tl.benchmark(slides, methods=["spy", "idw"], out=tmp_path / "b", **QUICK)
+        assert len(Spy.asked) == n
+        pd.testing.assert_frame_equal(first, again)
+        pd.testing.assert_frame_equal(
+            pd.read_csv(tmp_path / "b" / "benchmark.csv", keep_default_na=False)[["method", "metric"]],
+            first[["method", "metric"]],
+        )
+        more = phg2st.tl.benchmark(slides, methods=["spy", "prompt_mean"], seeds=[0, 1], out=tmp_path / "b", **QUICK)
+        assert len(Spy.asked) == 2 * n
+        assert set(more["method"]) >= {"spy", "prompt_mean"}
+
+    def test_what_was_interrupted_goes_on(self, slides, tmp_path, monkeypatch):
+        def interrupted(self, slide, prompts):
+            if len(Spy.asked) >= 4:
+                raise KeyboardInterrupt
+            return whole(self, slide, prompts)
+
+        whole = Spy.predict
+        with monkeypatch.context() as patched:
+            patched.setattr(Spy, "predict", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                phg2st.tl.benchmark(slides, methods=["spy"], out=tmp_path / "b", **QUICK)
+        done = len(list((tmp_path / "b" / "units").iterdir()))
+        assert done >= 2
+        Spy.asked.clear()
+        table = phg2st.tl.benchmark(slides, methods=["spy"], out=tmp_path / "b", **QUICK)
+        assert 0 < len(Spy.asked) < 8
+        assert table.query("method == 'spy' and metric == 'pcc'")["section"].nunique() == 4
+
+    def test_failed_units_are_tried_again(self, slides, tmp_path, monkeypatch):
+        with pytest.warns(UserWarning, match="failed"):
+            phg2st.tl.benchmark(slides, methods=["broken"], out=tmp_path / "b", **QUICK)
+        monkeypatch.setattr(Broken, "predict", Spy.predict)
+        table = phg2st.tl.benchmark(slides, methods=["broken"], out=tmp_path / "b", **QUICK)
+        assert not (table["metric"] == "error").any()
+
+    @pytest.mark.parametrize(
+        ("changes", "says"),
+        [
+            ({"fraction": 0.2}, "another `prompts`"),
+            ({"genes": 12}, "another `folds`"),
+            ({"methods": {"idw": {"method": "idw", "power": 3.0}}}, "'idw .section.' with power=1"),
+        ],
+    )
+    def test_another_benchmark_is_refused(self, slides, tmp_path, changes, says):
+        settings = {"methods": ["idw"], "genes": 10, "out": tmp_path / "b", **QUICK}
+        phg2st.tl.benchmark(slides, **settings)
+        with pytest.raises(ValueError, match=says):
+            phg2st.tl.benchmark(slides, **{**settings, **changes})
+
+    def test_other_data_is_refused(self, slides, tmp_path):
+        phg2st.tl.benchmark(slides, methods=["idw"], out=tmp_path / "b", **QUICK)
+        other = copies(slides)
+        other["P1_S1"].X = other["P1_S1"].X * 2
+        with pytest.raises(ValueError, match="another `sections`"):
+            phg2st.tl.benchmark(other, methods=["idw"], out=tmp_path / "b", **QUICK)
+        (tmp_path / "c").mkdir()
+        (tmp_path / "c" / "mine.txt").write_text("x")
+        with pytest.raises(FileExistsError, match="holds no benchmark"):
+            phg2st.tl.benchmark(slides, methods=["idw"], out=tmp_path / "c", **QUICK)
+        assert json.loads((tmp_path / "b" / "benchmark.json").read_text())["prompts"]["fraction"] == 0.1
+
+
+def test_published_protocol_flatters_pure_noise():
+    rng = np.random.default_rng(0)
+    noise = phg2st.datasets.simulate(n_slides=1, n_spots=200, n_genes=30, image=False, progress=False)
+    noise.X = rng.poisson(3.0, noise.shape).astype(np.float32)
+    with pytest.warns(UserWarning, match="never to report accuracy"):
+        table = phg2st.tl.benchmark(
+            noise, methods=["idw"], folds=None, protocol=["honest", "published"], strategies="random", **QUICK
+        )
+    pcc = table.query("metric == 'pcc' and method == 'idw'").set_index("protocol")["value"]
+    assert abs(pcc["honest"]) < 0.05
+    assert pcc["published"] > 0.3
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "says"),
+    [
+        ({"methods": []}, ValueError, "name at least one"),
+        ({"methods": ["krigging"]}, KeyError, "did you mean 'kriging'"),
+        ({"methods": [3]}, TypeError, "a name, or a dict of settings"),
+        ({"methods": ["idw", "idw"]}, ValueError, "more than once"),
+        ({"methods": {"a": {"method": "idw", "sigma": 1}}}, TypeError, "no setting 'sigma'"),
+        ({"folds": 5}, ValueError, "from 2 to as many patients as there are, which is 3"),
+        ({"folds": {"a": ["P9_S1"]}}, KeyError, "P9_S1"),
+        ({"folds": "sections"}, ValueError, "leave one patient out"),
+        ({"genes": ["gene0", "nope"]}, KeyError, "nope"),
+        ({"strategies": "blocks"}, ValueError, "block"),
+        ({"n_masks": 0}, ValueError, "at least once"),
+        ({"seeds": []}, ValueError, "seeds"),
+        ({"protocol": "best"}, ValueError, "'honest', 'published' or both"),
+        ({"extra": "simm"}, ValueError, "no further score 'simm'"),
+        ({"fraction": 1.5}, ValueError, "fraction"),
+    ],
+)
+def test_mistakes_are_told_before_anything_runs(slides, settings, error, says):
+    with pytest.raises(error, match=says):
+        phg2st.tl.benchmark(slides, **{"methods": ["spy"], **QUICK, **settings})
+    assert not Spy.trained
+
+
+def test_one_patient_needs_another_plan(slides):
+    one = {"P1_S1": slides["P1_S1"]}
+    with pytest.raises(ValueError, match="folds=None"):
+        phg2st.tl.benchmark(one, methods=["idw"], **QUICK)
+    assert not phg2st.tl.benchmark(one, methods=["idw"], folds=None, **QUICK).empty
+
+
+def test_summary_weighs_patients_alike_and_pairs_by_section():
+    rows = []
+    values = {("A", "A1"): (0.2, 0.1), ("A", "A2"): (0.4, 0.1), ("B", "B1"): (0.9, 1.0)}
+    for (patient, section), pair in values.items():
+        for method, value in zip(("x", "y"), pair, strict=True):
+            for mask, shift in enumerate((-0.05, 0.05)):
+                rows.append((patient, section, method, mask, value + shift))
+    table = pd.DataFrame(rows, columns=["patient", "section", "method", "mask", "value"])
+    table = table.assign(learned="section", seed=0, regime="random", metric="pcc", protocol="honest", fold="f")
+    found = phg2st.tl.summarise_benchmark(table, reference="y").xs("random")
+    assert found.loc[("x", "section"), "mean"] == pytest.approx((0.3 + 0.9) / 2)
+    assert found.loc[("x", "section"), "difference"] == pytest.approx((0.1 + 0.3 - 0.1) / 3)
+    assert found.loc[("x", "section"), "ahead"] == 2
+    assert found.loc[("y", "section"), "difference"] == 0.0
+    with pytest.raises(ValueError, match="name one that ran"):
+        phg2st.tl.summarise_benchmark(table, reference="z")
+    with pytest.raises(ValueError, match="metrics are: pcc"):
+        phg2st.tl.summarise_benchmark(table, metric="ssim")
+
+
+def test_meter_sees_memory_that_is_given_back():
+    with Meter() as meter:
+        block = np.ones(60_000_000 // 8)
+        block.sum()
+        import time
+
+        time.sleep(0.1)
+        del block
+    record = meter.record("x")
+    assert record["x_peak_mb"] > 40
+    assert record["x_seconds"] >= 0.1
+    assert record["x_cpu_seconds"] < record["x_seconds"] + 0.5
