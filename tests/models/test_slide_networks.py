@@ -98,7 +98,7 @@ def test_the_default_sizes_fit_together(name, inputs):
 def test_the_paper_preset_is_the_published_training(name):
     model = models.create(name, preset="paper")
     config = model.spot_config()
-    assert model.inputs == "patches"
+    assert model.reads_patches
     assert (config.optimizer, config.lr, config.batch_size) == ("adam", 1e-5, None)
     assert (config.validation_fraction, config.patience) == (0.0, 0)  # no early end
     assert (config.schedule, config.max_epochs) == {"histogene": ("none", 100), "hist2st": ("step", 350)}[name]

@@ -140,9 +140,8 @@ class NetworkMethod(Estimator):
         seed: int = 0,
     ) -> None:
         chosen = self._preset(preset)
-        self.preset, self.inputs = preset, _check_inputs(inputs or chosen.inputs)
+        self.preset, self.inputs, self.patch_um = preset, inputs, patch_um
         self.weights, self.fine_tune, self.fine_tune_lr = os.fspath(weights), fine_tune, fine_tune_lr
-        self.patch_um = chosen.patch_um if patch_um is None else patch_um
         self.max_epochs, self.patience, self.lr = max_epochs, patience, lr
         self.validation_fraction, self.batch_size = validation_fraction, batch_size
         self.network, self.training = dict(network or {}), dict(training or {})
@@ -150,7 +149,7 @@ class NetworkMethod(Estimator):
         self.checkpoint_dir = None if checkpoint_dir is None else os.fspath(checkpoint_dir)
         self.resume_from = None if resume_from is None else os.fspath(resume_from)
         self.progress, self.seed = progress, seed
-        self.reads_patches = self.inputs == PATCHES
+        self.reads_patches = _check_inputs(inputs or chosen.inputs) == PATCHES
         self.needs_image = self.uses_image = not self.reads_patches or self.uses_context
         self._fitted: Fitted | None = None
 
@@ -225,7 +224,11 @@ class NetworkMethod(Estimator):
             fitted = self._from_prompts(slide, prompts)
             source = fitted.source(slide, self.patch_size())
         share = self._share(self._predict_output(fitted, source))
-        details = {"inputs": self.inputs, "fine_tuned": int(fitted.tuned), **fitted.origin}
+        details = {
+            "inputs": PATCHES if self.reads_patches else FEATURES,
+            "fine_tuned": int(fitted.tuned),
+            **fitted.origin,
+        }
         return Prediction(log_expression(share * fitted.level, prompts.target_sum), details=details)
 
     def _from_prompts(self, slide: SlideArrays, prompts: Prompts) -> Fitted:
@@ -276,7 +279,8 @@ class NetworkMethod(Estimator):
             return None
         embedded = 2 if self.uses_context else None
         network = self._fitted.network if self._fitted is not None else self.new_network(2, embedded)
-        return PatchSize(self.patch_um, network.config.patch_px)
+        edge = self._preset(self.preset).patch_um if self.patch_um is None else self.patch_um
+        return PatchSize(edge, network.config.patch_px)
 
     def _machine(self) -> Machine:
         from ..training import Machine

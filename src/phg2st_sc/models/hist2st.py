@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ._log10_target import Log10Method
 from ._network_method import Preset
 from ._registry import register
+from ._view_method import ViewMethod
 
 if TYPE_CHECKING:
     from ..nn._hist2st import Hist2STNetwork
 
 
 @register
-class Hist2ST(Log10Method):
+class Hist2ST(ViewMethod):
     """Hist2ST: ConvMixer, transformer and graph convolutions over a slide, with a count likelihood and self-distillation.
 
     A ConvMixer makes a token of the picture of a spot; the embeddings of its column and row are added; transformer blocks

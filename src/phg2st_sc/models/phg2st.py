@@ -84,9 +84,9 @@ class PHG2ST(Estimator):
     >>> slides = phg2st.datasets.simulate(
     ...     n_slides=2, n_patients=2, n_spots=60, n_genes=20, image=False, progress=False
     ... )
-    >>> model = phg2st.tl.train(slides, method="phg2st", max_epochs=1, progress=False)
-    >>> model.card["training"]["unit"]
-    'patient'
+    >>> model = phg2st.tl.train(slides, progress=False)
+    >>> model.card["slides"]
+    ['P1_S1', 'P2_S1']
 
     References
     ----------

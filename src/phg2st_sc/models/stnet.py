@@ -49,8 +49,8 @@ class STNet(NetworkMethod):
     Examples
     --------
     >>> import phg2st_sc as phg2st
-    >>> phg2st.models.STNet(preset="paper").inputs
-    'patches'
+    >>> phg2st.models.STNet(preset="paper").reads_patches
+    True
     """
 
     name = "stnet"
