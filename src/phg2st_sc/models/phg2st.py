@@ -53,9 +53,10 @@ class PHG2ST(Estimator):
         Parts of the propagating form to leave out, to see what each is worth: ``"image"``, ``"hypergraph"``,
         ``"propagation"``, ``"gene_covariance"``, ``"cohort_image"``, ``"serial"``, ``"depth"``, ``"guard"``.
     preset
-        Of ``fusion="paper"``; the other form has one size. ``"default"``: small, for a CPU. ``"paper"``: published sizes, Adam with the rate times 0.9 every 50 epochs.
-        ``"released"``: settings of the released code (AdamW, plateau schedule, a tenth of the spots as prompts, 256 spots
-        per step, positional convolution, a loss on the prompt embedding).
+        Of ``fusion="paper"``; the other form has one size. ``"default"``: small, for a CPU. ``"paper"``: published sizes,
+        Adam with the rate times 0.9 every 50 epochs. ``"released"``: settings of the released code (AdamW, plateau
+        schedule, a tenth of the spots as prompts, 256 spots per step, positional convolution, a loss on the prompt
+        embedding).
     branches
         Of the network. ``"both"``, or ``"spot"`` or ``"context"`` alone.
     engine
