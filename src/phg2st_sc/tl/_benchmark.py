@@ -146,11 +146,12 @@ def benchmark(
     for one in found:
         number_of_prompts(one.slide.n_spots, fraction=fraction, n=None, name=f"slide {one.name!r}")
     planned = _folds(sections, folds, genes, counts_layer)
-    store = UnitStore(out, _plan(sections, planned, scoring, specs))
+    store = UnitStore(out, {"protocols": list(protocols), **_plan(sections, planned, scoring, specs)})
     data = {fold.name: FoldData(fold, sections, scoring, _top(sections, fold, counts_layer)) for fold in planned}
     tables = []
-    with tqdm(total=len(data) * len(protocols) * (len(specs) * len(trainings) + 1), disable=not progress) as bar:
-        for fold, labels, run in _units(data, specs, trainings, protocols):
+    units = _units(data, specs, trainings, protocols)
+    with tqdm(total=len(units), disable=not progress) as bar:
+        for fold, labels, run in units:
             bar.set_postfix_str(f"fold {fold}, {labels['method']}", refresh=True)
             rows = store.get(labels)
             if rows is None:
@@ -173,15 +174,13 @@ def _units(
     """Units in order: name of the fold, labels, and what runs it."""
     units: list[tuple[str, dict[str, Any], Callable[[], pd.DataFrame]]] = []
     for fold, one in data.items():
-        for protocol in protocols:
-            shared = {"protocol": protocol, "fold": fold}
-            if protocol == HONEST:
-                labels = {**shared, "method": REFERENCE, "learned": REFERENCE, "seed": 0}
-                units.append((fold, labels, partial(run_references, one, protocol)))
-            for spec in specs:
-                for seed in seeds:
-                    labels = {**shared, "method": spec.label, "learned": spec.learned, "seed": int(seed)}
-                    units.append((fold, labels, partial(run_method, one, spec, int(seed), protocol)))
+        if HONEST in protocols:
+            labels: dict[str, Any] = {"fold": fold, "method": REFERENCE, "learned": REFERENCE, "seed": 0}
+            units.append((fold, labels, partial(run_references, one)))
+        for spec in specs:
+            for seed in seeds:
+                labels = {"fold": fold, "method": spec.label, "learned": spec.learned, "seed": int(seed)}
+                units.append((fold, labels, partial(run_method, one, spec, int(seed), protocols)))
     return units
 
 

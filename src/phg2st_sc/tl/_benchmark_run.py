@@ -130,22 +130,23 @@ def prompt_mask(section: Section, fraction: float, strategy: str, seed: int) -> 
     return mask
 
 
-def run_method(data: FoldData, spec: MethodSpec, seed: int, protocol: str) -> pd.DataFrame:
-    """Train on the fold where the method learns from a cohort, predict every case, score."""
+def run_method(data: FoldData, spec: MethodSpec, seed: int, protocols: Sequence[str]) -> pd.DataFrame:
+    """Train on the fold where the method learns from a cohort, once; predict every case, score."""
     estimator = spec.create(seed)
-    parts: list[dict[str, Any]] = []
+    tables = []
     if spec.learned == COHORT:
         slides = data.training(patches=estimator.reads_patches)
         with Meter() as meter:
             estimator.fit(slides)
-        parts += _rows({"section": "", "patient": "", "regime": "", "mask": -1}, meter.record("train"))
-    for case in cases(data):
-        values = _run_case(data, estimator, case, protocol)
-        parts += _rows(case.labels(), values)
-    return _table(parts, data.fold, spec.label, spec.learned, seed, protocol)
+        trained = _rows({"section": "", "patient": "", "regime": "", "mask": -1}, meter.record("train"))
+        tables += [_table(trained, data.fold, spec.label, spec.learned, seed, protocol) for protocol in protocols]
+    for protocol in protocols:
+        rows = [row for case in cases(data) for row in _rows(case.labels(), _run_case(data, estimator, case, protocol))]
+        tables.append(_table(rows, data.fold, spec.label, spec.learned, seed, protocol))
+    return pd.concat(tables, ignore_index=True)
 
 
-def run_references(data: FoldData, protocol: str) -> pd.DataFrame:
+def run_references(data: FoldData) -> pd.DataFrame:
     """Rows of the noise ceiling and of depth alone, for the same cases."""
     tables = []
     for case in cases(data):
@@ -154,7 +155,7 @@ def run_references(data: FoldData, protocol: str) -> pd.DataFrame:
         for name, metrics in _REFERENCES.items():
             found = {metric: scores[source] for metric, source in metrics.items() if np.isfinite(scores[source])}
             if found:
-                tables.append(_table(_rows(case.labels(), found), data.fold, name, REFERENCE, 0, protocol))
+                tables.append(_table(_rows(case.labels(), found), data.fold, name, REFERENCE, 0, HONEST))
     return pd.concat(tables, ignore_index=True)
 
 

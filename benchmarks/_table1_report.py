@@ -1,0 +1,114 @@
+"""Tables and figure of ``table1.py``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+PARTS = {
+    "unseen": "Patient never seen",
+    "seen": "Other sections of the patient in training",
+    "simulated": "Simulated cohort, new patients",
+}
+_REGIMES = ("random", "block")
+_METRICS = ("pcc", "pcc_top", "ccc", "mae")
+_OURS, _SIMPLE = ("phg2st",), (
+    "prompt_mean", "idw", "kriging", "gene_kriging", "image_ridge", "space_image_kriging", "regression_kriging",
+)  # fmt: skip
+
+
+def means(table: pd.DataFrame, part: str, protocol: str, metric: str) -> pd.Series:
+    """Mean by (method, regime): over masks and seeds, then the sections of a patient, then patients."""
+    rows = table[(table["part"] == part) & (table["protocol"] == protocol) & (table["metric"] == metric)]
+    rows = rows[rows["section"] != ""]
+    by = ["method", "regime", "patient", "section"]
+    steps = rows.groupby(by, sort=False)["value"].mean()
+    for level in ("section", "patient"):
+        by = [name for name in by if name != level]
+        steps = steps.groupby(level=by, sort=False).mean()
+    return steps
+
+
+def report(table: pd.DataFrame) -> str:
+    """Markdown: one table a part."""
+    shown = [f"### {title}\n\n{_part(table, part)}" for part, title in PARTS.items() if (table["part"] == part).any()]
+    return "\n\n".join(shown) + "\n"
+
+
+def _part(table: pd.DataFrame, part: str) -> str:
+    honest = {metric: means(table, part, "honest", metric) for metric in _METRICS}
+    published = {metric: means(table, part, "published", metric) for metric in ("pcc", "pcc_heldout")}
+    pcc = honest["pcc"]
+    order = pcc.xs("random", level="regime").drop(["noise_ceiling", "depth_only"], errors="ignore")
+    time = _cost(table, part)
+    lines = [
+        "| method | PCC | of its best genes | CCC | MAE | published protocol: PCC | … held out | training, CPU s | one slide, s | MB |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for method in order.sort_values(ascending=False).index:
+        cells = [_pair(honest[metric], method) for metric in _METRICS]
+        cells += [_pair(published[metric], method) for metric in ("pcc", "pcc_heldout")]
+        lines.append("| " + " | ".join([_name(method), *cells, *time.get(method, ["", "", ""])]) + " |")
+    for method, label in (("depth_only", "depth alone"), ("noise_ceiling", "noise ceiling")):
+        if method in pcc.index.get_level_values("method"):
+            lines.append(f"| {label} | {_pair(pcc, method)} |  |  |  |  |  |  |  |  |")
+    sections = table[(table["part"] == part) & (table["section"] != "")]["section"].unique()
+    return f"Sections: {', '.join(sections)}. Scattered / block.\n\n" + "\n".join(lines)
+
+
+def _name(method: str) -> str:
+    if method in _OURS:
+        return f"**`{method}`**"
+    return f"`{method}`" + (" (simple)" if method in _SIMPLE else "")
+
+
+def _pair(values: pd.Series, method: str) -> str:
+    found = [values.get((method, regime)) for regime in _REGIMES]
+    return " / ".join("–" if one is None else f"{one:.3f}" for one in found)
+
+
+def _cost(table: pd.DataFrame, part: str) -> dict[str, list[str]]:
+    rows = table[(table["part"] == part) & (table["protocol"] == "honest")]
+    wide = rows[rows["metric"].isin(["train_cpu_seconds", "predict_seconds", "train_peak_mb", "predict_peak_mb"])]
+    mean = wide.pivot_table(index="method", columns="metric", values="value", aggfunc="mean")
+    peak = wide.pivot_table(index="method", columns="metric", values="value", aggfunc="max")
+    found = {}
+    for method in mean.index:
+        train = mean.get("train_cpu_seconds", pd.Series(dtype=float)).get(method)
+        largest = peak[[name for name in peak if name.endswith("peak_mb")]].loc[method].max()
+        found[method] = [
+            "–" if pd.isna(train) else f"{train:.0f}", f"{mean.loc[method, 'predict_seconds']:.2f}", f"{largest:.0f}",
+        ]  # fmt: skip
+    return found
+
+
+def draw(table: pd.DataFrame, path: Path) -> None:
+    """Depth-free correlation by method, a dot a section, beside the ceiling; a row a part, a column a regime."""
+    import matplotlib.pyplot as plt
+
+    parts = [part for part in PARTS if (table["part"] == part).any()]
+    figure, axes = plt.subplots(
+        len(parts), 2, figsize=(11, 4.2 * len(parts)), sharey="row", squeeze=False, layout="constrained"
+    )
+    for row, part in zip(axes, parts, strict=True):
+        order = means(table, part, "honest", "pcc").xs("random", level="regime").drop("depth_only", errors="ignore")
+        for axis, regime in zip(row, _REGIMES, strict=True):
+            _panel(axis, table, part, regime, list(order.sort_values().index))
+            axis.set_title(f"{PARTS[part]}, {'scattered' if regime == 'random' else 'one block'}", fontsize=9)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def _panel(axis: object, table: pd.DataFrame, part: str, regime: str, order: list[str]) -> None:
+    rows = table[(table["part"] == part) & (table["protocol"] == "honest") & (table["metric"] == "pcc")]
+    rows = rows[(rows["regime"] == regime) & rows["method"].isin(order)]
+    by_section = rows.groupby(["method", "section"], sort=False)["value"].mean()
+    for height, method in enumerate(order):
+        dots = by_section.get(method)
+        colour = "#c1121f" if method in _OURS else "#8d99ae" if method in _SIMPLE else "#1d3557"
+        colour = "black" if method == "noise_ceiling" else colour
+        axis.barh(height, dots.mean(), color=colour, alpha=0.35)  # type: ignore[attr-defined]
+        axis.plot(dots, [height] * len(dots), ".", color=colour, markersize=5)  # type: ignore[attr-defined]
+    axis.set_yticks(range(len(order)), order, fontsize=8)  # type: ignore[attr-defined]
+    axis.set_xlabel("correlation with the depth-free target", fontsize=8)  # type: ignore[attr-defined]

@@ -1,0 +1,129 @@
+"""The methods of the paper's Table 1, and those it left out, on the same prompts and the same frozen embeddings.
+
+    python benchmarks/table1.py --data her2st/data --panel her2st_genes.txt --out benchmarks/results
+    python benchmarks/table1.py ... --full          # published sizes on raw pictures, for a machine with a GPU
+    python benchmarks/table1.py ... --report-only   # only make the tables and the figure again
+
+Three parts: sections of patients that no method saw (leave one patient out), sections of patients of whom other sections
+train, and a simulated cohort. Each under the honest and the published protocol. What is done is kept in ``--work`` and not done
+again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import warnings
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import anndata as ad
+import pandas as pd
+from _table1_report import draw, report
+
+import phg2st_sc as phg2st
+
+PUBLISHED = ("stnet", "histogene", "hist2st", "hggep", "bleep", "triplex")
+SIMPLE = ("prompt_mean", "idw", "kriging", "gene_kriging", "image_ridge", "space_image_kriging", "regression_kriging")
+SIMULATED = {"n_slides": 6, "n_patients": 6, "n_spots": 350, "n_genes": 300, "seed": 11}
+
+
+def methods(*, full: bool) -> dict[str, str | dict[str, object]]:
+    """Methods by label; with ``full`` the published networks in published sizes, on raw pictures."""
+    preset = {"preset": "paper"} if full else {}
+    networks = {name: {"method": name, **preset} for name in PUBLISHED}
+    paper = {"phg2st_paper": {"method": "phg2st", "fusion": "paper", **preset}}
+    return {**{name: name for name in SIMPLE}, **networks, **paper, "phg2st": "phg2st"}
+
+
+def embedded(slide: ad.AnnData, path: Path) -> ad.AnnData:
+    """The section with embeddings of its spots and of the 5 x 5 tiles around them, from the cache where they are there."""
+    if not path.is_file():
+        phg2st.pp.extract_embeddings(slide, encoder="texture", context=5)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        slide.write_h5ad(path)
+    return ad.read_h5ad(path)
+
+
+def her2(options: argparse.Namespace) -> dict[str, ad.AnnData]:
+    """Imaged sections of the data set."""
+    found = phg2st.datasets.her2st(options.data)
+    imaged = {name: one for name, one in found.items() if _has_image(one)}
+    return {name: embedded(one, options.cache / f"{name}_table1.h5ad") for name, one in imaged.items()}
+
+
+def _has_image(slide: ad.AnnData) -> bool:
+    records = slide.uns.get("spatial", {}).values()
+    return any(Path(str(one.get("metadata", {}).get("source_image_path", ""))).is_file() for one in records)
+
+
+def simulated(cache: Path) -> dict[str, ad.AnnData]:
+    """A cohort whose picture predicts part of the expression."""
+    slides = phg2st.datasets.simulate(**SIMULATED, progress=False)
+    return {name: embedded(one, cache / f"simulated_table1_{name}.h5ad") for name, one in slides.items()}
+
+
+def seen_folds(slides: dict[str, ad.AnnData]) -> dict[str, list[str]]:
+    """Each section whose patient has others, left out by itself."""
+    patients = pd.Series({name: str(one.obs["patient"].iloc[0]) for name, one in slides.items()})
+    several = patients.map(patients.value_counts()) > 1
+    return {name: [name] for name in patients.index[several]}
+
+
+def run(options: argparse.Namespace) -> pd.DataFrame:
+    """All rows of all parts."""
+    shared = {
+        "methods": methods(full=options.full),
+        "protocol": ["honest", "published"],
+        "n_masks": options.masks,
+        "seeds": list(range(options.seeds)),
+    }
+    tables = []
+    if "her2" in options.parts:
+        slides = her2(options)
+        panel = [
+            gene
+            for gene in phg2st.datasets.read_panel(options.panel)
+            if all(gene in s.var_names for s in slides.values())
+        ]
+        for part, folds in (("unseen", "patient"), ("seen", seen_folds(slides))):
+            table = phg2st.tl.benchmark(slides, folds=folds, genes=panel, out=options.work / part, **shared)
+            tables.append(table.assign(part=part))
+    if "simulated" in options.parts:
+        slides = simulated(options.cache)
+        folds = {"new": [name for name, one in slides.items() if one.obs["patient"].iloc[0] in ("P5", "P6")]}
+        table = phg2st.tl.benchmark(slides, folds=folds, genes=None, out=options.work / "simulated", **shared)
+        tables.append(table.assign(part="simulated"))
+    return pd.concat(tables, ignore_index=True)
+
+
+def main() -> None:
+    """Run, then write table, figure and page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="folder of the HER2+ data set")
+    parser.add_argument("--panel", type=Path, help="file of gene names")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
+    parser.add_argument("--work", type=Path, default=Path("table1_work"), help="finished units")
+    parser.add_argument("--cache", type=Path, default=Path("table1_cache"), help="embedded sections")
+    parser.add_argument("--parts", nargs="+", default=["her2", "simulated"], choices=["her2", "simulated"])
+    parser.add_argument("--masks", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--full", action="store_true", help="published sizes on raw pictures")
+    parser.add_argument("--report-only", action="store_true")
+    options = parser.parse_args()
+    path = options.out / ("table1_full.csv" if options.full else "table1.csv")
+    if not options.report_only:
+        warnings.filterwarnings("ignore", message="protocol='published'")
+        table = run(options)
+        options.out.mkdir(parents=True, exist_ok=True)
+        table.to_csv(path, index=False, float_format="%.5g")
+    table = pd.read_csv(path, keep_default_na=False, na_values=["nan"])
+    text = report(table)
+    path.with_suffix(".md").write_text(text, encoding="utf-8")
+    draw(table, path.with_suffix(".png"))
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
