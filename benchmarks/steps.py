@@ -212,7 +212,7 @@ def run_all(options: argparse.Namespace) -> pd.DataFrame:
             *(["--with-image"] if image else []),
             *(["--method", method] if method else []),
         ]
-        label = f"impute, {fraction:.0%} prompts, {method or 'best_simple'}"
+        label = f"impute, {fraction:.0%} prompts, {method or 'phg2st'}"
         rows.append({"data": size, "step": label, **child(options, "large", *extra)})
     return pd.DataFrame(rows)
 
