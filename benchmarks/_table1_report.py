@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pandas as pd
+
+import phg2st_sc as phg2st
 
 PARTS = {
     "unseen": "Patient never seen",
@@ -83,32 +86,9 @@ def _cost(table: pd.DataFrame, part: str) -> dict[str, list[str]]:
     return found
 
 
-def draw(table: pd.DataFrame, path: Path) -> None:
-    """Depth-free correlation by method, a dot a section, beside the ceiling; a row a part, a column a regime."""
-    import matplotlib.pyplot as plt
-
-    parts = [part for part in PARTS if (table["part"] == part).any()]
-    figure, axes = plt.subplots(
-        len(parts), 2, figsize=(11, 4.2 * len(parts)), sharey="row", squeeze=False, layout="constrained"
-    )
-    for row, part in zip(axes, parts, strict=True):
-        order = means(table, part, "honest", "pcc").xs("random", level="regime").drop("depth_only", errors="ignore")
-        for axis, regime in zip(row, _REGIMES, strict=True):
-            _panel(axis, table, part, regime, list(order.sort_values().index))
-            axis.set_title(f"{PARTS[part]}, {'scattered' if regime == 'random' else 'one block'}", fontsize=9)
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
-
-
-def _panel(axis: object, table: pd.DataFrame, part: str, regime: str, order: list[str]) -> None:
-    rows = table[(table["part"] == part) & (table["protocol"] == "honest") & (table["metric"] == "pcc")]
-    rows = rows[(rows["regime"] == regime) & rows["method"].isin(order)]
-    by_section = rows.groupby(["method", "section"], sort=False)["value"].mean()
-    for height, method in enumerate(order):
-        dots = by_section.get(method)
-        colour = "#c1121f" if method in _OURS else "#8d99ae" if method in _SIMPLE else "#1d3557"
-        colour = "black" if method == "noise_ceiling" else colour
-        axis.barh(height, dots.mean(), color=colour, alpha=0.35)  # type: ignore[attr-defined]
-        axis.plot(dots, [height] * len(dots), ".", color=colour, markersize=5)  # type: ignore[attr-defined]
-    axis.set_yticks(range(len(order)), order, fontsize=8)  # type: ignore[attr-defined]
-    axis.set_xlabel("correlation with the depth-free target", fontsize=8)  # type: ignore[attr-defined]
+def draw(table: pd.DataFrame, folder: Path, stem: str) -> None:
+    """One figure a part: depth-free correlation by method, a dot a section, beside the ceiling."""
+    for part, title in PARTS.items():
+        if (table["part"] == part).any():
+            figure = phg2st.pl.benchmark(table[table["part"] == part], title=title, save=folder / f"{stem}_{part}.png")
+            plt.close(figure)

@@ -121,7 +121,7 @@ def main() -> None:
     table = pd.read_csv(path, keep_default_na=False, na_values=["nan"])
     text = report(table)
     path.with_suffix(".md").write_text(text, encoding="utf-8")
-    draw(table, path.with_suffix(".png"))
+    draw(table, options.out, path.stem)
     print(text)
 
 

@@ -1,7 +1,8 @@
-"""Pictures: tiles over the image."""
+"""Pictures: tiles over the image, methods side by side."""
 
 from __future__ import annotations
 
+from ._benchmark import benchmark
 from ._tiles import tiles
 
-__all__ = ["tiles"]
+__all__ = ["benchmark", "tiles"]

@@ -1,0 +1,121 @@
+"""A benchmark as dots: one a section, under the mean of each method."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_METHOD = ["method", "learned"]
+_CEILING = "noise_ceiling"
+_COLOURS = {"cohort": "#1d3557", "section": "#8d99ae", "reference": "#2b2d42"}
+_HEIGHT = 0.28
+
+
+def benchmark(
+    table: pd.DataFrame,
+    *,
+    metric: str = "pcc",
+    protocol: str = "honest",
+    methods: Sequence[str] | None = None,
+    title: str | None = None,
+    show: bool = False,
+    save: str | Path | None = None,
+) -> Figure:
+    """Draw a score of every method: a bar for its mean, a dot for each section; one panel for each way to draw prompts.
+
+    The noise ceiling is a dashed line, where the table has one. Dark bars are methods that learned from other sections, light ones
+    know the section alone.
+
+    Parameters
+    ----------
+    table
+        Of :func:`phg2st_sc.tl.benchmark`.
+    metric
+        What to draw.
+    protocol
+        Rows of which protocol.
+    methods
+        Which methods, by label; by default all, the best first.
+    title
+        Of the figure.
+    show
+        Call ``matplotlib.pyplot.show``.
+    save
+        File to write.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to draw.
+
+    Examples
+    --------
+    >>> import phg2st_sc as phg2st
+    >>> slides = phg2st.datasets.simulate(n_slides=2, n_patients=2, n_spots=80, n_genes=30, image=False, progress=False)
+    >>> table = phg2st.tl.benchmark(slides, methods=["kriging", "idw"], folds=None, n_masks=1, n_splits=0, progress=False)
+    >>> figure = phg2st.pl.benchmark(table)
+    """
+    import matplotlib.pyplot as plt
+
+    from ..tl import summarise_benchmark
+
+    summary = summarise_benchmark(table, metric=metric, protocol=protocol)["mean"]
+    order = _order(summary, methods)
+    rows = table[(table["metric"] == metric) & (table["protocol"] == protocol)]
+    sections = rows.groupby(["regime", *_METHOD, "section"], sort=False)["value"].mean()
+    regimes = list(dict.fromkeys(rows["regime"]))
+    figure, axes = plt.subplots(
+        1,
+        len(regimes),
+        figsize=(4.5 * len(regimes) + 1.5, _HEIGHT * len(order) + 1.2),
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis, regime in zip(axes[0], regimes, strict=True):
+        _panel(axis, summary.loc[regime], sections.loc[regime], order)
+        axis.set_title(regime)
+        axis.set_xlabel(metric)
+    figure.suptitle(title or "")
+    if save is not None:
+        figure.savefig(save, dpi=150)
+    if show:
+        plt.show()
+    return figure
+
+
+def _order(summary: pd.Series, methods: Sequence[str] | None) -> list[tuple[str, str]]:
+    """(method, learned) from the bottom up: the best in the mean of the panels on top."""
+    means = summary.groupby(level=_METHOD, sort=False).mean()
+    means = means[means.index.get_level_values("learned") != "reference"]
+    if methods is not None:
+        means = means[means.index.get_level_values("method").isin(methods)]
+    if means.empty:
+        msg = f"nothing to draw: none of {list(methods or [])} is in the table"
+        raise ValueError(msg)
+    return [(str(method), str(learned)) for method, learned in means.sort_values().index]
+
+
+def _panel(axis: Axes, means: pd.Series, sections: pd.Series, order: Sequence[tuple[str, str]]) -> None:
+    for height, key in enumerate(order):
+        if key not in means.index:
+            continue
+        colour = _COLOURS[key[1]]
+        dots = sections.loc[key].to_numpy()
+        axis.barh(height, means[key], color=colour, alpha=0.4)
+        axis.plot(dots, np.full(dots.size, height), "o", color=colour, markersize=3)
+    if (_CEILING, "reference") in means.index:
+        axis.axvline(means[_CEILING, "reference"], color=_COLOURS["reference"], linestyle="--", linewidth=1)
+    repeated = {method for method, _ in order if sum(method == other for other, _ in order) > 1}
+    names = [f"{method} ({learned})" if method in repeated else method for method, learned in order]
+    axis.set_yticks(range(len(order)), names)
+    axis.spines[["top", "right"]].set_visible(False)
