@@ -26,11 +26,12 @@ def component_groups(scale: Tensor) -> Tensor:
 
 
 class KrigingHead(nn.Module):
-    """gate * K_np (K_pp + noise)^-1 r, with K = amplitude * exp(-distance / length) * exp(-|z - z'|² / 2).
+    """Kriging of what is left at the prompts, by a kernel of places and of learned projections of the tokens.
 
-    z are projections of the tokens. Length and projection are common to all components, amplitude and nugget to a group of
-    them. The kernel is a product of positive definite ones; it is factored in float64. The gate of each component starts at
-    zero and not the amplitude: at a vanishing amplitude the gradient would vanish with it.
+    ``gate * K_np (K_pp + noise)^-1 r`` with ``K = amplitude * exp(-distance / length) * exp(-|z - z'|² / 2)``. z are
+    projections of the tokens. Length and projection are common to all components, amplitude and nugget to a group of
+    them. The kernel is a product of positive definite ones; it is factored in float64. The gate of each component
+    starts at zero and not the amplitude: at a vanishing amplitude the gradient would vanish with it.
 
     Parameters
     ----------

@@ -91,7 +91,7 @@ def evaluate(
     Returns
     -------
     One row per section, method and gene: ``section``, ``patient`` (where known), ``method`` (the layer or what it is
-    compared with), ``made_by`` (the method that really predicted this section, e.g. what the default chose;
+    compared with), ``made_by`` (the method that really predicted this section, e.g. what ``best_simple`` chose;
     ``"kriging (trained)"`` for a model), ``gene``, ``top`` (with ``top_genes``) and the scores. ``.attrs`` holds
     ``protocol``, ``layer``, ``means`` by method, and ``sections`` with the number of scored spots and the like. With
     ``extra``, further columns, and in ``.attrs["summary"]`` numbers by method that belong to no single gene, averaged
