@@ -192,6 +192,8 @@ def test_a_slide_is_never_its_own_reference(model_with_serial, serial, draw):
     _, second = serial
     prompts = draw(second, 20)
     assert "slope_serial" not in model_with_serial.predict(second.arrays, prompts).details
+    elsewhere = replace(second, arrays=replace(second.arrays, positions=second.arrays.positions + 0.3))
+    assert "slope_serial" in model_with_serial.predict(elsewhere.arrays, prompts).details  # two sections of one name
     renamed = named(second, "another", "pair")
     assert "slope_serial" in model_with_serial.predict(renamed.arrays, prompts).details
 
@@ -379,3 +381,10 @@ def test_many_prompts(make_slide, draw):
     mean = PHG2ST().predict(slide.arrays, draw(slide, 1600)).mean
     assert np.isfinite(mean).all()
     assert mean.std(axis=0).min() > 0
+
+
+@pytest.mark.parametrize("setting", [{"preset": "default"}, {"prompt_fraction": 0.3}])
+def test_settings_of_the_published_network_are_refused(setting):
+    with pytest.raises(ValueError, match=f'`{next(iter(setting))}` is a setting of the published.*fusion="paper"'):
+        PHG2ST(**setting)
+    assert PHG2ST(fusion="paper", **setting).needs_fit

@@ -95,7 +95,7 @@ def test_embeddings_are_needed_beside_pictures(slide, draw):
     blind = replace(slide.arrays, features=None, patches=Pictures())
     with pytest.raises(ValueError, match=r"beside the pictures, and slide 's0' has none.*context=5"):
         models.TRIPLEX(preset="paper").predict(blind, draw(slide, 20))
-    with pytest.raises(ValueError, match=r"needs image features.*extract_embeddings"):
+    with pytest.raises(ValueError, match=r"needs image features.*extract_embeddings\(data, context=5\)`$"):
         models.TRIPLEX().predict(blind, draw(slide, 20))
 
 

@@ -376,3 +376,7 @@ def test_misspelled_arguments(adata, refused, trained):
     refused(TypeError, "predict has no argument 'slidekey'", adata, run=phg2st.tl.predict, slidekey="slide")
     with pytest.raises(TypeError, match="train has no argument 'use_reps'; did you mean `use_rep`"):
         phg2st.tl.train([adata], method="kriging", use_reps="X_texture", progress=False)
+
+
+def test_a_form_that_must_be_trained_is_named_with_its_settings(adata, refused):
+    refused(ValueError, r"train\(slides, method='phg2st', fusion='paper'\)", adata, fusion="paper")

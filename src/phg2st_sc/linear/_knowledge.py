@@ -110,7 +110,7 @@ class Expectations:
         knowledge.check_width(slide)
         imaged = slide.features is not None and knowledge.regression is not None
         by_image = knowledge.regression.predict(slide, method) if imaged and knowledge.regression else None
-        references = [r for r in knowledge.references if r.patient == slide.patient and r.name != slide.name]
+        references = [r for r in knowledge.references if r.patient == slide.patient and not r.is_of(slide)]
         laid = lay_on(slide.positions, knowledge.channels(slide, method), references) if references else []
         kind = SAME_PATIENT if slide.patient in knowledge.imaged_patients else OTHER_PATIENTS
         return cls(by_image, kind, laid)

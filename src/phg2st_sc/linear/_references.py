@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from .._arrays import TrainingSlide
+from .._arrays import SlideArrays, TrainingSlide
 from ._gaussian import Covariance
 from ._gene_basis import GeneBasis
 from ._kernels import Kernel, Places
@@ -28,6 +28,8 @@ _N_REST = 32
 _FIELD = Covariance(Kernel(4.0, longer=8.0), 0.15)
 _REST = Covariance(Kernel(4.0, longer=8.0), 0.02)
 _SAMPLED = 4
+_SAME_PLACE = 1e-3
+"""In pitches; places are kept in single precision."""
 _WIDTH = 1.0
 """Of the weights by which the nearest reference spots are averaged, in pitches."""
 _PROMPTS_TO_TRUST = 20.0
@@ -59,6 +61,13 @@ class Reference:
     components: Array
     rest: Array
     rest_genes: Array
+
+    def is_of(self, slide: SlideArrays) -> bool:
+        """Whether it is the slide itself: by name and places, since two sections may be called the same."""
+        if self.name != slide.name:
+            return False
+        distance, _ = cKDTree(slide.positions).query(self.positions)
+        return bool(distance.max() < _SAME_PLACE)
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """Arrays to keep."""

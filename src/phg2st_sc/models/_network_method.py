@@ -319,9 +319,12 @@ class NetworkMethod(Estimator):
                     'uns["spatial"][library]["metadata"]["source_image_path"], or use inputs="features"'
                 )
             else:
+                call, other = "extract_embeddings(data)", ', or let it read the image itself, inputs="patches"'
+                if self.uses_context:
+                    call, other = "extract_embeddings(data, context=5)", ""
                 msg = (
                     f"method {self.name!r} needs image features, and slide {slide.name!r} has none: call "
-                    '`phg2st_sc.pp.extract_embeddings(data)`, or let it read the image itself, inputs="patches"'
+                    f"`phg2st_sc.pp.{call}`{other}"
                 )
             raise ValueError(msg)
 

@@ -135,8 +135,17 @@ class PHG2ST(Estimator):
         self.checkpoint_dir = None if checkpoint_dir is None else os.fspath(checkpoint_dir)
         self.resume_from = None if resume_from is None else os.fspath(resume_from)
         self.progress, self.seed = progress, seed
+        self._refuse_settings_of_the_paper()
         self.needs_fit = fusion == PAPER
         self._form = self._new_form()
+
+    def _refuse_settings_of_the_paper(self) -> None:
+        """Settings that another form has no use for are mistakes."""
+        given = {"preset": self.preset, "prompt_fraction": self.prompt_fraction}
+        wrong = [name for name, value in given.items() if value is not None]
+        if wrong and self.fusion == PROPAGATE:
+            msg = f'`{wrong[0]}` is a setting of the published network: pass fusion="paper" with it, or leave it out'
+            raise ValueError(msg)
 
     def _new_form(self) -> PropagatingForm | PublishedForm:
         if self.fusion == PROPAGATE:

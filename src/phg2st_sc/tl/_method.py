@@ -44,7 +44,8 @@ def choose_estimator(
     known = check_parameters(name, parameters, call)
     estimator = create(name, **({"seed": seed} if "seed" in known else {}), **parameters)
     if estimator.needs_fit:
-        msg = f"method {name!r} must be trained first: `model = phg2st_sc.tl.train(slides, method={name!r})`"
+        settings = "".join(f", {key}={value!r}" for key, value in parameters.items())
+        msg = f"method {name!r} must be trained first: `model = phg2st_sc.tl.train(slides, method={name!r}{settings})`"
         raise ValueError(msg)
     return estimator
 

@@ -353,7 +353,7 @@ def _say_without_image(slides: Sequence[Slide], rep: str | None) -> None:
 
     if without_features(slides, [rep] * len(slides)):
         msg = (
-            "no image features: only image-free methods are compared; call `phg2st_sc.pp.extract_embeddings(data)` "
+            "no image features: predicted from places and prompts alone; call `phg2st_sc.pp.extract_embeddings(data)` "
             f"first to use the image.{why_ignored(slides[0].table)}"
         )
         warnings.warn(msg, UserWarning, stacklevel=4)
