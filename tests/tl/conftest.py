@@ -126,8 +126,10 @@ def training() -> dict[str, AnnData]:
 @pytest.fixture(scope="package")
 def trained(training: dict[str, AnnData]) -> dict[str, Any]:
     """Every method with a cohort form, and the published network as ``"phg2st_paper"``, trained."""
-    from phg2st_sc.models import Estimator, get_method, methods
+    from phg2st_sc.models import Estimator, NetworkMethod, get_method, methods
 
     names = [name for name in methods() if get_method(name).fit is not Estimator.fit]
-    models = {name: phg2st.tl.train(training, method=name, progress=False) for name in names}
+    quick = {name: {"max_epochs": 1} for name in names if issubclass(get_method(name), NetworkMethod)}
+    quick["triplex"]["network"] = {"neighbors": False}  # the sections have no tiles around their spots
+    models = {name: phg2st.tl.train(training, method=name, progress=False, **quick.get(name, {})) for name in names}
     return {**models, "phg2st_paper": phg2st.tl.train(training, method="phg2st", progress=False, **PAPER)}
