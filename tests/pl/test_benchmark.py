@@ -35,6 +35,12 @@ def test_a_dot_a_section_and_the_best_on_top(table, tmp_path):
     plt.close(figure)
 
 
+def test_the_least_error_on_top(table):
+    errors = phg2st.pl.benchmark(table.assign(metric="mae"), metric="mae")
+    assert [label.get_text() for label in errors.axes[0].get_yticklabels()] == ["b", "a"]
+    plt.close(errors)
+
+
 def test_only_some_methods(table):
     figure = phg2st.pl.benchmark(table, methods=["a"])
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["a"]

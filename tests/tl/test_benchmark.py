@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import phg2st_sc as phg2st
-from phg2st_sc.metrics import score_section
+from phg2st_sc.metrics import EXTRAS, score_section
 from phg2st_sc.models import Estimator, Prediction, _registry
 from phg2st_sc.tl._meter import Meter
 
@@ -25,6 +27,12 @@ def slides():
 
 def copies(slides):
     return {name: adata.copy() for name, adata in slides.items()}
+
+
+def embed(adata, key, *, tile_um):
+    adata.obsm[key] = np.random.default_rng(0).normal(size=(adata.n_obs, 3)).astype(np.float32)
+    record = {"source": "image", "encoder": "made up", "revision": "1", "transform": "none", "tile_um": tile_um}
+    adata.uns.setdefault("phg2st_embeddings", {})[key] = record
 
 
 class Spy(Estimator):
@@ -51,12 +59,41 @@ class Broken(Spy):
         raise RuntimeError("no such luck")
 
 
+class Looks(Spy):
+    """Writes down how wide the features are that it was given."""
+
+    name = "looks"
+    uses_image = True
+    asked: list = []  # noqa: RUF012
+
+    def predict(self, slide, prompts):
+        width = None if slide.features is None else slide.features.shape[1]
+        type(self).asked.append((slide.name, width))
+        return Prediction(np.zeros((slide.n_spots, prompts.n_genes), np.float32))
+
+
+class Holder(Spy):
+    """Counts the training slides of earlier folds that are still in memory."""
+
+    name = "holder"
+    seen: list = []  # noqa: RUF012
+    alive: list = []  # noqa: RUF012
+
+    def fit(self, slides):
+        gc.collect()
+        Holder.alive.append(sum(one() is not None for one in Holder.seen))
+        Holder.seen += [weakref.ref(one) for one in slides]
+        self.genes = slides[0].genes
+        return self
+
+
 @pytest.fixture(autouse=True)
 def registered(monkeypatch):
     _registry.methods()
-    for made in (Spy, Broken):
+    for made in (Spy, Broken, Looks, Holder):
         monkeypatch.setitem(_registry._METHODS, made.name, made)
-    Spy.trained, Spy.asked = [], []
+    Spy.trained, Spy.asked, Looks.asked = [], [], []
+    Holder.seen, Holder.alive = [], []
 
 
 def test_no_test_patient_is_trained_on_and_every_section_is_tested_once(slides):
@@ -219,6 +256,79 @@ class TestTakingUpAgain:
             phg2st.tl.benchmark(slides, methods=["idw"], out=tmp_path / "c", **QUICK)
         assert json.loads((tmp_path / "b" / "benchmark.json").read_text())["prompts"]["fraction"] == 0.1
 
+    def test_taken_up_again_to_the_last_bit_whatever_things_are_called(self, slides, tmp_path):
+        named = copies(slides)
+        for number, one in enumerate(named.values()):
+            one.obs["patient"] = ["NA", "None", "1", "1"][number]
+        settings = {"methods": {"7": "idw", "null": "kriging"}, "out": tmp_path / "b", **QUICK}
+        first, again = (phg2st.tl.benchmark(named, **settings) for _ in range(2))
+        pd.testing.assert_frame_equal(first, again, check_exact=True)
+        assert set(again["patient"]) == {"NA", "None", "1", ""}
+        assert set(again["method"]) >= {"7", "null"}
+
+    def test_a_plan_without_kinds_of_embeddings_is_taken_up(self, slides, tmp_path):
+        settings = {"methods": ["spy"], "out": tmp_path / "b", **QUICK}
+        phg2st.tl.benchmark(slides, **settings)
+        path = tmp_path / "b" / "benchmark.json"
+        plan = json.loads(path.read_text())
+        del plan["embeddings"]
+        path.write_text(json.dumps(plan))
+        Spy.asked.clear()
+        phg2st.tl.benchmark(slides, **settings)
+        assert not Spy.asked
+        assert "embeddings" in json.loads(path.read_text())
+
+
+class TestEmbeddings:
+    @pytest.fixture
+    def embedded(self, slides):
+        found = copies(slides)
+        for one in found.values():
+            embed(one, "X_plain", tile_um=112.0)
+        return found
+
+    def test_a_name_that_no_section_has_is_an_error(self, embedded):
+        with pytest.raises(KeyError, match="X_plian"):
+            phg2st.tl.benchmark(embedded, methods=["spy"], use_rep="X_plian", **QUICK)
+        assert not Spy.trained
+
+    def test_no_other_embedding_stands_in_for_the_one_asked_for(self, embedded):
+        first = next(iter(embedded.values()))
+        embed(first, "X_asked", tile_um=224.0)
+        table = phg2st.tl.benchmark(embedded, methods=["looks"], use_rep="X_asked", **QUICK)
+        seen = {name: width for name, width in Looks.asked if name is not None}
+        assert {name for name, width in seen.items() if width is not None} == {"P1_S1"}
+        assert not (table["metric"] == "error").any()
+
+    def test_sections_with_embeddings_of_two_kinds_are_refused(self, embedded):
+        embed(next(iter(embedded.values())), "X_plain", tile_um=224.0)
+        with pytest.raises(ValueError, match="embeddings of different kinds"):
+            phg2st.tl.benchmark(embedded, methods=["spy"], **QUICK)
+        assert not Spy.trained
+
+    def test_other_embeddings_under_the_same_name_are_refused(self, embedded, tmp_path):
+        phg2st.tl.benchmark(embedded, methods=["spy"], out=tmp_path / "b", **QUICK)
+        for one in embedded.values():
+            embed(one, "X_plain", tile_um=224.0)
+        with pytest.raises(ValueError, match="another `embeddings`"):
+            phg2st.tl.benchmark(embedded, methods=["spy"], out=tmp_path / "b", **QUICK)
+
+
+def test_all_further_scores_in_either_spelling(slides):
+    tables = [
+        phg2st.tl.benchmark(slides, methods=["idw"], folds=None, genes=None, strategies="random", extra=extra, **QUICK)
+        for extra in ("all", ["all"], EXTRAS)
+    ]
+    assert not (tables[0]["metric"] == "error").any()
+    assert [set(table["metric"]) for table in tables] == [set(tables[0]["metric"])] * 3
+    assert "ssim" in set(tables[0]["metric"])
+
+
+def test_a_fold_lets_go_of_what_it_read(slides):
+    phg2st.tl.benchmark(slides, methods=["holder"], **QUICK)
+    assert len(Holder.alive) == 3
+    assert Holder.alive == [0, 0, 0]
+
 
 def test_published_protocol_flatters_pure_noise():
     rng = np.random.default_rng(0)
@@ -241,6 +351,7 @@ def test_published_protocol_flatters_pure_noise():
         ({"methods": [3]}, TypeError, "a name, or a dict of settings"),
         ({"methods": ["idw", "idw"]}, ValueError, "more than once"),
         ({"methods": {"a": {"method": "idw", "sigma": 1}}}, TypeError, "no setting 'sigma'"),
+        ({"methods": {"a": {"method": "stnet", "max_epochs": 0}}}, ValueError, "max_epochs=0"),
         ({"folds": 5}, ValueError, "from 2 to as many patients as there are, which is 3"),
         ({"folds": {"a": ["P9_S1"]}}, KeyError, "P9_S1"),
         ({"folds": "sections"}, ValueError, "leave one patient out"),

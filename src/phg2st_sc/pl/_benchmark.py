@@ -94,15 +94,16 @@ def benchmark(
 
 
 def _order(summary: pd.Series, methods: Sequence[str] | None) -> list[tuple[str, str]]:
-    """(method, learned) from the bottom up: the best in the mean of the panels on top."""
-    means = summary.groupby(level=_METHOD, sort=False).mean()
-    means = means[means.index.get_level_values("learned") != "reference"]
+    """(method, learned) from the bottom up: on top the one whose rank is best in the mean of the panels."""
+    place = summary.groupby(level="regime", sort=False).cumcount()
+    ranks = place.groupby(level=_METHOD, sort=False).mean()
+    ranks = ranks[ranks.index.get_level_values("learned") != "reference"]
     if methods is not None:
-        means = means[means.index.get_level_values("method").isin(methods)]
-    if means.empty:
+        ranks = ranks[ranks.index.get_level_values("method").isin(methods)]
+    if ranks.empty:
         msg = f"nothing to draw: none of {list(methods or [])} is in the table"
         raise ValueError(msg)
-    return [(str(method), str(learned)) for method, learned in means.sort_values().index]
+    return [(str(method), str(learned)) for method, learned in ranks.sort_values(ascending=False, kind="stable").index]
 
 
 def _panel(axis: Axes, means: pd.Series, sections: pd.Series, order: Sequence[tuple[str, str]]) -> None:

@@ -30,6 +30,7 @@ from ._benchmark_run import HONEST, PUBLISHED, REFERENCE, FoldData, Scoring, gua
 from ._benchmark_store import UnitStore
 from ._inputs import check_gene_names, readable
 from ._method import check_seed
+from ._train import feature_kinds
 
 _DEFAULT_METHODS = ("phg2st", "regression_kriging", "space_image_kriging", "gene_kriging", "kriging", "prompt_mean")
 _TOP_GENES = 50
@@ -151,7 +152,7 @@ def benchmark(
     tables = []
     units = _units(data, specs, trainings, protocols)
     with tqdm(total=len(units), disable=not progress) as bar:
-        for fold, labels, run in units:
+        for number, (fold, labels, run) in enumerate(units, start=1):
             bar.set_postfix_str(f"fold {fold}, {labels['method']}", refresh=True)
             rows = store.get(labels)
             if rows is None:
@@ -159,6 +160,8 @@ def benchmark(
                 if whole:
                     store.put(labels, rows)
             tables.append(rows)
+            if number == len(units) or units[number][0] != fold:
+                data[fold].forget()
             bar.update()
     table = pd.concat(tables, ignore_index=True)
     table["error"] = table["error"].fillna("").astype(str)
@@ -219,7 +222,8 @@ def _checked(
     if wrong := [one for one in wanted if one not in (*EXTRAS, "all")]:
         msg = f"there is no further score {wrong[0]!r}; there are: {', '.join(EXTRAS)}, or 'all'"
         raise ValueError(msg)
-    return protocols, Scoring(fraction, regimes, n_masks, wanted, n_splits, counts_layer), trainings
+    scores = tuple(EXTRAS) if "all" in wanted else wanted
+    return protocols, Scoring(fraction, regimes, n_masks, scores, n_splits, counts_layer), trainings
 
 
 def _folds(sections: Mapping[str, Section], folds: Any, genes: Any, counts_layer: str | None) -> list[Fold]:
@@ -241,6 +245,7 @@ def _plan(
     return {
         "sections": {name: section_mark(one, scoring.counts_layer) for name, one in sections.items()},
         "features": {name: one.rep for name, one in sections.items()},
+        "embeddings": feature_kinds([one.slide for one in sections.values()], [one.rep for one in sections.values()]),
         "folds": {fold.name: {"test": list(fold.test), "genes": list(fold.genes)} for fold in folds},
         "prompts": {"fraction": scoring.fraction, "strategies": list(scoring.strategies), "n_masks": scoring.n_masks},
         "scores": {"extra": list(scoring.extra), "n_splits": scoring.n_splits, "layer": scoring.counts_layer},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,6 @@ import pandas as pd
 
 from .. import _keys
 from .._counts import read_counts
-from .._features import choose_rep
 from .._fingerprint import fingerprint
 from .._slide import Slide, resolve_datas
 from .._target_rows import is_target
@@ -20,6 +19,7 @@ from .._text import some
 from ..pp._genes import common_genes, rank_genes
 from ._inputs import by_place
 from ._method import check_parameters
+from ._train import choose_reps, feature_kinds, one_kind
 
 if TYPE_CHECKING:
     from ..models import Estimator
@@ -91,18 +91,17 @@ class MethodSpec:
 def open_sections(
     datas: Any, *, use_rep: str | None, trust_rep: bool, slide_key: str | None, patient_key: str
 ) -> list[Section]:
-    """Sections of all objects, without targets."""
-    slides = [by_place(one) for one in resolve_datas(datas, slide_key=slide_key, patient_key=patient_key)]
-    return [_section(slide, use_rep, trust_rep=trust_rep) for slide in slides]
+    """Sections of all objects, without targets; an error where their features are of different kinds."""
+    opened = resolve_datas(datas, slide_key=slide_key, patient_key=patient_key)
+    slides = [_without_targets(by_place(one)) for one in opened]
+    reps = choose_reps(slides, use_rep, trust_rep=trust_rep)
+    one_kind(feature_kinds(slides, reps))
+    return [Section(slide, rep) for slide, rep in zip(slides, reps, strict=True)]
 
 
-def _section(slide: Slide, use_rep: str | None, *, trust_rep: bool) -> Section:
-    from dataclasses import replace
-
+def _without_targets(slide: Slide) -> Slide:
     there = ~is_target(slide.table, slide.rows)
-    slide = replace(slide, rows=slide.rows[there], positions=slide.positions[there])
-    asked = use_rep if use_rep is None or use_rep in slide.table.obsm else None
-    return Section(slide, choose_rep(slide.table, asked, trust_rep=trust_rep))
+    return replace(slide, rows=slide.rows[there], positions=slide.positions[there])
 
 
 def section_mark(section: Section, counts_layer: str | None) -> str:
@@ -132,7 +131,7 @@ def _listed(methods: Any) -> list[Any]:
 
 
 def _spec(label: str | None, one: Any, *, has_folds: bool) -> MethodSpec:
-    from ..models import Estimator, get_method
+    from ..models import Estimator, create, get_method
 
     settings = {"method": one} if isinstance(one, str) else dict(one) if isinstance(one, Mapping) else None
     if settings is None or not isinstance(settings.get("method"), str):
@@ -143,7 +142,7 @@ def _spec(label: str | None, one: Any, *, has_folds: bool) -> MethodSpec:
     name = name.removesuffix(_ALONE)
     check_parameters(name, settings, _spec)
     made = get_method(name)
-    needs_fit = made(**settings).needs_fit
+    needs_fit = create(name, **settings).needs_fit
     learned = SECTION if alone or not has_folds or made.fit is Estimator.fit else COHORT
     if learned == SECTION and needs_fit:
         msg = f"method {name!r} must be trained on other sections: leave out {_ALONE!r}, and give `folds`"

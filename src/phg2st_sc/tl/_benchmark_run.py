@@ -82,6 +82,11 @@ class FoldData:
             self._arrays[name, patches] = slide_arrays(one.slide, one.rep, patches=patches)
         return self._arrays[name, patches]
 
+    def forget(self) -> None:
+        """Let go of what was read: every fold has its own genes, and reads anew."""
+        self._training.clear()
+        self._arrays.clear()
+
 
 @dataclass(frozen=True, eq=False)
 class Case:

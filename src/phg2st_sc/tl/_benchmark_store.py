@@ -13,6 +13,9 @@ import pandas as pd
 
 _PLAN, _UNITS, _TABLE = "benchmark.json", "units", "benchmark.csv"
 _METHODS = "methods"
+_LATER = frozenset({"embeddings"})
+"""What plans of earlier versions lack."""
+_TEXTS = ("protocol", "fold", "section", "patient", "method", "learned", "regime", "metric", "error")
 
 
 class UnitStore:
@@ -54,7 +57,7 @@ class UnitStore:
         if self._folder is None:
             return self._memory.get(name)
         path = self._folder / _UNITS / name
-        return pd.read_csv(path, dtype={"fold": str, "section": str, "patient": str}) if path.is_file() else None
+        return _read(path) if path.is_file() else None
 
     def put(self, unit: Mapping[str, Any], rows: pd.DataFrame) -> None:
         """Keep the rows of a finished unit."""
@@ -69,9 +72,17 @@ class UnitStore:
             _write_whole(self._folder / _TABLE, table.to_csv(index=False))
 
 
+def _read(path: Path) -> pd.DataFrame:
+    """A table as it was written, to the last bit; texts such as "NA" stay texts."""
+    texts = dict.fromkeys(_TEXTS, str)
+    return pd.read_csv(
+        path, dtype=texts, keep_default_na=False, na_values={"value": [""]}, float_precision="round_trip"
+    )
+
+
 def _merged(before: dict[str, Any], now: dict[str, Any], folder: Path) -> dict[str, Any]:
     for key in now:
-        if key != _METHODS and before.get(key) != now[key]:
+        if key not in (_METHODS, *_LATER - set(before)) and before.get(key) != now[key]:
             msg = (
                 f"{folder} holds a benchmark with another `{key}`: {_short(before.get(key))} there, {_short(now[key])} here. "
                 "Call with the same, or choose another folder for `out`"
@@ -86,7 +97,7 @@ def _merged(before: dict[str, Any], now: dict[str, Any], folder: Path) -> dict[s
                 f"{settings[wrong[0]]}: give this one another label, or choose another folder for `out`"
             )
             raise ValueError(msg)
-    return {**before, _METHODS: {**before[_METHODS], **now[_METHODS]}}
+    return {**now, _METHODS: {**before[_METHODS], **now[_METHODS]}}
 
 
 def _short(value: Any) -> str:

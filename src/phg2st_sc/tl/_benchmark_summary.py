@@ -73,7 +73,7 @@ def summarise_benchmark(
     if reference is not None:
         summary = summary.join(_paired(sections, summary, _reference(summary, reference)))
     summary = summary.join(_measured(table, protocol), on=_METHOD)
-    down = metric.startswith(("mae", "gene_correlation_error", *_MEASURED))
+    down = metric.startswith(("mae", "gene_correlation_error", "train_", "predict_"))
     return summary.sort_values(["regime", "mean"], ascending=[False, down], kind="stable")
 
 

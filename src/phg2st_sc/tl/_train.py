@@ -114,7 +114,7 @@ def train(
     ]
     _warn_of_prompts(slides)
     panel = list(genes) if genes is not None else _shared_panel(slides)
-    reps = _choose_reps(slides, use_rep, trust_rep=trust_rep)
+    reps = choose_reps(slides, use_rep, trust_rep=trust_rep)
     if estimator.reads_patches and not estimator.uses_image:  # embeddings are no part of what it learns
         reps = [None] * len(slides)
     if estimator.uses_image or estimator.needs_image:
@@ -163,7 +163,7 @@ def _create(method: str, seed: int, progress: bool, parameters: Mapping[str, Any
     return create(method, **shared, **parameters)
 
 
-def _choose_reps(slides: Sequence[Slide], use_rep: str | None, *, trust_rep: bool) -> list[str | None]:
+def choose_reps(slides: Sequence[Slide], use_rep: str | None, *, trust_rep: bool) -> list[str | None]:
     """Features of every slide; where some are named, a slide without them has none."""
     if use_rep is None:
         return [choose_rep(slide.table, None, trust_rep=trust_rep) for slide in slides]
@@ -207,11 +207,23 @@ def _shared_panel(slides: Sequence[Slide]) -> list[str]:
 
 def same_features(slides: Sequence[Slide], reps: Sequence[str | None], read: Sequence[TrainingSlide]) -> dict[str, Any]:
     """Kind of the embeddings that all slides share; an error where they differ."""
+    there = [slide.name for slide, one in zip(slides, read, strict=True) if one.arrays.features is not None]
+    kinds = feature_kinds(slides, reps)
+    return one_kind({name: kinds[name] for name in there})
+
+
+def feature_kinds(slides: Sequence[Slide], reps: Sequence[str | None]) -> dict[str, dict[str, Any]]:
+    """Encoder, tile and width of the embeddings of each slide that has some, by its name."""
     kinds: dict[str, dict[str, Any]] = {}
-    for slide, rep, one in zip(slides, reps, read, strict=True):
-        if rep is not None and one.arrays.features is not None:
+    for slide, rep in zip(slides, reps, strict=True):
+        if rep is not None:
             record = slide.table.uns.get(_keys.EMBEDDINGS, {}).get(rep, {})
-            kinds[slide.name] = {**identity(record), "dim": int(one.arrays.features.shape[1])}
+            kinds[slide.name] = {**identity(record), "dim": int(slide.table.obsm[rep].shape[1])}
+    return kinds
+
+
+def one_kind(kinds: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """The kind that all slides share, empty where there is none; an error where they differ."""
     first = next(iter(kinds), None)
     for name, kind in kinds.items():
         if first is not None and kind != kinds[first]:
