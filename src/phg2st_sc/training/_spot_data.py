@@ -97,7 +97,7 @@ def plan_epoch(sizes: Sequence[int], batch_size: int | None, *, mixed: bool, rng
 
 def _parts(order: Rows, batch_size: int | None) -> list[Rows]:
     """Parts of about equal size: a last one of a single spot would break batch normalisation."""
-    n = 1 if batch_size is None else max(1, round(order.size / batch_size))
+    n = 1 if batch_size is None else max(1, min(round(order.size / batch_size), order.size // 2))
     return [np.sort(part) for part in np.array_split(order, n)]
 
 
