@@ -27,7 +27,7 @@ def test_the_published_settings():
         network = method.new_network(785, None)
     assert sum(p.numel() for p in network.parameters()) / 1e6 == pytest.approx(116.4, abs=0.05)
     config = method.spot_config()
-    assert (method.reads_patches, method.patch_size().edge_um, network.config.patch_px) == (True, 112.0, 112)
+    assert (method.reads_patches, method.patch_size(network).edge_um, network.config.patch_px) == (True, 112.0, 112)
     assert (config.lr, config.optimizer, config.max_epochs, config.batch_size) == (1e-5, "adam", 500, None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
@@ -192,6 +193,43 @@ def test_slides_without_an_image_are_left_out_and_said(cohort):
         Tiny(preset="paper").fit([slide("blind", image=False)])
 
 
+@pytest.mark.parametrize("sizes", [[1], [2], [3], [4], [80, 1], [80, 80, 2]])
+def test_slides_too_small_to_validate_on(sizes):
+    small = [slide(f"s{i}", seed=i, patient=f"p{i}").arrays.take(np.arange(n)) for i, n in enumerate(sizes)]
+    whole = [slide(f"s{i}", seed=i) for i in range(len(sizes))]
+    slides = [
+        TrainingSlide(arrays, one.counts[: arrays.n_spots], one.totals[: arrays.n_spots], one.genes)
+        for arrays, one in zip(small, whole, strict=True)
+    ]
+    model = Tiny(max_epochs=2, training={"schedule": "plateau"}).fit(slides)
+    new = slide("new", seed=9)
+    assert np.isfinite(model.adapt(new.arrays, prompts_of(new)).predict(new.arrays, prompts_of(new)).mean).all()
+    assert (model.record["training"]["unit"] == "none") == (min(sizes) < 4)
+
+
+def test_empty_spots_of_a_left_out_slide_tune_nothing(cohort):
+    almost = [slide(f"s{i}", seed=i, patient=f"p{i}") for i in range(3)]
+    for one in almost:
+        one.counts[4:] = 0.0
+    model = Tiny(max_epochs=1).fit(almost)
+    assert model.record["training"]["fine_tune"] in Tiny.tuning
+
+
+@pytest.mark.filterwarnings("ignore:for head.* a no-op")
+def test_a_restored_network_is_where_training_would_leave_it(cohort, tmp_path, monkeypatch):
+    path = Tiny(max_epochs=1, fine_tune=0).fit(cohort).save(tmp_path / "model")
+    monkeypatch.setattr("phg2st_sc.training.device_of", lambda accelerator: "meta")
+    assert next(Tiny.load(path)._fitted.network.parameters()).device.type == "meta"
+
+
+def test_pictures_leave_no_file_behind(cohort, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    model = Tiny(preset="paper", max_epochs=1, fine_tune=1).fit(cohort)
+    new = slide("new", seed=9)
+    model.adapt(new.arrays, prompts_of(new)).predict(new.arrays, prompts_of(new))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_pictures_are_read_once(cohort):
     new = slide("new", seed=9)
     model = Tiny(preset="paper", max_epochs=3).fit(cohort)
@@ -221,6 +259,10 @@ def test_unknown_settings_are_refused():
         Tiny(inputs="image")
     with pytest.raises(ValueError, match="available: default, paper"):
         Tiny(preset="huge")
+    with pytest.raises(ValueError, match="fine_tune=-1 .* at least 0"):
+        _registry.create("tiny", fine_tune=-1)
+    with pytest.raises(ValueError, match="fine_tune_lr=0.0 .* above 0"):
+        _registry.create("tiny", fine_tune_lr=0.0)
 
 
 @pytest.mark.parametrize("turned", [False, True])

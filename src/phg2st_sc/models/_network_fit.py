@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _TUNING_PROMPTS = 0.1
 _MOST_TRIED = 3
+_FEWEST = 3
+"""Spots with counts that a slide needs to be validated on: of one or two no correlation tells anything."""
 _LARGEST_CORRECTION = 10.0
 
 
@@ -123,19 +125,15 @@ def _under(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[An
 
 def fit(method: NetworkMethod, slides: Sequence[Measured], config: SpotConfig, machine: Machine) -> Fitted:
     """Train a new network on measured spots, all but those that decide when to stop."""
-    split = inner_split(
-        [one.rows.size for one in slides],
-        [one.arrays.patient for one in slides],
-        [one.arrays.positions[one.rows] for one in slides],
-        fraction=config.validation_fraction,
-        seed=config.seed,
-    )
+    split = _split(slides, config)
+    if not split.validation:
+        config = replace(config, validation_fraction=0.0)
     kept = [_part(slides[i], split, held_out=False) for i in split.train]
     checks = [_part(slides[i], split, held_out=True) for i in split.validation]
     stats = _stats(kept, method.reads_patches and not method.uses_context)
     network, origin = _new_network(method, kept, config.seed, stats)
     fitted = Fitted(network, stats, np.ones(kept[0].counts.shape[1], np.float32), origin=origin)
-    patch = method.patch_size()
+    patch = method.patch_size(network)
     sources = {id(one.arrays): fitted.source(one.arrays, patch) for one in [*kept, *checks]}
     training = [_with_targets(method, one, sources[id(one.arrays)]) for one in kept]
     validation = [_with_truth(method, one, sources[id(one.arrays)]) for one in checks]
@@ -155,6 +153,20 @@ def tuned(method: NetworkMethod, fitted: Fitted, slide: Measured, source: SlideS
     targets = _with_targets(method, slide, source)
     fine_tune(network, targets, epochs=epochs, lr=method.fine_tune_lr, config=method.spot_config())
     return replace(fitted, network=network, tuned=epochs)
+
+
+def _split(slides: Sequence[Measured], config: SpotConfig) -> Split:
+    """Slides, or spots of the only one, to train and to validate on; none to validate on where they would be too few."""
+    split = inner_split(
+        [one.rows.size for one in slides],
+        [one.arrays.patient for one in slides],
+        [one.arrays.positions[one.rows] for one in slides],
+        fraction=config.validation_fraction,
+        seed=config.seed,
+    )
+    parts = {number: _part(slides[number], split, held_out=True) for number in split.validation}
+    usable = tuple(number for number, part in parts.items() if (part.counts.sum(axis=1) > 0).sum() >= _FEWEST)
+    return replace(split, validation=usable) if usable else Split("none", tuple(range(len(slides))), ())
 
 
 def _part(slide: Measured, split: Split, *, held_out: bool) -> Measured:
@@ -239,9 +251,9 @@ def _tuning(
     scores = np.zeros(len(method.tuning))
     for number, (slide, check) in enumerate(list(zip(slides, validation, strict=True))[:_MOST_TRIED]):
         rng = np.random.default_rng((config.seed, 6, number))
-        n = slide.rows.size
-        shown = np.sort(rng.choice(n, max(1, round(_TUNING_PROMPTS * n)), replace=False))
-        hidden = np.setdiff1d(np.flatnonzero(slide.counts.sum(axis=1) > 0), shown)
+        counted = np.flatnonzero(slide.counts.sum(axis=1) > 0)
+        shown = np.sort(rng.choice(counted, max(1, round(_TUNING_PROMPTS * counted.size)), replace=False))
+        hidden = np.setdiff1d(counted, shown)
         rest = _with_truth(method, slide.take(hidden), check.source)  # type: ignore[arg-type]
         for place, amount in enumerate(method.tuning):
             once = method._tune(fitted, slide.take(shown), check.source, amount)  # type: ignore[arg-type]

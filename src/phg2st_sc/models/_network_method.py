@@ -215,14 +215,15 @@ class NetworkMethod(Estimator):
     def encode(self, slide: SlideArrays) -> SlideSource | None:
         """Tensors and graphs of a slide."""
         self._check_picture([slide])
-        return None if self._fitted is None else self._fitted.source(slide, self.patch_size())
+        fitted = self._fitted
+        return None if fitted is None else fitted.source(slide, self.patch_size(fitted.network))
 
     def predict(self, slide: SlideArrays, prompts: Prompts) -> Prediction:
         """Predict every spot of a slide, by an untrained method from its prompts alone."""
         fitted, source = self._fitted, self._encoded(slide)
         if fitted is None:
             fitted = self._from_prompts(slide, prompts)
-            source = fitted.source(slide, self.patch_size())
+            source = fitted.source(slide, self.patch_size(fitted.network))
         share = self._share(self._predict_output(fitted, source))
         details = {
             "inputs": PATCHES if self.reads_patches else FEATURES,
@@ -271,14 +272,12 @@ class NetworkMethod(Estimator):
             sizes["n_context"] = n_features
         return self._build(n_features=None if self.reads_patches else n_features, **sizes)
 
-    def patch_size(self) -> PatchSize | None:
-        """Size of the pictures; ``None`` where the network looks at features."""
+    def patch_size(self, network: SpotNetwork) -> PatchSize | None:
+        """Size of the pictures that a network of this method reads; ``None`` where it looks at features."""
         from ._network_slides import PatchSize
 
         if not self.reads_patches:
             return None
-        embedded = 2 if self.uses_context else None
-        network = self._fitted.network if self._fitted is not None else self.new_network(2, embedded)
         edge = self._preset(self.preset).patch_um if self.patch_um is None else self.patch_um
         return PatchSize(edge, network.config.patch_px)
 
@@ -338,12 +337,14 @@ class NetworkMethod(Estimator):
 
     def set_state(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
         """Restore what :meth:`state` returned."""
+        from ..training import device_of
         from ._network_fit import Fitted
 
         if not settings:
             return
         self.genes, self.record = tuple(settings["genes"]), settings["record"]
-        self._fitted = Fitted.restore(self._build(**settings["network"]), settings, arrays)
+        network = self._build(**settings["network"]).to(device_of(self.accelerator))
+        self._fitted = Fitted.restore(network, settings, arrays)
 
 
 def _check_inputs(inputs: str) -> str:

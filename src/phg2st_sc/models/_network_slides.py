@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -52,9 +51,8 @@ class PatchStore:
     @cached_property
     def _pixels(self) -> NDArray[np.uint8]:
         edge = self._size.size
-        self._folder = tempfile.TemporaryDirectory(prefix="phg2st-")
-        path = Path(self._folder.name) / "patches"
-        pixels = np.memmap(path, dtype=np.uint8, mode="w+", shape=(self._n, 3, edge, edge))
+        with tempfile.TemporaryFile() as file:  # it goes with the last use of its pages
+            pixels = np.memmap(file, dtype=np.uint8, mode="w+", shape=(self._n, 3, edge, edge))
         for start in range(0, self._n, _READ):
             rows = np.arange(start, min(start + _READ, self._n))
             read = self._patches.read(rows, edge_um=self._size.edge_um, size=edge)

@@ -86,8 +86,15 @@ def create(name: str, **parameters: Any) -> Estimator:
     return method(**parameters)
 
 
-_ABOVE_ZERO = ("length_scale", "ratio", "lr", "power")
-_LEAST = {"n_neighbors": 1, "n_components": 0, "n_prompt_components": 0, "n_image_components": 1, "max_epochs": 1}
+_ABOVE_ZERO = ("length_scale", "ratio", "lr", "fine_tune_lr", "patch_um", "power")
+_LEAST = {
+    "n_neighbors": 1,
+    "n_components": 0,
+    "n_prompt_components": 0,
+    "n_image_components": 1,
+    "max_epochs": 1,
+    "fine_tune": 0,
+}
 _NUMBERS: dict[str, tuple[Any, str]] = {"int": (Integral, "a whole number"), "float": (Real, "a number")}
 
 
