@@ -21,6 +21,7 @@ def table():
     return table.assign(patient="p", seed=0, mask=0, metric="pcc", protocol="honest", fold="f")
 
 
+@pytest.mark.filterwarnings("error")
 def test_a_dot_a_section_and_the_best_on_top(table, tmp_path):
     figure = phg2st.pl.benchmark(table, save=tmp_path / "b.png")
     left, right = figure.axes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import sys
 import weakref
 
 import numpy as np
@@ -322,6 +323,15 @@ def test_all_further_scores_in_either_spelling(slides):
     assert not (tables[0]["metric"] == "error").any()
     assert [set(table["metric"]) for table in tables] == [set(tables[0]["metric"])] * 3
     assert "ssim" in set(tables[0]["metric"])
+
+
+def test_imports_are_not_charged_to_the_first_method_that_needs_them(slides, tmp_path, monkeypatch):
+    (tmp_path / "takes_long.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(Spy, "slow_imports", ("takes_long",))
+    monkeypatch.setattr(Spy, "fit", lambda self, slides: Spy.trained.append("takes_long" in sys.modules) or self)
+    phg2st.tl.benchmark(slides, methods=["spy"], **QUICK)
+    assert Spy.trained == [True] * 3
 
 
 def test_a_fold_lets_go_of_what_it_read(slides):

@@ -34,6 +34,8 @@ class Estimator(ABC):
     """Whether the method has no single-slide form."""
     min_prompts: ClassVar[int] = 1
     """Fewest prompts that the single-slide form works with."""
+    slow_imports: ClassVar[tuple[str, ...]] = ()
+    """Modules that take seconds to import at first use: a benchmark imports them before it looks at the clock."""
 
     genes: tuple[str, ...] | None = None
     """Panel of a fitted method, in order; ``None`` before :meth:`fit`."""

@@ -105,6 +105,7 @@ class NetworkMethod(Estimator):
 
     presets: ClassVar[Mapping[str, Preset]]
     min_prompts = 4
+    slow_imports = ("phg2st_sc.models._network_fit",)
     needs_image = True
     uses_image = True
     uses_context: ClassVar[bool] = False

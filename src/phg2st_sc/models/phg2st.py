@@ -96,6 +96,7 @@ class PHG2ST(Estimator):
 
     name = "phg2st"
     uses_image = True
+    slow_imports = ("phg2st_sc.training",)
 
     def __init__(
         self,

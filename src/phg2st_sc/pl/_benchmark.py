@@ -71,7 +71,7 @@ def benchmark(
     summary = summarise_benchmark(table, metric=metric, protocol=protocol)["mean"]
     order = _order(summary, methods)
     rows = table[(table["metric"] == metric) & (table["protocol"] == protocol)]
-    sections = rows.groupby(["regime", *_METHOD, "section"], sort=False)["value"].mean()
+    sections = rows.groupby(["regime", *_METHOD, "section"])["value"].mean()
     regimes = list(dict.fromkeys(rows["regime"]))
     figure, axes = plt.subplots(
         1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -138,6 +139,8 @@ def prompt_mask(section: Section, fraction: float, strategy: str, seed: int) -> 
 def run_method(data: FoldData, spec: MethodSpec, seed: int, protocols: Sequence[str]) -> pd.DataFrame:
     """Train on the fold where the method learns from a cohort, once; predict every case, score."""
     estimator = spec.create(seed)
+    for module in estimator.slow_imports:
+        importlib.import_module(module)
     tables = []
     if spec.learned == COHORT:
         slides = data.training(patches=estimator.reads_patches)
