@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from . import _keys
 from ._slide import check_positions_in_image
 from ._tiles import Tiles, check_resolution, iter_tiles, tile_pixels
 
@@ -50,6 +51,7 @@ class SlidePatches:
         image = self.slide.open_image()
         try:
             check_positions_in_image(self.slide, image.height, image.width)
+            self._check_scale(image, edge_um)
             edge = tile_pixels(edge_um, pixel_size(self.slide, image)[0])
             check_resolution(edge, image, slide=self.slide.name, tile_um=edge_um)
             out = np.empty((len(rows), size, size, 3), dtype=np.uint8)
@@ -59,6 +61,15 @@ class SlidePatches:
         finally:
             if image is not self.slide.image_source:
                 image.close()
+
+    def _check_scale(self, image: SlideImage, edge_um: float) -> None:
+        if self.slide.mpp is None and image.mpp is None:
+            msg = (
+                f"slide {self.slide.name!r}: the size of a pixel is unknown, and is never guessed, so pictures of "
+                f"{edge_um:g} µm cannot be cut: store it in uns[{_keys.SPATIAL!r}][library]['metadata'][{_keys.MPP!r}] of the "
+                "table (µm per pixel of the image)"
+            )
+            raise ValueError(msg)
 
     def take(self, keep: NDArray[np.int64]) -> SlidePatches:
         """Return those of some of the spots."""

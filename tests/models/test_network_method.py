@@ -14,6 +14,7 @@ from torch import nn
 import phg2st_sc as phg2st
 from phg2st_sc._arrays import Prompts, SlideArrays, TrainingSlide
 from phg2st_sc.models import _registry
+from phg2st_sc.models._hub import model_card
 from phg2st_sc.models._network_method import NetworkMethod, Preset
 from phg2st_sc.models._network_slides import lattice_grid
 from phg2st_sc.nn._spot_network import SpotNetwork
@@ -244,11 +245,18 @@ def test_pictures_come_from_the_image_of_the_slide(tmp_path):
     data = phg2st.datasets.simulate(n_slides=2, n_patients=2, n_spots=60, n_genes=10, progress=False)
     model = phg2st.tl.train(data, method="tiny", preset="paper", max_epochs=1, progress=False)
     assert model.card["features"] == {}
+    assert model.card["pictures"] == {"edge_um": 100.0, "size_px": 8}
+    assert "reads the image itself: 100 µm around each spot" in model_card(model, "a/b")
     new = data["P1_S1"]
     phg2st.pp.sample_prompts(new, fraction=0.2)
     with pytest.warns(UserWarning, match="trained on slide"):
         phg2st.tl.impute(new, model=model)
     assert np.isfinite(new.layers["tiny"][:, new.var["tiny_predicted"]]).all()
+    (record,) = new.uns["spatial"].values()
+    for key in ("mpp", "pitch_um", "platform"):
+        del record["metadata"][key]
+    with pytest.raises(ValueError, match=r"pictures of 100 µm cannot be cut: store it in uns"):
+        phg2st.tl.predict(new, model=model)
     del new.uns["spatial"]
     with pytest.raises(ValueError, match=r"reads the image, and slide .* has none"):
         phg2st.tl.predict(new, model=model)

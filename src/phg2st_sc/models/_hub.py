@@ -121,6 +121,7 @@ def model_card(model: Estimator, repo_id: str) -> str:
     """Model card of a fitted method: what it was trained on, what it predicts, how to use it."""
     card = model.card
     features = card.get("features") or {}
+    pictures = card.get("pictures")
     patients = card.get("patients") or []
     lines = [
         "---",
@@ -135,6 +136,7 @@ def model_card(model: Estimator, repo_id: str) -> str:
         f"- trained on {len(card.get('slides') or [])} slides, {len(patients)} patients, {card.get('n_spots', 0)} spots",
         f"- image features: {features.get('encoder', 'none')}"
         + (f", tiles of {features['tile_um']} µm" if "tile_um" in features else ""),
+        *([f"- reads the image itself: {pictures['edge_um']:g} µm around each spot"] if pictures else []),
         "",
         "```python",
         "import phg2st_sc as phg2st",

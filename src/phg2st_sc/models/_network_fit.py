@@ -144,6 +144,8 @@ def fit(method: NetworkMethod, slides: Sequence[Measured], config: SpotConfig, m
     fitted.fine_tune = _tuning(method, fitted, checks, validation, config)
     fitted.record = {"training": _record(slides, split, result, network, config), **origin}
     fitted.record["training"]["fine_tune"] = fitted.fine_tune
+    if patch is not None:
+        fitted.record["pictures"] = {"edge_um": float(patch.edge_um), "size_px": int(patch.size)}
     return fitted
 
 

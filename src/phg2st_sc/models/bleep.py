@@ -31,9 +31,10 @@ class BLEEP(NetworkMethod):
 
     Two encoders, of the picture and of the expression, are trained so that the two embeddings of a spot are alike. A
     prediction is the mean expression of the 50 spots of a bank whose embedded expression is nearest to the embedded picture
-    by cosine. The bank holds the training spots. Nothing is tuned on a new slide: its prompts join the bank. It takes the
-    settings that all published networks take: see :class:`phg2st_sc.models.NetworkMethod`. ``fine_tune`` is
-    how many times a retrieved prompt counts in the mean, 0 for prompts that do not join.
+    by cosine. The bank holds the training spots, whose expression is thereby part of a saved or shared model. Nothing is
+    tuned on a new slide: its prompts join the bank. It takes the settings that all published networks take: see
+    :class:`phg2st_sc.models.NetworkMethod`. ``fine_tune`` is how many times a retrieved prompt counts in the mean, 0 for
+    prompts that do not join.
 
     ``preset="paper"``: ResNet-50 on pictures of 224 px, common space of 256 (24.4 M parameters at 785 genes), temperature 1,
     AdamW at 1e-3 with decay 1e-3, batches of 256 spots of all slides, 4 epochs. ``preset="default"``: frozen embeddings.
