@@ -20,7 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import anndata as ad
 import pandas as pd
-from _table1_report import draw, report
+from _table1_report import PARTS, draw, report
 
 import phg2st_sc as phg2st
 
@@ -80,15 +80,17 @@ def run(options: argparse.Namespace) -> pd.DataFrame:
         "seeds": list(range(options.seeds)),
     }
     tables = []
-    if "her2" in options.parts:
+    wanted = [part for part in ("unseen", "seen") if part in options.parts]
+    if wanted:
         slides = her2(options)
         panel = [
             gene
             for gene in phg2st.datasets.read_panel(options.panel)
             if all(gene in s.var_names for s in slides.values())
         ]
-        for part, folds in (("unseen", "patient"), ("seen", seen_folds(slides))):
-            table = phg2st.tl.benchmark(slides, folds=folds, genes=panel, out=options.work / part, **shared)
+        folds = {"unseen": "patient", "seen": seen_folds(slides)}
+        for part in wanted:
+            table = phg2st.tl.benchmark(slides, folds=folds[part], genes=panel, out=options.work / part, **shared)
             tables.append(table.assign(part=part))
     if "simulated" in options.parts:
         slides = simulated(options.cache)
@@ -106,7 +108,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     parser.add_argument("--work", type=Path, default=Path("table1_work"), help="finished units")
     parser.add_argument("--cache", type=Path, default=Path("table1_cache"), help="embedded sections")
-    parser.add_argument("--parts", nargs="+", default=["her2", "simulated"], choices=["her2", "simulated"])
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
     parser.add_argument("--masks", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--full", action="store_true", help="published sizes on raw pictures")
@@ -116,6 +118,9 @@ def main() -> None:
     if not options.report_only:
         warnings.filterwarnings("ignore", message="protocol='published'")
         table = run(options)
+        if path.is_file():  # parts that were run by another call
+            before = pd.read_csv(path, keep_default_na=False, na_values=["nan"])
+            table = pd.concat([before[~before["part"].isin(options.parts)], table], ignore_index=True)
         options.out.mkdir(parents=True, exist_ok=True)
         table.to_csv(path, index=False, float_format="%.5g")
     table = pd.read_csv(path, keep_default_na=False, na_values=["nan"])

@@ -267,18 +267,6 @@ class TestTakingUpAgain:
         assert set(again["patient"]) == {"NA", "None", "1", ""}
         assert set(again["method"]) >= {"7", "null"}
 
-    def test_a_plan_without_kinds_of_embeddings_is_taken_up(self, slides, tmp_path):
-        settings = {"methods": ["spy"], "out": tmp_path / "b", **QUICK}
-        phg2st.tl.benchmark(slides, **settings)
-        path = tmp_path / "b" / "benchmark.json"
-        plan = json.loads(path.read_text())
-        del plan["embeddings"]
-        path.write_text(json.dumps(plan))
-        Spy.asked.clear()
-        phg2st.tl.benchmark(slides, **settings)
-        assert not Spy.asked
-        assert "embeddings" in json.loads(path.read_text())
-
 
 class TestEmbeddings:
     @pytest.fixture
@@ -419,3 +407,62 @@ def test_meter_sees_memory_that_is_given_back():
     assert record["x_peak_mb"] > 40
     assert record["x_seconds"] >= 0.1
     assert record["x_cpu_seconds"] < record["x_seconds"] + 0.5
+
+
+def test_a_method_that_failed_on_the_hard_section_does_not_lead():
+    values = {"easy": (0.8, 0.9), "hard": (None, 0.2)}
+    rows = [
+        (section, section, method, value)
+        for section, pair in values.items()
+        for method, value in zip(("x", "y"), pair, strict=True)
+        if value is not None
+    ]
+    table = pd.DataFrame(rows, columns=["patient", "section", "method", "value"])
+    table = table.assign(learned="section", seed=0, mask=0, regime="random", metric="pcc", protocol="honest", fold="f")
+    with pytest.warns(UserWarning, match="'x' have no score on some of the 2 sections, and stand last"):
+        found = phg2st.tl.summarise_benchmark(table, reference="y")
+    assert list(found.index.get_level_values("method")) == ["y", "x"]
+    assert found.loc[("random", "x", "section"), "ratio"] == pytest.approx(0.8 / 0.9)
+    assert found.loc[("random", "x", "section"), "difference"] == pytest.approx(-0.1)
+
+
+@pytest.mark.parametrize("what", ["counts of genes", "places", "features", "patient"])
+def test_whatever_is_read_must_be_the_same_to_go_on(slides, tmp_path, what):
+    data = copies(slides)
+    rng = np.random.default_rng(0)
+    for adata in data.values():
+        adata.obsm["X_own"] = rng.normal(size=(adata.n_obs, 3)).astype(np.float32)
+    settings = {
+        "methods": ["idw"],
+        "genes": None,
+        "use_rep": "X_own",
+        "trust_rep": True,
+        "out": tmp_path / "b",
+        **QUICK,
+    }
+    phg2st.tl.benchmark(data, **settings)
+    phg2st.tl.benchmark(data, **settings)
+    one = data["P1_S1"]
+    if what == "counts of genes":
+        one.X = one.X.toarray()[:, ::-1].copy()
+    elif what == "places":
+        one.obsm["spatial"] = one.obsm["spatial"][::-1].copy()
+    elif what == "features":
+        one.obsm["X_own"] = one.obsm["X_own"][::-1].copy()
+    else:
+        one.obs["patient"] = "P9"
+    with pytest.raises(ValueError, match="holds a benchmark with another"):
+        phg2st.tl.benchmark(data, **settings)
+
+
+@pytest.mark.parametrize("genes", [True, 0, -3, 1.5])
+def test_numbers_of_genes_that_are_none(slides, genes):
+    with pytest.raises(ValueError, match="how many to choose"):
+        phg2st.tl.benchmark(slides, methods=["spy"], genes=genes, **QUICK)
+    assert not phg2st.tl.benchmark(slides, methods=["spy"], genes=np.int64(9), **QUICK).empty
+
+
+def test_missing_features_are_told_before_anything_runs(slides):
+    with pytest.raises(ValueError, match="'image_ridge' needs image features, and no section has any"):
+        phg2st.tl.benchmark(slides, methods=["spy", "image_ridge"], **QUICK)
+    assert not Spy.trained

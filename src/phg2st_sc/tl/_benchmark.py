@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from .. import _keys
@@ -138,12 +139,13 @@ def benchmark(
     protocols, scoring, trainings = _checked(
         protocol, fraction, strategies, n_masks, seeds, extra, n_splits, counts_layer
     )
-    check_gene_names(None if genes is None or isinstance(genes, int) else genes)
+    genes = _checked_genes(genes)
     specs = method_specs(methods, has_folds=folds is not None)
     found = open_sections(
         _readable(datas), use_rep=use_rep, trust_rep=trust_rep, slide_key=slide_key, patient_key=patient_key
     )
     sections = {one.name: one for one in found}
+    _check_pictures(found, specs)
     for one in found:
         number_of_prompts(one.slide.n_spots, fraction=fraction, n=None, name=f"slide {one.name!r}")
     planned = _folds(sections, folds, genes, counts_layer)
@@ -226,6 +228,30 @@ def _checked(
     return protocols, Scoring(fraction, regimes, n_masks, scores, n_splits, counts_layer), trainings
 
 
+def _checked_genes(genes: Any) -> int | tuple[str, ...] | None:
+    if genes is None or isinstance(genes, (list, tuple, pd.Index, np.ndarray, str)):
+        names = genes if genes is None or isinstance(genes, str) else tuple(map(str, genes))
+        check_gene_names(names)
+        return names  # type: ignore[return-value]
+    if isinstance(genes, (bool, np.bool_)) or not isinstance(genes, (int, np.integer)) or genes < 2:
+        msg = f"genes={genes!r}: give how many to choose (at least 2), their names, or None for all that are shared"
+        raise ValueError(msg)
+    return int(genes)
+
+
+def _check_pictures(sections: Sequence[Section], specs: Sequence[MethodSpec]) -> None:
+    """A method that needs embeddings is told before anything runs that there are none."""
+    if any(one.rep is not None for one in sections):
+        return
+    for spec in specs:
+        if spec.create(0).needs_image:
+            msg = (
+                f"method {spec.label!r} needs image features, and no section has any: call "
+                "`phg2st_sc.pp.extract_embeddings(data)` on each, or leave this method out"
+            )
+            raise ValueError(msg)
+
+
 def _folds(sections: Mapping[str, Section], folds: Any, genes: Any, counts_layer: str | None) -> list[Fold]:
     return [
         Fold(name, tuple(train), tuple(test), choose_genes(sections, train, genes, counts_layer))
@@ -243,9 +269,9 @@ def _plan(
     sections: Mapping[str, Section], folds: Sequence[Fold], scoring: Scoring, specs: Sequence[MethodSpec]
 ) -> dict[str, Any]:
     return {
+        "embeddings": feature_kinds([one.slide for one in sections.values()], [one.rep for one in sections.values()]),
         "sections": {name: section_mark(one, scoring.counts_layer) for name, one in sections.items()},
         "features": {name: one.rep for name, one in sections.items()},
-        "embeddings": feature_kinds([one.slide for one in sections.values()], [one.rep for one in sections.values()]),
         "folds": {fold.name: {"test": list(fold.test), "genes": list(fold.genes)} for fold in folds},
         "prompts": {"fraction": scoring.fraction, "strategies": list(scoring.strategies), "n_masks": scoring.n_masks},
         "scores": {"extra": list(scoring.extra), "n_splits": scoring.n_splits, "layer": scoring.counts_layer},

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from .. import _keys
 from .._counts import read_counts
-from .._fingerprint import fingerprint
+from .._features import features_of
 from .._slide import Slide, resolve_datas
 from .._target_rows import is_target
 from .._text import some
 from ..pp._genes import common_genes, rank_genes
+from ._context import context_of
 from ._inputs import by_place
 from ._method import check_parameters
 from ._train import choose_reps, feature_kinds, one_kind
@@ -105,10 +109,18 @@ def _without_targets(slide: Slide) -> Slide:
 
 
 def section_mark(section: Section, counts_layer: str | None) -> str:
-    """What a section is known by when a benchmark is taken up again."""
+    """Hash of all that a benchmark reads of a section but its pixels: counts, places, features, patient."""
     slide = section.slide
-    _, totals = read_counts(slide.table, slide.rows, counts_layer=counts_layer)
-    return fingerprint(slide.table.obs_names[slide.rows], totals)[:64]
+    counts, _ = read_counts(slide.table, slide.rows, counts_layer=counts_layer)
+    rows = sparse.csr_array(counts)
+    rows.sum_duplicates()
+    features, record = features_of(slide, section.rep)
+    index, tiles = (None, None) if features is None else context_of(slide, str(section.rep))
+    digest = sha256(json.dumps([section.patient, record, list(map(str, slide.table.obs_names[slide.rows]))]).encode())
+    digest.update("\x00".join(map(str, slide.table.var_names)).encode())
+    for array in (rows.indptr, rows.indices, rows.data, slide.positions, features, index, tiles):
+        digest.update(b"none" if array is None else np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:32]
 
 
 def method_specs(methods: Any, *, has_folds: bool) -> list[MethodSpec]:

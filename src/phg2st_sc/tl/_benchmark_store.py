@@ -11,10 +11,10 @@ from typing import Any
 
 import pandas as pd
 
+from .._text import some
+
 _PLAN, _UNITS, _TABLE = "benchmark.json", "units", "benchmark.csv"
 _METHODS = "methods"
-_LATER = frozenset({"embeddings"})
-"""What plans of earlier versions lack."""
 _TEXTS = ("protocol", "fold", "section", "patient", "method", "learned", "regime", "metric", "error")
 
 
@@ -82,10 +82,10 @@ def _read(path: Path) -> pd.DataFrame:
 
 def _merged(before: dict[str, Any], now: dict[str, Any], folder: Path) -> dict[str, Any]:
     for key in now:
-        if key not in (_METHODS, *_LATER - set(before)) and before.get(key) != now[key]:
+        if key != _METHODS and before.get(key) != now[key]:
             msg = (
-                f"{folder} holds a benchmark with another `{key}`: {_short(before.get(key))} there, {_short(now[key])} here. "
-                "Call with the same, or choose another folder for `out`"
+                f"{folder} holds a benchmark with another `{key}`{_difference(before.get(key), now[key])}. Call with the same, or "
+                "choose another folder for `out`"
             )
             raise ValueError(msg)
     for label, settings in now[_METHODS].items():
@@ -98,6 +98,14 @@ def _merged(before: dict[str, Any], now: dict[str, Any], folder: Path) -> dict[s
             )
             raise ValueError(msg)
     return {**now, _METHODS: {**before[_METHODS], **now[_METHODS]}}
+
+
+def _difference(before: Any, now: Any) -> str:
+    """Where two values of a plan differ: by name in a dict, as hashes mean nothing to anybody."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+        return f" (it differs in {some(names)})"
+    return f": {_short(before)} there, {_short(now)} here"
 
 
 def _short(value: Any) -> str:

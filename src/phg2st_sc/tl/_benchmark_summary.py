@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
+from typing import Any
+
 import pandas as pd
+
+from .._text import some
 
 _METHOD = ["method", "learned"]
 _CASE = ["section", "regime", "mask"]
@@ -35,7 +40,7 @@ def summarise_benchmark(
 
     Returns
     -------
-    Indexed by ``regime``, ``method`` and ``learned``, best first where more is better: ``mean``, ``sd_sections``,
+    Indexed by ``regime``, ``method`` and ``learned``, best first where more is better: ``mean``, ``sd_sections``, ``sd_masks``,
     ``n_sections``, ``n_patients``; with ``reference`` also ``difference``, ``sd_difference``, ``ahead`` (sections on which the
     method has the higher mean) and ``ratio``; where they were measured, means of time and memory.
 
@@ -43,6 +48,11 @@ def summarise_benchmark(
     ------
     ValueError
         If there are no such rows.
+
+    Warns
+    -----
+    UserWarning
+        If a method has no score on some sections, because it failed there. It stands last.
 
     Examples
     --------
@@ -66,15 +76,36 @@ def summarise_benchmark(
         {
             "mean": patients.groupby(level=by_method, sort=False).mean(),
             "sd_sections": grouped.std(),
+            "sd_masks": _spread_of_masks(cases),
             "n_sections": grouped.size(),
             "n_patients": patients.groupby(level=by_method, sort=False).size(),
         }
     )
+    _say_incomplete(summary)
     if reference is not None:
         summary = summary.join(_paired(sections, summary, _reference(summary, reference)))
     summary = summary.join(_measured(table, protocol), on=_METHOD)
     down = metric.startswith(("mae", "gene_correlation_error", "train_", "predict_"))
-    return summary.sort_values(["regime", "mean"], ascending=[False, down], kind="stable")
+    missing = summary["n_sections"] < summary["n_sections"].groupby(level="regime").transform("max")
+    order = summary.assign(_missing=missing).sort_values(["regime", "_missing", "mean"], ascending=[False, True, down])
+    return order.drop(columns="_missing")
+
+
+def _spread_of_masks(cases: pd.Series) -> pd.Series:
+    """Standard deviation over draws of prompts, mean over sections."""
+    within = cases.groupby(level=["regime", *_METHOD, "section"], sort=False).std()
+    return within.groupby(level=["regime", *_METHOD], sort=False).mean()
+
+
+def _say_incomplete(summary: pd.DataFrame) -> None:
+    most = int(summary["n_sections"].max())
+    few = summary[summary["n_sections"] < most].reset_index()["method"].unique()
+    if len(few):
+        msg = (
+            f"{some(few)} have no score on some of the {most} sections, and stand last: their means are over other sections "
+            "than those of the others; differences and ratios are over what they share with the reference"
+        )
+        warnings.warn(msg, UserWarning, stacklevel=3)
 
 
 def _reference(summary: pd.DataFrame, reference: str | tuple[str, str]) -> tuple[str, str]:
@@ -102,10 +133,16 @@ def _paired(sections: pd.Series, summary: pd.DataFrame, reference: tuple[str, st
         "ahead": difference.gt(0).groupby(level="regime", sort=False).sum(),
     }
     joined = pd.DataFrame({name: part.stack(_METHOD, future_stack=True) for name, part in found.items()})
-    means = summary["mean"]
-    base = means.xs(reference[0], level="method").xs(reference[1], level="learned")
-    joined["ratio"] = means / base.reindex(means.index.get_level_values("regime")).to_numpy()
+    shared = wide.where(wide[reference].notna(), axis=0)
+    of_reference = wide.notna().mul(wide[reference], axis=0).where(wide.notna())
+    joined["ratio"] = _mean_of_patients(shared) / _mean_of_patients(of_reference)
     return joined.reindex(summary.index)
+
+
+def _mean_of_patients(wide: pd.DataFrame) -> Any:
+    """Mean over sections, then patients, by regime and method, of a table with a row a section."""
+    patients = wide.groupby(level=["regime", "patient"], sort=False).mean()
+    return patients.groupby(level="regime", sort=False).mean().stack(_METHOD, future_stack=True)
 
 
 def _measured(table: pd.DataFrame, protocol: str) -> pd.DataFrame:
