@@ -380,3 +380,9 @@ def test_misspelled_arguments(adata, refused, trained):
 
 def test_a_form_that_must_be_trained_is_named_with_its_settings(adata, refused):
     refused(ValueError, r"train\(slides, method='phg2st', fusion='paper'\)", adata, fusion="paper")
+
+
+def test_a_patient_column_that_is_nowhere(make_section):
+    slides = [make_section(image=False)]
+    with pytest.raises(KeyError, match="no object has a column 'donor' in obs with the patient"):
+        phg2st.tl.train(slides, method="gene_kriging", patient_key="donor", progress=False)

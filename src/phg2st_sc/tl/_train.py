@@ -84,7 +84,7 @@ def train(
     Raises
     ------
     KeyError
-        If the method or genes do not exist.
+        If the method, genes, or a `patient_key` that was asked for do not exist.
     TypeError
         If the method has no cohort form or no such setting.
     ValueError
@@ -112,6 +112,7 @@ def train(
     slides = [
         by_place(slide) for slide in resolve_datas(_readable(datas), slide_key=slide_key, patient_key=patient_key)
     ]
+    _check_patient_key(slides, patient_key)
     _warn_of_prompts(slides)
     panel = list(genes) if genes is not None else _shared_panel(slides)
     reps = choose_reps(slides, use_rep, trust_rep=trust_rep)
@@ -230,6 +231,14 @@ def one_kind(kinds: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
             msg = f"slides {first!r} and {name!r} have embeddings of different kinds: {kinds[first]} and {kind}"
             raise ValueError(msg)
     return {} if first is None else kinds[first]
+
+
+def _check_patient_key(slides: Sequence[Slide], patient_key: str) -> None:
+    """A key that was asked for and is nowhere is a mistake: patients would be lost without a word."""
+    if patient_key == _keys.PATIENT or any(patient_key in slide.table.obs for slide in slides):
+        return
+    columns = slides[0].table.obs.columns
+    raise KeyError(f"no object has a column {patient_key!r} in obs with the patient; there are: {some(columns)}")
 
 
 def _warn_of_prompts(slides: Sequence[Slide]) -> None:
