@@ -282,3 +282,15 @@ def test_columns_and_rows_of_a_hexagonal_lattice(turned):
     if turned:
         positions, expected = positions[:, ::-1], expected[:, ::-1]
     np.testing.assert_array_equal(lattice_grid(positions), expected)
+
+
+@pytest.mark.parametrize("degrees", [-14.0, -0.5, 3.0])
+@pytest.mark.parametrize("hexagonal", [False, True])
+def test_columns_and_rows_of_a_lattice_that_lies_askew(degrees, hexagonal):
+    column, row = (place.ravel() for place in np.meshgrid(np.arange(0, 60, 2), np.arange(40)))
+    column = column + row % 2 if hexagonal else column // 2
+    pitch = (0.5, np.sqrt(3) / 2) if hexagonal else (1.0, 1.0)
+    turn = np.deg2rad(degrees)
+    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    found = lattice_grid(np.column_stack([column, row]) * pitch @ rotation + 7.0)
+    np.testing.assert_array_equal(found, np.column_stack([column, row]))

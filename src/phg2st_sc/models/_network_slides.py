@@ -161,7 +161,7 @@ def lattice_grid(positions: NDArray[np.float64]) -> NDArray[np.int64]:
     """(n, 2) int64 column and row on the capture lattice, from 0.
 
     On a hexagonal lattice with horizontal rows columns count half pitches, as the array coordinates of Visium do; with
-    vertical columns rows do.
+    vertical columns rows do. A lattice that lies askew, as on a slide that was not scanned upright, is turned upright first.
 
     Parameters
     ----------
@@ -174,22 +174,25 @@ def lattice_grid(positions: NDArray[np.float64]) -> NDArray[np.int64]:
     >>> lattice_grid(np.array([[5.0, 2.0], [6.02, 2.0], [5.0, 3.0]])).tolist()
     [[0, 0], [1, 0], [0, 1]]
     """
-    steps = _steps(positions)
-    return np.asarray(np.rint((positions - positions.min(axis=0)) / steps), dtype=np.int64)
+    turn, steps = _lattice(positions)
+    upright = positions @ np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    return np.asarray(np.rint((upright - upright.min(axis=0)) / steps), dtype=np.int64)
 
 
-def _steps(positions: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Distance of neighbouring columns and rows, by the directions in which neighbours lie."""
+def _lattice(positions: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+    """Angle by which the lattice is turned, and distance of its columns and rows, by the directions of neighbours."""
     from scipy.spatial import cKDTree
 
     if len(positions) < 3:
-        return np.ones(2)
+        return 0.0, np.ones(2)
     pairs = cKDTree(positions).query_pairs(1.25, output_type="ndarray")
     if not len(pairs):
-        return np.ones(2)
+        return 0.0, np.ones(2)
     offset = positions[pairs[:, 1]] - positions[pairs[:, 0]]
     angle = np.arctan2(offset[:, 1], offset[:, 0])
     six, four = (np.mean(np.exp(1j * k * angle)) for k in (6, 4))
     if abs(six) <= abs(four):
-        return np.ones(2)
-    return np.array([0.5, _HEX_ROW]) if six.real > 0 else np.array([_HEX_ROW, 0.5])
+        return float(np.angle(four)) / 4, np.ones(2)
+    if six.real > 0:
+        return float(np.angle(six)) / 6, np.array([0.5, _HEX_ROW])
+    return float(np.angle(-six)) / 6, np.array([_HEX_ROW, 0.5])
