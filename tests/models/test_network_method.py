@@ -239,6 +239,9 @@ def test_pictures_are_read_once(cohort):
     for _ in range(2):
         model.predict(new.arrays, prompts_of(new))
     assert sorted(new.arrays.patches.read_rows) == list(range(80))
+    untrained = slide("untrained", seed=8)
+    Tiny(preset="paper", max_epochs=1).predict(untrained.arrays, prompts_of(untrained))
+    assert sorted(untrained.arrays.patches.read_rows) == list(range(80))
 
 
 def test_pictures_come_from_the_image_of_the_slide(tmp_path):

@@ -123,8 +123,10 @@ def _under(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[An
     return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
 
 
-def fit(method: NetworkMethod, slides: Sequence[Measured], config: SpotConfig, machine: Machine) -> Fitted:
-    """Train a new network on measured spots, all but those that decide when to stop."""
+def fit(
+    method: NetworkMethod, slides: Sequence[Measured], config: SpotConfig, machine: Machine
+) -> tuple[Fitted, list[SlideSource]]:
+    """Train a new network on measured spots, all but those that decide when to stop; returns the slides' tensors too."""
     split = _split(slides, config)
     if not split.validation:
         config = replace(config, validation_fraction=0.0)
@@ -134,7 +136,7 @@ def fit(method: NetworkMethod, slides: Sequence[Measured], config: SpotConfig, m
     network, origin = _new_network(method, kept, config.seed, stats)
     fitted = Fitted(network, stats, np.ones(kept[0].counts.shape[1], np.float32), origin=origin)
     patch = method.patch_size(network)
-    sources = {id(one.arrays): fitted.source(one.arrays, patch) for one in [*kept, *checks]}
+    sources = {id(one.arrays): fitted.source(one.arrays, patch) for one in slides}
     training = [_with_targets(method, one, sources[id(one.arrays)]) for one in kept]
     validation = [_with_truth(method, one, sources[id(one.arrays)]) for one in checks]
     method._prepare(fitted, training)
@@ -146,7 +148,7 @@ def fit(method: NetworkMethod, slides: Sequence[Measured], config: SpotConfig, m
     fitted.record["training"]["fine_tune"] = fitted.fine_tune
     if patch is not None:
         fitted.record["pictures"] = {"edge_um": float(patch.edge_um), "size_px": int(patch.size)}
-    return fitted
+    return fitted, list(sources.values())
 
 
 def tuned(method: NetworkMethod, fitted: Fitted, slide: Measured, source: SlideSource, epochs: int) -> Fitted:

@@ -195,7 +195,7 @@ class NetworkMethod(Estimator):
         genes = check_training(slides, self.name)
         shown = self._with_picture(slides)
         measured = [Measured(s.arrays, np.arange(s.arrays.n_spots), s.counts, s.totals) for s in shown]
-        self._fitted = fit(self, measured, self.spot_config(), self._machine())
+        self._fitted, _ = fit(self, measured, self.spot_config(), self._machine())
         self.genes, self.record = genes, self._fitted.record
         self.checkpoint_dir = self.resume_from = None
         self.__dict__.pop("_cache", None)
@@ -223,8 +223,7 @@ class NetworkMethod(Estimator):
         """Predict every spot of a slide, by an untrained method from its prompts alone."""
         fitted, source = self._fitted, self._encoded(slide)
         if fitted is None:
-            fitted = self._from_prompts(slide, prompts)
-            source = fitted.source(slide, self.patch_size(fitted.network))
+            fitted, source = self._from_prompts(slide, prompts)
         share = self._share(self._predict_output(fitted, source))
         details = {
             "inputs": PATCHES if self.reads_patches else FEATURES,
@@ -233,7 +232,7 @@ class NetworkMethod(Estimator):
         }
         return Prediction(log_expression(share * fitted.level, prompts.target_sum), details=details)
 
-    def _from_prompts(self, slide: SlideArrays, prompts: Prompts) -> Fitted:
+    def _from_prompts(self, slide: SlideArrays, prompts: Prompts) -> tuple[Fitted, SlideSource]:
         """Train on the prompts of a slide: all of them, for as long as the preset says at most."""
         from dataclasses import replace
 
@@ -241,7 +240,8 @@ class NetworkMethod(Estimator):
 
         measured = Measured(slide, prompts.index, prompts.counts, prompts.totals)
         config = replace(self.spot_config(), validation_fraction=0.0)
-        return fit(self, [measured], config, self._machine())
+        fitted, (source,) = fit(self, [measured], config, self._machine())
+        return fitted, source
 
     # --- settings -----------------------------------------------------------------------------------------------------
     @classmethod
