@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -297,3 +297,22 @@ def test_columns_and_rows_of_a_lattice_that_lies_askew(degrees, hexagonal):
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     found = lattice_grid(np.column_stack([column, row]) * pitch @ rotation + 7.0)
     np.testing.assert_array_equal(found, np.column_stack([column, row]))
+
+
+def test_what_a_slide_adds_to_all_features_is_taken_out(cohort):
+    new = slide("new", seed=9, patient="p9")
+    stained = TrainingSlide(
+        replace(new.arrays, features=3.0 * new.arrays.features + 20.0), new.counts, new.totals, new.genes
+    )
+    prompts = prompts_of(new)
+    by_slide, by_cohort = (Tiny(standardise=how, fine_tune=0).fit(cohort) for how in ("slide", "cohort"))
+    one, other = (by_slide.predict(s.arrays, prompts).mean for s in (new, stained))
+    np.testing.assert_allclose(one, other, rtol=1e-4)
+    assert (
+        np.abs(by_cohort.predict(new.arrays, prompts).mean - by_cohort.predict(stained.arrays, prompts).mean).max() > 1
+    )
+    with pytest.raises(ValueError, match="available: 'slide', 'cohort'"):
+        Tiny(standardise="spot")
+    wide = replace(new.arrays, features=np.zeros((80, 7), np.float32))
+    with pytest.raises(ValueError, match="has 7 features per spot, and the model was trained on 3"):
+        by_slide.predict(wide, prompts)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,17 +19,17 @@ from ..training._config import SpotConfig
 from ..training._module import count_parameters
 from ..training._spot_data import MeasuredSource
 from ..training._spot_module import fine_tune, score_slide, train_spot_network
-from ._network_slides import PatchSize, SlideSource, slide_source
+from ._network_method import SLIDE, NetworkMethod
+from ._network_slides import PatchSize, SlideSource, check_width, slide_source
 from ._phg2st_tensors import FeatureStats
-
-if TYPE_CHECKING:
-    from ._network_method import NetworkMethod
 
 _TUNING_PROMPTS = 0.1
 _MOST_TRIED = 3
 _FEWEST = 3
 """Spots with counts that a slide needs to be validated on: of one or two no correlation tells anything."""
 _LARGEST_CORRECTION = 10.0
+_FEWEST_OF_OWN = 10
+"""Spots from which on a slide has a mean and scale of its own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +70,8 @@ class Fitted:
         Of the training features; ``None`` for a network that reads pictures only.
     level
         (G,) factor from the predicted share in the panel to the rate over all genes.
+    by_slide
+        Whether features are standardised within each slide.
     fine_tune
         How far to tune on the prompts of a slide.
     tuned
@@ -85,6 +87,7 @@ class Fitted:
     network: SpotNetwork
     stats: FeatureStats | None
     level: NDArray[np.float32]
+    by_slide: bool = True
     fine_tune: int = 0
     tuned: int = 0
     origin: dict[str, str] = field(default_factory=dict)
@@ -93,11 +96,16 @@ class Fitted:
 
     def source(self, slide: SlideArrays, patch: PatchSize | None) -> SlideSource:
         """Tensors of a slide."""
-        return slide_source(slide, self.network, self.stats, patch)
+        stats = self.stats
+        if stats is not None and self.by_slide and slide.features is not None and slide.n_spots >= _FEWEST_OF_OWN:
+            check_width(slide, stats.mean.size)
+            stats = FeatureStats.of([slide.features], stats.mean.size)
+        return slide_source(slide, self.network, stats, patch)
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Settings and arrays to keep."""
         settings = {"network": self.network.config.as_dict(), "fine_tune": self.fine_tune, "origin": self.origin}
+        settings["by_slide"] = self.by_slide
         arrays = {f"network.{name}": value.cpu().numpy() for name, value in self.network.state_dict().items()}
         if self.stats is not None:
             arrays |= {"features.mean": self.stats.mean, "features.scale": self.stats.scale}
@@ -112,6 +120,7 @@ class Fitted:
             network.eval(),
             FeatureStats(features["mean"], features["scale"]) if features else None,
             arrays["level"],
+            settings["by_slide"],
             settings["fine_tune"],
             origin=settings["origin"],
             record=settings["record"],
@@ -134,7 +143,8 @@ def fit(
     checks = [_part(slides[i], split, held_out=True) for i in split.validation]
     stats = _stats(kept, method.reads_patches and not method.uses_context)
     network, origin = _new_network(method, kept, config.seed, stats)
-    fitted = Fitted(network, stats, np.ones(kept[0].counts.shape[1], np.float32), origin=origin)
+    ones = np.ones(kept[0].counts.shape[1], np.float32)
+    fitted = Fitted(network, stats, ones, by_slide=method.standardise == SLIDE, origin=origin)
     patch = method.patch_size(network)
     sources = {id(one.arrays): fitted.source(one.arrays, patch) for one in slides}
     training = [_with_targets(method, one, sources[id(one.arrays)]) for one in kept]
@@ -255,14 +265,23 @@ def _tuning(
     scores = np.zeros(len(method.tuning))
     for number, (slide, check) in enumerate(list(zip(slides, validation, strict=True))[:_MOST_TRIED]):
         rng = np.random.default_rng((config.seed, 6, number))
-        counted = np.flatnonzero(slide.counts.sum(axis=1) > 0)
-        shown = np.sort(rng.choice(counted, max(1, round(_TUNING_PROMPTS * counted.size)), replace=False))
-        hidden = np.setdiff1d(counted, shown)
-        rest = _with_truth(method, slide.take(hidden), check.source)  # type: ignore[arg-type]
-        for place, amount in enumerate(method.tuning):
-            once = method._tune(fitted, slide.take(shown), check.source, amount)  # type: ignore[arg-type]
-            scores[place] += score_slide(once.network, rest)
+        for shown, hidden in _trial_prompts(slide, rng):
+            rest = _with_truth(method, slide.take(hidden), check.source)  # type: ignore[arg-type]
+            for place, amount in enumerate(method.tuning):
+                once = method._tune(fitted, slide.take(shown), check.source, amount)  # type: ignore[arg-type]
+                scores[place] += score_slide(once.network, rest)
     return method.tuning[int(np.argmax(scores))]
+
+
+def _trial_prompts(slide: Measured, rng: np.random.Generator) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Measured spots to show and to hide: a tenth of them, scattered and in a block, in both of which prompts come."""
+    counted = np.flatnonzero(slide.counts.sum(axis=1) > 0)
+    n = max(1, round(_TUNING_PROMPTS * counted.size))
+    places = slide.arrays.positions[slide.rows[counted]]
+    nearest = np.argsort(((places - places[rng.integers(counted.size)]) ** 2).sum(axis=1), kind="stable")
+    for chosen in (rng.choice(counted.size, n, replace=False), nearest[:n]):
+        shown = np.sort(counted[chosen])
+        yield shown, np.setdiff1d(counted, shown)
 
 
 def _record(

@@ -7,7 +7,7 @@ import os
 import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Inputs = Literal["features", "patches"]
 FEATURES, PATCHES = "features", "patches"
+SLIDE, COHORT = "slide", "cohort"
 SHARE_SCALE = 1e4
 """Expression is log1p of the share in the panel times this."""
 _TRAINING = ("max_epochs", "patience", "lr", "validation_fraction", "batch_size")
@@ -76,6 +77,9 @@ class NetworkMethod(Estimator):
         cache, and warns where there are none; ``"random"``; or a file or folder.
     patch_um
         Side of the pictures in µm; ``None``: the preset's.
+    standardise
+        Bring embeddings to mean 0 and scale 1 within each ``"slide"``, as the simple methods do, which takes out what
+        staining and scanner add to all spots of a slide; or over all training slides, ``"cohort"``.
     fine_tune
         Epochs of tuning on the prompts of a slide; 0 for none. ``None``: chosen on left-out training slides.
     fine_tune_lr
@@ -122,6 +126,7 @@ class NetworkMethod(Estimator):
         inputs: str | None = None,
         weights: str | os.PathLike[str] = "auto",
         patch_um: float | None = None,
+        standardise: str = "slide",
         fine_tune: int | None = None,
         fine_tune_lr: float = 1e-4,
         max_epochs: int | None = None,
@@ -143,6 +148,7 @@ class NetworkMethod(Estimator):
         chosen = self._preset(preset)
         self.preset, self.inputs, self.patch_um = preset, inputs, patch_um
         self.weights, self.fine_tune, self.fine_tune_lr = os.fspath(weights), fine_tune, fine_tune_lr
+        self.standardise = _check_choice("standardise", standardise, (SLIDE, COHORT))
         self.max_epochs, self.patience, self.lr = max_epochs, patience, lr
         self.validation_fraction, self.batch_size = validation_fraction, batch_size
         self.network, self.training = dict(network or {}), dict(training or {})
@@ -150,7 +156,7 @@ class NetworkMethod(Estimator):
         self.checkpoint_dir = None if checkpoint_dir is None else os.fspath(checkpoint_dir)
         self.resume_from = None if resume_from is None else os.fspath(resume_from)
         self.progress, self.seed = progress, seed
-        self.reads_patches = _check_inputs(inputs or chosen.inputs) == PATCHES
+        self.reads_patches = _check_choice("inputs", inputs or chosen.inputs, (FEATURES, PATCHES)) == PATCHES
         self.needs_image = self.uses_image = not self.reads_patches or self.uses_context
         self._fitted: Fitted | None = None
 
@@ -256,6 +262,10 @@ class NetworkMethod(Estimator):
         from ..training._config import SpotConfig
 
         given = {name: getattr(self, name) for name in _TRAINING if getattr(self, name) is not None}
+        known = [one.name for one in fields(SpotConfig)]
+        if unknown := sorted(set(self.training) - set(known)):
+            msg = f"`training` of method {self.name!r} has no setting {some(unknown)}; it has: {', '.join(known)}"
+            raise ValueError(msg)
         return SpotConfig(**{**self._preset(self.preset).training, **self.training, **given, "seed": self.seed})
 
     def new_network(self, n_genes: int, n_features: int | None) -> SpotNetwork:
@@ -348,8 +358,8 @@ class NetworkMethod(Estimator):
         self._fitted = Fitted.restore(network, settings, arrays)
 
 
-def _check_inputs(inputs: str) -> str:
-    if inputs not in (FEATURES, PATCHES):
-        msg = f"unknown inputs {inputs!r}; available: {FEATURES!r}, {PATCHES!r}"
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> str:
+    if value not in choices:
+        msg = f"unknown {name} {value!r}; available: {', '.join(map(repr, choices))}"
         raise ValueError(msg)
-    return inputs
+    return value

@@ -157,6 +157,14 @@ def slide_source(slide: SlideArrays, network: Any, stats: FeatureStats | None, p
     )
 
 
+def check_width(slide: SlideArrays, wanted: int) -> None:
+    """Raise where a slide has features of another width than those that were learned from."""
+    if slide.features is not None and slide.features.shape[1] != wanted:
+        width = slide.features.shape[1]
+        msg = f"slide {slide.name!r} has {width} features per spot, and the model was trained on {wanted}"
+        raise ValueError(msg)
+
+
 def lattice_grid(positions: NDArray[np.float64]) -> NDArray[np.int64]:
     """(n, 2) int64 column and row on the capture lattice, from 0.
 

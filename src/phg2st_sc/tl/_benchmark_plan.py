@@ -262,4 +262,7 @@ def describe_settings(spec: MethodSpec) -> dict[str, Any]:
         for name, one in inspect.signature(made.__init__).parameters.items()
         if one.default is not inspect.Parameter.empty
     }
-    return {"method": spec.method, **{name: repr(value) for name, value in {**defaults, **spec.settings}.items()}}
+    settings = {**defaults, **spec.settings}
+    presets = getattr(made, "presets", {})
+    contents = {"preset contents": repr(presets[settings["preset"]])} if settings.get("preset") in presets else {}
+    return {"method": spec.method, **{name: repr(value) for name, value in settings.items()}, **contents}
