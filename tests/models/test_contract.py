@@ -8,25 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from small_networks import PAPER, SMALL
 
 from phg2st_sc import models
 from phg2st_sc.models import Estimator, Prompts, SlideArrays, TrainingSlide
 from phg2st_sc.models._network_method import NetworkMethod
 
 NAMES = models.methods()
-PAPER = "phg2st_paper"
-"""The published network: another fusion of the same method."""
-_TINY = {"max_epochs": 25, "fine_tune": 1}
-SMALL = {
-    PAPER: {"fusion": "paper", "branches": "spot", "max_epochs": 1},
-    "bleep": {**_TINY, "network": {"width": 16}},
-    "hggep": {**_TINY, "network": {"width": 16, "heads": 2, "hypergraph_width": 8, "n_views": 1}},
-    "hist2st": {**_TINY, "network": {"width": 16, "depth": 1, "heads": 2}},
-    "histogene": {**_TINY, "network": {"width": 16, "depth": 1, "heads": 2}},
-    "stnet": _TINY,
-    "triplex": {**_TINY, "network": {"neighbors": False, "width": 16, "fusion_heads": 2, "global_heads": 2}},
-}
-"""Settings that make networks quick."""
 
 
 def _class(name):

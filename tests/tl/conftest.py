@@ -10,12 +10,11 @@ import pandas as pd
 import pytest
 from anndata import AnnData
 from scipy import sparse
+from small_networks import PAPER, SMALL
 
 import phg2st_sc as phg2st
 
 N_SPOTS, N_GENES = 120, 40
-PAPER = {"fusion": "paper", "branches": "spot", "max_epochs": 1}
-"""Settings that make networks quick: what they predict does not matter here."""
 RECORD = {"source": "image", "encoder": "texture", "revision": "1", "transform": "none", "tile_um": 112.0}
 
 
@@ -126,10 +125,8 @@ def training() -> dict[str, AnnData]:
 @pytest.fixture(scope="package")
 def trained(training: dict[str, AnnData]) -> dict[str, Any]:
     """Every method with a cohort form, and the published network as ``"phg2st_paper"``, trained."""
-    from phg2st_sc.models import Estimator, NetworkMethod, get_method, methods
+    from phg2st_sc.models import Estimator, get_method, methods
 
     names = [name for name in methods() if get_method(name).fit is not Estimator.fit]
-    quick = {name: {"max_epochs": 1} for name in names if issubclass(get_method(name), NetworkMethod)}
-    quick["triplex"]["network"] = {"neighbors": False}  # the sections have no tiles around their spots
-    models = {name: phg2st.tl.train(training, method=name, progress=False, **quick.get(name, {})) for name in names}
-    return {**models, "phg2st_paper": phg2st.tl.train(training, method="phg2st", progress=False, **PAPER)}
+    models = {name: phg2st.tl.train(training, method=name, progress=False, **SMALL.get(name, {})) for name in names}
+    return {**models, PAPER: phg2st.tl.train(training, method="phg2st", progress=False, **SMALL[PAPER])}

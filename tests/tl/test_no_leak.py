@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 from scipy import sparse
+from small_networks import PAPER, SMALL
 
 import phg2st_sc as phg2st
 from phg2st_sc import models
@@ -14,8 +15,6 @@ from phg2st_sc.models import Estimator
 
 NAMES = [n for n in models.methods() if not models.get_method(n).needs_fit]
 COHORT = [n for n in models.methods() if models.get_method(n).fit is not Estimator.fit]
-PAPER = "phg2st_paper"
-"""The published network: another fusion of ``"phg2st"``."""
 FORMS = [(n, False) for n in NAMES] + [(n, True) for n in (*COHORT, PAPER)]
 
 
@@ -43,7 +42,7 @@ REPLACED = {"nan": _nan, "noise": _noise, "another slide": _another_slide, "zero
 
 
 def _choice(trained, name, fitted):
-    return {"model": trained[name]} if fitted else {"method": name}
+    return {"model": trained[name]} if fitted else {"method": name, **SMALL.get(name, {})}
 
 
 @pytest.mark.parametrize("replaced", REPLACED)
@@ -97,7 +96,7 @@ def test_prompts_do_matter(adata, trained):
         choice = _choice(trained, name, fitted)
         one = phg2st.tl.predict(adata, genes=genes, **choice).X[~prompt]
         other = phg2st.tl.predict(flipped, genes=genes, **choice).X[~prompt]
-        assert np.abs(one - other).mean() > 0.05, name
+        assert np.abs(one - other).mean() > 0.02, name  # a network is tuned here by ten steps
 
 
 @pytest.mark.parametrize("source", [None, {"source": "expression"}, {"encoder": "pca"}])
@@ -146,7 +145,9 @@ def test_permuting_training_spots_trains_the_same_model(training, make_section):
     shuffled = {k: a[np.random.default_rng(1).permutation(a.n_obs)].copy() for k, a in training.items()}
     adata = make_section(seed=9)
     for name in COHORT:
-        one, other = (phg2st.tl.train(d, method=name, progress=False) for d in (training, shuffled))
+        one, other = (
+            phg2st.tl.train(d, method=name, progress=False, **SMALL.get(name, {})) for d in (training, shuffled)
+        )
         np.testing.assert_allclose(
             phg2st.tl.predict(adata, model=one).X, phg2st.tl.predict(adata, model=other).X, rtol=1e-5, atol=1e-7
         )
@@ -154,7 +155,7 @@ def test_permuting_training_spots_trains_the_same_model(training, make_section):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_same_seed_same_bits(adata, name):
-    one, other = (phg2st.tl.predict(adata, method=name, seed=4).X for _ in range(2))
+    one, other = (phg2st.tl.predict(adata, method=name, seed=4, **SMALL.get(name, {})).X for _ in range(2))
     np.testing.assert_array_equal(one, other)
 
 

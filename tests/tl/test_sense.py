@@ -7,11 +7,14 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from small_networks import SMALL
 
 import phg2st_sc as phg2st
 from phg2st_sc import models
 
 SINGLE = [n for n in models.methods() if not models.get_method(n).needs_fit]
+NETWORKS = [n for n in SINGLE if issubclass(models.get_method(n), models.NetworkMethod)]
+LINEAR = [n for n in SINGLE if n not in NETWORKS]
 
 
 def _scores(adata, names, **settings):
@@ -36,7 +39,9 @@ def noise(make_section):
 
 @pytest.fixture(scope="module")
 def noise_scores(noise):
-    return _scores(noise, SINGLE)
+    for name in NETWORKS:
+        phg2st.tl.impute(noise, method=name, key_added=f"small_{name}", **SMALL[name])
+    return _scores(noise, {name: name for name in LINEAR} | {name: f"small_{name}" for name in NETWORKS})
 
 
 @pytest.mark.parametrize("name", [n for n in SINGLE if n != "prompt_mean"])
@@ -91,7 +96,7 @@ def scored(make_section, give_features):
     for seed in (5, 6):
         adata = make_section(n_spots=300, n_genes=60, seed=seed, prompts=0.15)
         phg2st.tl.impute(adata, method="prompt_mean")
-        scores = _scores(adata, SINGLE)
+        scores = _scores(adata, LINEAR)
         kind = np.where(
             adata.var["image_driven"] > 0.9, "image", np.where(adata.var["space_driven"] > 0.9, "space", "other")
         )

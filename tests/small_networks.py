@@ -1,0 +1,20 @@
+"""Settings that make the networks of the registry quick: enough to answer to their inputs, no more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+PAPER = "phg2st_paper"
+"""The published network: another fusion of the method ``"phg2st"``."""
+
+_FEW = {"max_epochs": 25, "fine_tune": 10}
+SMALL: dict[str, dict[str, Any]] = {
+    PAPER: {"fusion": "paper", "branches": "spot", "max_epochs": 1},
+    "bleep": {**_FEW, "network": {"width": 16}},
+    "hggep": {**_FEW, "network": {"width": 16, "heads": 2, "hypergraph_width": 8, "n_views": 1}},
+    "hist2st": {**_FEW, "network": {"width": 16, "depth": 1, "heads": 2}},
+    "histogene": {**_FEW, "network": {"width": 16, "depth": 1, "heads": 2}},
+    "stnet": _FEW,
+    "triplex": {**_FEW, "network": {"neighbors": False, "width": 16, "fusion_heads": 2, "global_heads": 2}},
+}
+"""Settings by name of the method; ``neighbors`` because sections made for tests have no tiles around their spots."""
