@@ -96,7 +96,8 @@ def test_prompts_do_matter(adata, trained):
         choice = _choice(trained, name, fitted)
         one = phg2st.tl.predict(adata, genes=genes, **choice).X[~prompt]
         other = phg2st.tl.predict(flipped, genes=genes, **choice).X[~prompt]
-        assert np.abs(one - other).mean() > 0.02, name  # a network is tuned here by ten steps
+        least = 0.005 if fitted and name in SMALL else 0.05  # networks are tuned here by ten steps only
+        assert np.abs(one - other).mean() > least, name
 
 
 @pytest.mark.parametrize("source", [None, {"source": "expression"}, {"encoder": "pca"}])
