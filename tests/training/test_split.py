@@ -26,6 +26,11 @@ def test_no_more_than_a_third_is_left_out_beyond_the_first_patient():
     assert found.validation == (1,)
 
 
+def test_a_tiny_patient_does_not_decide_alone():
+    found = split([10, 200, 200], ["A", "B", "C"], fraction=0.15)
+    assert (found.unit, found.train, found.validation) == ("patient", (2,), (0, 1))
+
+
 def test_one_patient_always_trains():
     found = split([100, 100], ["A", "B"], fraction=0.9)
     assert len(found.train) == len(found.validation) == 1

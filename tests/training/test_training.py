@@ -9,7 +9,7 @@ import torch
 from phg2st_sc.graph import HypergraphOperator, PositionKNN
 from phg2st_sc.metrics import depth_free_target
 from phg2st_sc.nn import NetworkConfig, PHG2STNetwork, SlideTensors
-from phg2st_sc.training import Machine, TrainingConfig, TrainingSet, ValidationSet, train_network
+from phg2st_sc.training import Machine, TrainingConfig, TrainingSet, ValidationSet, device_of, train_network
 from phg2st_sc.training._batch import Measured
 from phg2st_sc.training._data import EpochOrder
 from phg2st_sc.training._module import SlideModule, predict_rows
@@ -260,3 +260,18 @@ def test_a_second_run_replaces_the_checkpoint_of_the_first(tmp_path):
         TrainingConfig(max_epochs=3, seed=2), Machine("cpu", progress=False, resume_from=f"{tmp_path}/last.ckpt")
     )
     assert torch.equal(weights(resumed), weights(whole))
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "devices", "expected"),
+    [
+        ("auto", 1, "cuda:0"),
+        ("gpu", [1], "cuda:1"),
+        ("cuda", "2,", "cuda:2"),
+        ("auto", "auto", "cuda:0"),
+        ("cpu", 1, "cpu"),
+    ],
+)
+def test_predictions_are_made_where_training_was(monkeypatch, accelerator, devices, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert device_of(accelerator, devices) == expected

@@ -54,6 +54,8 @@ class Slide:
         ``"hires"`` / ``"lowres"``, or the name of the image element that ``positions`` refer to.
     image_problem
         Why there is no ``image_source``.
+    image_ambiguous
+        Whether that is because there are several.
     record
         ``uns["spatial"][library]`` of the slide, empty where there is none.
     other_images
@@ -75,6 +77,7 @@ class Slide:
     image_source: Any = None
     image_key: str | None = None
     image_problem: str = ""
+    image_ambiguous: bool = False
     record: Mapping[str, Any] = field(default_factory=dict)
     other_images: tuple[str, ...] = ()
     folders: tuple[Path, ...] = ()

@@ -146,6 +146,7 @@ def _slide(
         image_source=alignment.source if fallback is None else fallback,
         image_key=alignment.image,
         image_problem=alignment.problem,
+        image_ambiguous=alignment.ambiguous,
         record=record,
         other_images=tuple(key for key in sdata.images if key != alignment.image),
         folders=folders,

@@ -138,15 +138,15 @@ def check_precision(precision: str | None) -> Precision:
     return precision  # type: ignore[return-value]
 
 
-def require_timm(name: str) -> Any:
-    """Import timm, or say how to get it."""
+def require_timm(name: str, *, instead: str = 'encoder="texture"') -> Any:
+    """Import timm, or say how to get it and what to pass to do without."""
     try:
         import huggingface_hub  # noqa: F401
         import timm
     except ModuleNotFoundError as error:
         msg = (
             f"Encoder {name!r} needs {error.name}: {_INSTALL} (without a GPU first {_CPU_TORCHVISION}, since timm brings a "
-            'torchvision that must fit torch). Without it: `encoder="texture"`.'
+            f"torchvision that must fit torch). Without it: `{instead}`."
         )
         raise ImportError(msg, name=error.name) from error
     except (ImportError, RuntimeError, AttributeError) as error:

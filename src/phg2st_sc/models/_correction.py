@@ -14,6 +14,7 @@ from .._arrays import SlideArrays
 from ..nn._config import CORRECTION, NetworkConfig
 from ..nn._correction import CorrectionNetwork, Evidence, SlideTokens
 from ..nn._kriging_head import component_groups
+from ..nn._seeds import own_randomness
 from ..nn._slide import SlideTensors
 from ..training import FitResult, Machine, Split, device_of
 from ..training._config import EpisodeConfig
@@ -103,8 +104,7 @@ class Correction:
         kept = [arrays[i] for i in split.train]
         config = _config(arrays, len(source.scale), network or {})
         stats = FeatureStats.of([a.features for a in kept if a.features is not None], config.n_features)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(training.seed)
+        with own_randomness(training.seed):
             net = CorrectionNetwork(config, torch.from_numpy(np.asarray(source.scale)))
         net.initialise(torch.from_numpy(stats.mean), torch.from_numpy(stats.scale))
         off = np.zeros(len(source.scale))
@@ -138,9 +138,11 @@ class Correction:
         record = {**_facts(result, self.network, training), "unit": split.unit, "validation": names, "trust": trust}
         return replace(self, alpha=alphas[0], alpha_image=alphas[1], record=record)
 
-    def encode(self, slide: SlideArrays, *, accelerator: str = "cpu") -> EncodedCorrection:
+    def encode(
+        self, slide: SlideArrays, *, accelerator: str = "cpu", devices: int | str | Sequence[int] = 1
+    ) -> EncodedCorrection:
         """Hypergraphs and image tokens of a slide: compute once, predict for many draws of prompts."""
-        device = device_of(accelerator)
+        device = device_of(accelerator, devices)
         self.network.to(device).eval()
         has_image = slide.features is not None
 

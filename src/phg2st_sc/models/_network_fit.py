@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .._arrays import SlideArrays
 from ..metrics import depth_free_target
+from ..nn._seeds import own_randomness
 from ..nn._spot_network import SpotNetwork, SpotTargets
 from ..training import FitResult, Machine, Split, device_of, inner_split
 from ..training._config import SpotConfig
@@ -151,7 +152,7 @@ def fit(
     validation = [_with_truth(method, one, sources[id(one.arrays)]) for one in checks]
     method._prepare(fitted, training)
     result = train_spot_network(network, training, validation, config, machine)
-    network.to(device_of(machine.accelerator))
+    network.to(device_of(machine.accelerator, machine.devices))
     fitted.level = _levels(method, fitted, kept, training)
     fitted.fine_tune = _tuning(method, fitted, checks, validation, config)
     fitted.record = {"training": _record(slides, split, result, network, config), **origin}
@@ -204,8 +205,7 @@ def _stats(slides: Sequence[Measured], no_features: bool) -> FeatureStats | None
 def _new_network(
     method: NetworkMethod, slides: Sequence[Measured], seed: int, stats: FeatureStats | None
 ) -> tuple[SpotNetwork, dict[str, str]]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with own_randomness(seed):
         network = method.new_network(slides[0].counts.shape[1], None if stats is None else int(stats.mean.size))
     origin = method._pretrain(network) if method.reads_patches else ""
     expression = np.concatenate([method._expression(one.counts, one.totals) for one in slides])

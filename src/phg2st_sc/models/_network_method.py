@@ -8,6 +8,7 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -204,6 +205,7 @@ class NetworkMethod(Estimator):
         self._fitted, _ = fit(self, measured, self.spot_config(), self._machine())
         self.genes, self.record = genes, self._fitted.record
         self.checkpoint_dir = self.resume_from = None
+        self.weights = Path(self.weights).name  # what is shared tells no folders of this machine
         self.__dict__.pop("_cache", None)
         return self
 
@@ -278,10 +280,21 @@ class NetworkMethod(Estimator):
         n_features
             Width of the embeddings of spots and tiles; ``None`` where there are none.
         """
+        if taken := sorted({"n_genes", "n_features", "n_context"} & set(self.network)):
+            raise ValueError(f"`network` of method {self.name!r} must not hold {some(taken)}: the data say what it is")
         sizes = {**self._preset(self.preset).network, **self.network, "n_genes": n_genes}
         if self.uses_context:
             sizes["n_context"] = n_features
-        return self._build(n_features=None if self.reads_patches else n_features, **sizes)
+        try:
+            return self._build(n_features=None if self.reads_patches else n_features, **sizes)
+        except TypeError as error:
+            if "unexpected keyword" not in str(error):
+                raise
+            unknown = str(error).rsplit("'", 2)[-2]
+            msg = (
+                f"`network` of method {self.name!r} has no setting {unknown!r}; see its configuration in `phg2st_sc.nn`"
+            )
+            raise ValueError(msg) from error
 
     def patch_size(self, network: SpotNetwork) -> PatchSize | None:
         """Size of the pictures that a network of this method reads; ``None`` where it looks at features."""
@@ -354,7 +367,7 @@ class NetworkMethod(Estimator):
         if not settings:
             return
         self.genes, self.record = tuple(settings["genes"]), settings["record"]
-        network = self._build(**settings["network"]).to(device_of(self.accelerator))
+        network = self._build(**settings["network"]).to(device_of(self.accelerator, self.devices))
         self._fitted = Fitted.restore(network, settings, arrays)
 
 

@@ -14,6 +14,7 @@ from .._arrays import TrainingSlide
 from ..metrics import depth_free_target
 from ..nn._config import NetworkConfig
 from ..nn._network import PHG2STNetwork
+from ..nn._seeds import own_randomness
 from ..nn._slide import SlideTensors
 from ..training import (
     FitResult,
@@ -87,7 +88,9 @@ def train(
     measured = [_training_slide(slides[i], tensors[i], i, split, scale, training) for i in split.train]
     checks = [_validation_slide(slides[i], tensors[i], i, split, scale, training) for i in split.validation]
     result = train_network(network, TrainingSet(measured), ValidationSet(checks), training, machine)
-    level = _level_correction(network.to(device_of(machine.accelerator)), kept, measured, training, scale)
+    level = _level_correction(
+        network.to(device_of(machine.accelerator, machine.devices)), kept, measured, training, scale
+    )
     return Trained(network, stats, level, scale, split, result)
 
 
@@ -116,8 +119,7 @@ def log_normalise(counts: NDArray[np.floating], totals: NDArray[np.floating], sc
 def _new_network(
     config: NetworkConfig, seed: int, slides: Sequence[TrainingSlide], stats: FeatureStats, scale: float
 ) -> PHG2STNetwork:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with own_randomness(seed):
         network = PHG2STNetwork(config)
     expression = np.concatenate([log_normalise(s.counts, s.totals, scale) for s in slides]).mean(axis=0)
     network.initialise(torch.from_numpy(stats.mean), torch.from_numpy(stats.scale), torch.from_numpy(expression))

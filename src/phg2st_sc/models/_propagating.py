@@ -139,7 +139,9 @@ class PropagatingForm:
             forms[SLIDE_WITHOUT_IMAGE] = encoded.without_image()
         if self.correction is None:
             return Forms(forms)
-        return Forms(forms, self.correction.encode(slide, accelerator=self.settings.accelerator))
+        return Forms(
+            forms, self.correction.encode(slide, accelerator=self.settings.accelerator, devices=self.settings.devices)
+        )
 
     def _reduced(self, encoded: Encoded) -> Encoded:
         """Expectations without what is to be left out."""

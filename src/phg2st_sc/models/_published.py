@@ -70,7 +70,7 @@ class PublishedForm:
         net, stats = self._fitted()
         if not self._imaged:  # features mean nothing to a network that never saw any
             slide = replace(slide, features=None, context_index=None, tiles=None)
-        device = device_of(self.settings.accelerator)
+        device = device_of(self.settings.accelerator, self.settings.devices)
         net.to(device).eval()
         tensors = slide_tensors(
             slide, net.config, stats, n_neighbors=self.settings.n_neighbors, engine=self.settings.engine

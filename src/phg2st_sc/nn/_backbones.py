@@ -26,7 +26,7 @@ class Backbone(nn.Module):
 
     def __init__(self, name: str, *, pooled: bool = True) -> None:
         super().__init__()
-        timm = require_timm(name)
+        timm = require_timm(name, instead='inputs="features"')
         self.name = name
         self.net = timm.create_model(name, pretrained=False, num_classes=0, **({} if pooled else {"global_pool": ""}))
         self.width = int(self.net.num_features)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import cross_entropy, embedding_bag, normalize
 
 from ._augment import random_turns
 from ._backbones import Backbone
@@ -162,5 +162,6 @@ def retrieve(similarity: Tensor, expression: Tensor, weight: Tensor, *, top_k: i
     n = int(inside.sum())
     k = min(top_k, max(1, -(-n // _SHARE_OF_BANK)))
     found = similarity.masked_fill(~inside, -torch.inf).topk(k, dim=1).indices
-    share = weight[found]
-    return (share[..., None] * expression[found]).sum(dim=1) / share.sum(dim=1, keepdim=True)
+    share = weight[found] / weight[found].sum(dim=1, keepdim=True)
+    # sums as it gathers: (r, k, G) rows of the bank need not be held at once
+    return embedding_bag(found, expression, per_sample_weights=share, mode="sum")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.strategies.launchers.multiprocessing import _MultiProcessingLauncher
 
 from ..nn._network import PHG2STNetwork
+from ..nn._seeds import own_randomness
 from ._base import TrainingModule
 from ._batch import TrainingSet, ValidationSet
 from ._best import KeepBest
@@ -112,7 +113,7 @@ def run_training(
     """Train the network of a module; see :func:`train_network`."""
     _check_resumable(machine.resume_from)
     best = KeepBest(module.score)
-    with _quiet(), torch.random.fork_rng(devices=[]):
+    with _quiet(), own_randomness():
         trainer = _trainer(module, machine, best, validated=validated)
         _check_strategy(trainer)
         trainer.fit(
@@ -186,11 +187,19 @@ _IRRELEVANT = (
 )
 
 
-def device_of(accelerator: str) -> str:
-    """Where to predict: what training was asked to use, as far as it is here."""
+def device_of(accelerator: str, devices: int | str | Sequence[int] = 1) -> str:
+    """Where to predict: what training was asked to use, the first of several, as far as it is here."""
     if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
-        return "cuda"
+        return f"cuda:{_first(devices)}"
     return "mps" if accelerator == "mps" and torch.backends.mps.is_available() else "cpu"
+
+
+def _first(devices: int | str | Sequence[int]) -> int:
+    """The first of the devices that Lightning would take: a number says how many, a list or ``"1,"`` which."""
+    if isinstance(devices, str):
+        named = [int(part) for part in devices.split(",") if part.strip().isdigit()]
+        return named[0] if "," in devices and named else 0
+    return 0 if isinstance(devices, int) or not devices else int(devices[0])
 
 
 @contextmanager

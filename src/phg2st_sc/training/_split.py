@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 _MOST = 1 / 3
 """Share of the spots beyond which no further patient is left out."""
+_ENOUGH = 1 / 2
+"""Part of the share that was asked for, below which one more is left out all the same."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +45,7 @@ def inner_split(
     """Split training slides for early stopping.
 
     Whole patients are left out where there are at least two, the smallest first, until they have ``fraction`` of the
-    spots or one more would make it over a third; slides of no known patient then train. Else whole slides are left out in
+    spots, or half of that and one more would make it over a third; slides of no known patient then train. Else whole slides are left out in
     the same way. Of a single slide, one block of spots is: scattered ones would be predicted by their neighbours.
 
     Parameters
@@ -76,8 +78,9 @@ def _by_group(unit: str, groups: Sequence[str | None], sizes: Sequence[int], fra
     weight = {name: sum(s for s, g in zip(sizes, groups, strict=True) if g == name) for name in names}
     left_out: set[str] = set()
     for name in sorted(names, key=lambda n: (weight[n], n))[:-1]:
-        so_far = sum(weight[n] for n in left_out)
-        if left_out and (so_far >= fraction * sum(sizes) or so_far + weight[name] > _MOST * sum(sizes)):
+        so_far, wanted = sum(weight[n] for n in left_out), fraction * sum(sizes)
+        too_many = so_far >= _ENOUGH * wanted and so_far + weight[name] > _MOST * sum(sizes)
+        if left_out and (so_far >= wanted or too_many):
             break
         left_out.add(name)
     validation = tuple(i for i, g in enumerate(groups) if g in left_out)

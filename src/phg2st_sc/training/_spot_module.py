@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..metrics import pcc
+from ..nn._seeds import own_randomness
 from ..nn._spot_network import SpotNetwork
 from ._base import TrainingModule
 from ._config import SpotConfig
@@ -65,8 +66,7 @@ def fine_tune(network: SpotNetwork, slide: MeasuredSource, *, epochs: int, lr: f
     """Go on training in place on the measured spots of one slide, with batch statistics as they are."""
     device = next(network.parameters()).device
     optimizer = torch.optim.Adam(network.parameters(), lr=lr)
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
+    with own_randomness():
         for epoch in range(epochs):
             rng = np.random.default_rng((config.seed, 5, epoch))
             torch.manual_seed(int(rng.integers(2**31)))
