@@ -149,6 +149,23 @@ def test_tuning_moves_the_prediction_towards_the_slide(cohort):
     np.testing.assert_array_equal(model.predict(new.arrays, prompts).mean, before.mean)
 
 
+def test_prompts_say_whether_tuning_helps(cohort):
+    new = slide("new", seed=9)
+    other = replace(new, counts=new.counts[:, ::-1].copy())  # genes that rose with the feature fall
+    model = Tiny(fine_tune_lr=1e-2).fit(cohort)
+    model._fitted.fine_tune = 60
+
+    def tuned(one):
+        prompts = prompts_of(one, 20)
+        return model.adapt(one.arrays, prompts).predict(one.arrays, prompts).details["fine_tuned"]
+
+    assert tuned(other) == 60
+    model.fine_tune_lr = 3.0  # so fast that it destroys what was learned
+    assert tuned(new) == 0
+    model.fine_tune = 60  # told so, it does not ask
+    assert tuned(new) == 60
+
+
 def test_no_tuning_without_prompts_or_when_told_so(cohort):
     new = slide("new", seed=9)
     none = Prompts(np.zeros(0, int), np.zeros((0, 6), np.float32), np.zeros(0), 1e3, new.genes)

@@ -170,6 +170,25 @@ def tuned(method: NetworkMethod, fitted: Fitted, slide: Measured, source: SlideS
     return replace(fitted, network=network, tuned=epochs)
 
 
+def gains(method: NetworkMethod, fitted: Fitted, slide: Measured, source: SlideSource, epochs: int) -> bool:
+    """Whether tuning on one half of the measured spots predicts the other half better, both ways round.
+
+    Left-out patients say how far to tune on a new one. Of a patient who trained, or with few prompts, tuning can unlearn more
+    than it learns; too few prompts to tell count as gain.
+    """
+    counted = np.flatnonzero(slide.counts.sum(axis=1) > 0)
+    order = np.random.default_rng((method.seed, 7)).permutation(counted)
+    halves = np.sort(order[::2]), np.sort(order[1::2])
+    if min(map(len, halves)) < _FEWEST:
+        return True
+    gain = 0.0
+    for shown, hidden in (halves, halves[::-1]):
+        rest = _with_truth(method, slide.take(hidden), source)
+        once = method._tune(fitted, slide.take(shown), source, epochs)
+        gain += score_slide(once.network, rest) - score_slide(fitted.network, rest)
+    return gain > 0
+
+
 def _split(slides: Sequence[Measured], config: SpotConfig) -> Split:
     """Slides, or spots of the only one, to train and to validate on; none to validate on where they would be too few."""
     split = inner_split(

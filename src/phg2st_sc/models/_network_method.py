@@ -82,7 +82,8 @@ class NetworkMethod(Estimator):
         Bring embeddings to mean 0 and scale 1 within each ``"slide"``, as the simple methods do, which takes out what
         staining and scanner add to all spots of a slide; or over all training slides, ``"cohort"``.
     fine_tune
-        Epochs of tuning on the prompts of a slide; 0 for none. ``None``: chosen on left-out training slides.
+        Epochs of tuning on the prompts of a slide; 0 for none. ``None``: chosen on left-out training slides, and left out
+        where one half of the prompts says that it would predict the other half worse.
     fine_tune_lr
         Rate of tuning.
     max_epochs, patience, lr, validation_fraction, batch_size
@@ -211,14 +212,17 @@ class NetworkMethod(Estimator):
 
     def adapt(self, slide: SlideArrays, prompts: Prompts) -> Self:
         """Return a copy whose network is tuned to the slide on its prompts."""
-        from ._network_fit import Measured
+        from ._network_fit import Measured, gains
 
         fitted = self._fitted
         if fitted is None or prompts.n_prompts == 0 or fitted.fine_tune == 0:
             return self
         measured = Measured(slide, prompts.index, prompts.counts, prompts.totals)
+        source = self._encoded(slide)
+        if self.fine_tune is None and not gains(self, fitted, measured, source, fitted.fine_tune):
+            return self
         adapted = copy.copy(self)
-        adapted._fitted = self._tune(fitted, measured, self._encoded(slide), fitted.fine_tune)
+        adapted._fitted = self._tune(fitted, measured, source, fitted.fine_tune)
         return adapted
 
     def encode(self, slide: SlideArrays) -> SlideSource | None:
