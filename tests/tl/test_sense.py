@@ -164,3 +164,27 @@ def test_more_prompts_predict_better(make_section):
         out.update(_scores(adata, ["kriging", "image_ridge", "space_image_kriging"]).mean())
     for name in ("kriging", "image_ridge", "space_image_kriging"):
         assert many[name] > few[name] + 0.05
+
+
+# --- the published networks -------------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def unseen(give_features):
+    """Three patients to train on, and one never seen, whose pictures tell most of the expression."""
+    slides = phg2st.datasets.simulate(
+        n_slides=4, n_patients=4, n_spots=150, n_genes=40, space_fraction=0.0, image=False, progress=False, seed=12
+    )
+    for seed, adata in enumerate(slides.values()):
+        give_features(adata, seed=seed)
+    *names, last = slides
+    phg2st.pp.sample_prompts(slides[last], fraction=0.1, seed=0)
+    phg2st.tl.impute(slides[last], method="prompt_mean")
+    return {name: slides[name] for name in names}, slides[last]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_find_what_the_image_tells_of_a_patient_never_seen(unseen, name):
+    training, adata = unseen
+    model = phg2st.tl.train(training, method=name, progress=False, **SMALL[name])
+    phg2st.tl.impute(adata, model=model, key_added=f"cohort_{name}")
+    scores = _scores(adata, {name: f"cohort_{name}"}).mean()
+    assert scores[name] > scores["prompt_mean"] + 0.1
