@@ -301,7 +301,7 @@ def test_unknown_settings_of_the_network_are_named(cohort):
 
 
 def test_what_is_kept_names_no_folder_of_this_machine(cohort, tmp_path):
-    model = Tiny(weights=tmp_path / "encoder.safetensors", max_epochs=1, fine_tune=0).fit(cohort)
+    model = Tiny(inputs="patches", weights=tmp_path / "encoder.safetensors", max_epochs=1, fine_tune=0).fit(cohort)
     saved = model.save(tmp_path / "model")
     assert str(tmp_path) not in (saved / "model.json").read_text()
     assert Tiny.load(saved).weights == "encoder.safetensors"

@@ -389,7 +389,7 @@ def test_summary_weighs_patients_alike_and_pairs_by_section():
     assert found.loc[("x", "section"), "difference"] == pytest.approx((0.1 + 0.3 - 0.1) / 3)
     assert found.loc[("x", "section"), "ahead"] == 2
     assert found.loc[("y", "section"), "difference"] == 0.0
-    with pytest.raises(ValueError, match="name one that ran"):
+    with pytest.raises(ValueError, match="0 methods are called .z.: pass one of"):
         phg2st.tl.summarise_benchmark(table, reference="z")
     with pytest.raises(ValueError, match="metrics are: pcc"):
         phg2st.tl.summarise_benchmark(table, metric="ssim")
@@ -468,3 +468,75 @@ def test_missing_features_are_told_before_anything_runs(slides):
     with pytest.raises(ValueError, match="'image_ridge' needs image features, and no section has any"):
         phg2st.tl.benchmark(slides, methods=["spy", "image_ridge"], **QUICK)
     assert not Spy.trained
+
+
+_TINY_PICTURES = {"network": {"width": 16, "depth": 1, "heads": 2}}
+
+
+# --- what users ask for, and mistype ----------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def both_forms():
+    slides = phg2st.datasets.simulate(n_slides=3, n_patients=3, n_spots=80, n_genes=30, image=False, progress=False)
+    table = phg2st.tl.benchmark(slides, methods=["kriging", "gene_kriging", "gene_kriging:section"], **QUICK)
+    return slides, table
+
+
+def test_a_form_can_be_named_as_it_was_asked_for(both_forms):
+    _, table = both_forms
+    found = phg2st.tl.summarise_benchmark(table, reference="gene_kriging:section")
+    assert found.loc[("random", "gene_kriging", "section"), "difference"] == 0.0
+    with pytest.raises(ValueError, match=r"2 methods are called 'gene_kriging'.*'cohort'.*'section'"):
+        phg2st.tl.summarise_benchmark(table, reference="gene_kriging")
+    with pytest.raises(ValueError, match=r"0 methods are called 'idw'.*\('kriging', "):
+        phg2st.tl.summarise_benchmark(table, reference="idw")
+
+
+def test_ahead_means_better_also_where_less_is_better(both_forms):
+    _, table = both_forms
+    found = phg2st.tl.summarise_benchmark(table, metric="mae", reference="gene_kriging:section")
+    rows = found.loc[found.index.get_level_values("learned") != "reference"]
+    better = rows["difference"] < -3 * rows["sd_difference"].fillna(np.inf)
+    assert (rows.loc[better, "ahead"] == 3).all()
+    assert (rows.loc[rows["ahead"] == 3, "difference"] < 0).all()
+
+
+def test_another_protocol_is_named(both_forms):
+    _, table = both_forms
+    with pytest.raises(ValueError, match="no rows of protocol 'published', only of 'honest'"):
+        phg2st.tl.summarise_benchmark(table, protocol="published")
+
+
+def test_what_failed_everywhere_is_told_of(both_forms):
+    _, table = both_forms
+    broken = table[table["method"] == "kriging"].iloc[:1].assign(method="lost", metric="error", error="no tiles")
+    with pytest.warns(UserWarning, match="'lost' failed everywhere and is left out: no tiles"):
+        phg2st.tl.summarise_benchmark(pd.concat([table, broken]))
+
+
+def test_a_patient_column_that_is_nowhere_is_refused(both_forms):
+    slides, _ = both_forms
+    with pytest.raises(KeyError, match="no object has a column 'patint'"):
+        phg2st.tl.benchmark(slides, methods=["idw"], patient_key="patint", **QUICK)
+    unknown = {name: one.copy() for name, one in slides.items()}
+    del next(iter(unknown.values())).obs["patient"]
+    with pytest.warns(UserWarning, match="the patient of 'P1_S1' is not known"):
+        phg2st.tl.benchmark(unknown, methods=["idw"], **QUICK)
+
+
+def test_tiles_that_no_section_has_are_asked_for_before_anything_runs(give_features, both_forms):
+    slides = {name: one.copy() for name, one in both_forms[0].items()}
+    for one in slides.values():
+        give_features(one)
+    with pytest.raises(ValueError, match=r"method 'triplex' needs the tiles around spots.*context=5"):
+        phg2st.tl.benchmark(slides, methods=["idw", "triplex"], **QUICK)
+
+
+def test_another_image_is_another_benchmark(tmp_path):
+    slides = phg2st.datasets.simulate(n_slides=2, n_patients=2, n_spots=60, n_genes=20, progress=False)
+    methods = {"h": {"method": "histogene", "inputs": "patches", "max_epochs": 1, "fine_tune": 0, **_TINY_PICTURES}}
+    phg2st.tl.benchmark(slides, methods=methods, out=tmp_path / "out", **QUICK)
+    for one in slides.values():
+        (record,) = one.uns["spatial"].values()
+        record["images"] = {name: image[:, ::-1].copy() for name, image in record["images"].items()}
+    with pytest.raises(ValueError, match="another `pictures`"):
+        phg2st.tl.benchmark(slides, methods=methods, out=tmp_path / "out", **QUICK)

@@ -28,6 +28,8 @@ class Estimator(ABC):
     """Whether the method has no form that works without image features."""
     uses_image: bool = False
     """Whether the method looks at image features where there are any."""
+    needs_context: bool = False
+    """Whether the method has no form that works without the tiles around spots."""
     reads_patches: bool = False
     """Whether the method reads the image itself, around every spot."""
     needs_fit: bool = False

@@ -32,6 +32,7 @@ FEATURES, PATCHES = "features", "patches"
 SLIDE, COHORT = "slide", "cohort"
 SHARE_SCALE = 1e4
 """Expression is log1p of the share in the panel times this."""
+_OF_DATA = frozenset({"n_genes", "n_features", "n_context"})
 _TRAINING = ("max_epochs", "patience", "lr", "validation_fraction", "batch_size")
 
 
@@ -159,6 +160,9 @@ class NetworkMethod(Estimator):
         self.resume_from = None if resume_from is None else os.fspath(resume_from)
         self.progress, self.seed = progress, seed
         self.reads_patches = _check_choice("inputs", inputs or chosen.inputs, (FEATURES, PATCHES)) == PATCHES
+        if not self.reads_patches and self.weights not in ("auto", "random"):
+            msg = f"weights={self.weights!r} are of the image encoder, which only inputs='patches' or preset='paper' looks through"
+            raise ValueError(msg)
         self.needs_image = self.uses_image = not self.reads_patches or self.uses_context
         self._fitted: Fitted | None = None
 
@@ -284,7 +288,7 @@ class NetworkMethod(Estimator):
         n_features
             Width of the embeddings of spots and tiles; ``None`` where there are none.
         """
-        if taken := sorted({"n_genes", "n_features", "n_context"} & set(self.network)):
+        if taken := sorted(_OF_DATA & set(self.network)):
             raise ValueError(f"`network` of method {self.name!r} must not hold {some(taken)}: the data say what it is")
         sizes = {**self._preset(self.preset).network, **self.network, "n_genes": n_genes}
         if self.uses_context:
@@ -294,11 +298,17 @@ class NetworkMethod(Estimator):
         except TypeError as error:
             if "unexpected keyword" not in str(error):
                 raise
-            unknown = str(error).rsplit("'", 2)[-2]
-            msg = (
-                f"`network` of method {self.name!r} has no setting {unknown!r}; see its configuration in `phg2st_sc.nn`"
-            )
-            raise ValueError(msg) from error
+            raise ValueError(self._unknown_size(str(error))) from error
+
+    def _unknown_size(self, complaint: str) -> str:
+        """What to say to ``XConfig.__init__() got an unexpected keyword argument 'y'``."""
+        from .. import nn
+
+        unknown = complaint.rsplit("'", 2)[-2]
+        config = getattr(nn, complaint.split(".")[0], None)
+        there = [one.name for one in fields(config) if one.name not in _OF_DATA] if config is not None else []
+        listed = f"; it has: {', '.join(there)}" if there else ""
+        return f"`network` of method {self.name!r} has no setting {unknown!r}{listed}"
 
     def patch_size(self, network: SpotNetwork) -> PatchSize | None:
         """Size of the pictures that a network of this method reads; ``None`` where it looks at features."""

@@ -122,14 +122,19 @@ class TRIPLEX(NetworkMethod):
         super()._check_picture(slides)
         self._check_tiles(slides)
 
+    @property
+    def needs_context(self) -> bool:  # type: ignore[override]
+        """Whether slides must have the tiles around their spots."""
+        return bool(self.network.get("neighbors", True))
+
     def _check_tiles(self, slides: Sequence[SlideArrays]) -> None:
-        if not self.network.get("neighbors", True):
+        if not self.needs_context:
             return
+        instead = "" if self.is_fitted else ', or leave that branch out, network={"neighbors": False}'
         for slide in slides:
             if slide.tiles is None or slide.context_index is None:
                 msg = (
                     f"method {self.name!r} looks at the tiles around each spot, and slide {slide.name!r} has none: call "
-                    "`phg2st_sc.pp.extract_embeddings(data, context=5)`, or leave that branch out, "
-                    'network={"neighbors": False}'
+                    f"`phg2st_sc.pp.extract_embeddings(data, context=5)`{instead}"
                 )
                 raise ValueError(msg)

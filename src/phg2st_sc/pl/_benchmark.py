@@ -25,7 +25,7 @@ def benchmark(
     *,
     metric: str = "pcc",
     protocol: str = "honest",
-    methods: Sequence[str] | None = None,
+    methods: str | Sequence[str] | None = None,
     title: str | None = None,
     show: bool = False,
     save: str | Path | None = None,
@@ -44,7 +44,7 @@ def benchmark(
     protocol
         Rows of which protocol.
     methods
-        Which methods, by label; by default all, the best first.
+        Which methods, by label, or ``"<label>:section"`` of one form; by default all, the best first.
     title
         Of the figure.
     show
@@ -55,7 +55,7 @@ def benchmark(
     Raises
     ------
     ValueError
-        If there is nothing to draw.
+        If there is nothing to draw, or a method is not there.
 
     Examples
     --------
@@ -83,7 +83,7 @@ def benchmark(
     )
     for axis, regime in zip(axes[0], regimes, strict=True):
         _panel(axis, summary.loc[regime], sections.loc[regime], order)
-        axis.set_title(regime)
+        axis.set_title(regime or "training")
         axis.set_xlabel(metric)
     figure.suptitle(title or "")
     if save is not None:
@@ -93,17 +93,28 @@ def benchmark(
     return figure
 
 
-def _order(summary: pd.Series, methods: Sequence[str] | None) -> list[tuple[str, str]]:
+def _order(summary: pd.Series, methods: str | Sequence[str] | None) -> list[tuple[str, str]]:
     """(method, learned) from the bottom up: on top the one whose rank is best in the mean of the panels."""
     place = summary.groupby(level="regime", sort=False).cumcount()
     ranks = place.groupby(level=_METHOD, sort=False).mean()
     ranks = ranks[ranks.index.get_level_values("learned") != "reference"]
     if methods is not None:
-        ranks = ranks[ranks.index.get_level_values("method").isin(methods)]
+        there = pd.MultiIndex.from_tuples(ranks.index)
+        wanted = [_found(there, one) for one in ([methods] if isinstance(methods, str) else methods)]
+        ranks = ranks[ranks.index.isin([pair for found in wanted for pair in found])]
     if ranks.empty:
-        msg = f"nothing to draw: none of {list(methods or [])} is in the table"
-        raise ValueError(msg)
+        raise ValueError("nothing to draw: no method has a score")
     return [(str(method), str(learned)) for method, learned in ranks.sort_values(ascending=False, kind="stable").index]
+
+
+def _found(there: pd.MultiIndex, wanted: str) -> list[tuple[str, str]]:
+    from ..tl._benchmark_summary import find_methods
+
+    found = find_methods(there, wanted)
+    if not found:
+        msg = f"no method {wanted!r} in the table; there are: {', '.join(dict.fromkeys(':'.join(pair) for pair in there))}"
+        raise ValueError(msg)
+    return found
 
 
 def _panel(axis: Axes, means: pd.Series, sections: pd.Series, order: Sequence[tuple[str, str]]) -> None:

@@ -25,10 +25,12 @@ from ._benchmark_plan import (
     method_specs,
     most_variable,
     open_sections,
+    picture_mark,
     section_mark,
 )
 from ._benchmark_run import HONEST, PUBLISHED, REFERENCE, FoldData, Scoring, guarded, run_method, run_references
 from ._benchmark_store import UnitStore
+from ._context import context_of
 from ._inputs import check_gene_names, readable
 from ._method import check_seed
 from ._train import feature_kinds
@@ -95,8 +97,8 @@ def benchmark(
     n_splits
         Splits of the noise ceiling; 0 leaves it out.
     out
-        Folder for finished units. A call that was interrupted goes on where it stopped; methods and seeds can be added. Other
-        data or settings are refused.
+        Folder for finished units. A call that was interrupted goes on where it stopped; methods and seeds can be added: name
+        all that the table is to hold, what is finished is not run again. Other data or settings are refused.
     use_rep, trust_rep, counts_layer, slide_key, patient_key
         As for :func:`phg2st_sc.tl.train`.
     progress
@@ -114,13 +116,13 @@ def benchmark(
     Raises
     ------
     KeyError, TypeError, ValueError
-        Before anything runs: for unknown methods, settings, genes or sections, too few patients, or an ``out`` that holds
-        another benchmark.
+        Before anything runs: for unknown methods, settings, genes, sections or patient columns, too few patients, features or
+        tiles that a method needs and no section has, or an ``out`` that holds another benchmark.
 
     Warns
     -----
     UserWarning
-        If a method fails, and with ``protocol="published"``.
+        If a method fails, if the patient of a section is not known, and with ``protocol="published"``.
 
     Examples
     --------
@@ -240,14 +242,16 @@ def _checked_genes(genes: Any) -> int | tuple[str, ...] | None:
 
 
 def _check_pictures(sections: Sequence[Section], specs: Sequence[MethodSpec]) -> None:
-    """A method that needs embeddings is told before anything runs that there are none."""
-    if any(one.rep is not None for one in sections):
-        return
+    """A method that needs embeddings, or tiles around the spots, is told before anything runs that there are none."""
+    has_features = any(one.rep is not None for one in sections)
+    has_tiles = any(one.rep is not None and context_of(one.slide, one.rep)[0] is not None for one in sections)
     for spec in specs:
-        if spec.create(0).needs_image:
+        method = spec.create(0)
+        if (method.needs_image and not has_features) or (method.needs_context and not has_tiles):
+            what, more = ("the tiles around spots", ", context=5") if has_features else ("image features", "")
             msg = (
-                f"method {spec.label!r} needs image features, and no section has any: call "
-                "`phg2st_sc.pp.extract_embeddings(data)` on each, or leave this method out"
+                f"method {spec.label!r} needs {what}, and no section has any: call "
+                f"`phg2st_sc.pp.extract_embeddings(data{more})` on each, or leave this method out"
             )
             raise ValueError(msg)
 
@@ -268,9 +272,11 @@ def _top(sections: Mapping[str, Section], fold: Fold, counts_layer: str | None) 
 def _plan(
     sections: Mapping[str, Section], folds: Sequence[Fold], scoring: Scoring, specs: Sequence[MethodSpec]
 ) -> dict[str, Any]:
+    reads_pictures = any(spec.create(0).reads_patches for spec in specs)
     return {
         "embeddings": feature_kinds([one.slide for one in sections.values()], [one.rep for one in sections.values()]),
         "sections": {name: section_mark(one, scoring.counts_layer) for name, one in sections.items()},
+        "pictures": {name: picture_mark(one) for name, one in sections.items()} if reads_pictures else {},
         "features": {name: one.rep for name, one in sections.items()},
         "folds": {fold.name: {"test": list(fold.test), "genes": list(fold.genes)} for fold in folds},
         "prompts": {"fraction": scoring.fraction, "strategies": list(scoring.strategies), "n_masks": scoring.n_masks},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -16,6 +17,7 @@ from scipy import sparse
 from .. import _keys
 from .._counts import read_counts
 from .._features import features_of
+from .._patches import SlidePatches
 from .._slide import Slide, resolve_datas
 from .._target_rows import is_target
 from .._text import some
@@ -23,7 +25,7 @@ from ..pp._genes import common_genes, rank_genes
 from ._context import context_of
 from ._inputs import by_place
 from ._method import check_parameters
-from ._train import choose_reps, feature_kinds, one_kind
+from ._train import check_patient_key, choose_reps, feature_kinds, one_kind
 
 if TYPE_CHECKING:
     from ..models import Estimator
@@ -32,6 +34,7 @@ COHORT, SECTION = "cohort", "section"
 """What a method learns from: the training sections of the fold, or the prompts of the section alone."""
 PATIENT = "patient"
 _ALONE = ":section"
+_PICTURES, _PICTURE_UM, _PICTURE_PX = 40, 112.0, 32
 _WORDS = "a name, or a dict of settings with `method`"
 
 
@@ -97,6 +100,7 @@ def open_sections(
 ) -> list[Section]:
     """Sections of all objects, without targets; an error where their features are of different kinds."""
     opened = resolve_datas(datas, slide_key=slide_key, patient_key=patient_key)
+    check_patient_key(opened, patient_key)
     slides = [_without_targets(by_place(one)) for one in opened]
     reps = choose_reps(slides, use_rep, trust_rep=trust_rep)
     one_kind(feature_kinds(slides, reps))
@@ -121,6 +125,15 @@ def section_mark(section: Section, counts_layer: str | None) -> str:
     for array in (rows.indptr, rows.indices, rows.data, slide.positions, features, index, tiles):
         digest.update(b"none" if array is None else np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:32]
+
+
+def picture_mark(section: Section) -> str:
+    """Hash of the pictures of a few spots: enough to tell another image, or another place in it."""
+    pictures = SlidePatches.of(section.slide)
+    if pictures is None:
+        return ""
+    rows = np.unique(np.linspace(0, section.slide.n_spots - 1, _PICTURES).astype(np.int64))
+    return sha256(pictures.read(rows, edge_um=_PICTURE_UM, size=_PICTURE_PX).tobytes()).hexdigest()[:32]
 
 
 def method_specs(methods: Any, *, has_folds: bool) -> list[MethodSpec]:
@@ -178,6 +191,12 @@ def make_folds(sections: Sequence[Section], folds: Any) -> list[tuple[str, list[
         return [("all", [], names)]
     if isinstance(folds, Mapping):
         return [_explicit(str(key), test, names) for key, test in folds.items()]
+    if unknown := [one.name for one in sections if one.slide.patient is None]:
+        msg = (
+            f"the patient of {some(unknown)} is not known, and each is taken for a patient of its own: sections of one patient "
+            "may come to train and to be predicted. Write an obs column and name it, `patient_key=`"
+        )
+        warnings.warn(msg, UserWarning, stacklevel=4)
     if folds == PATIENT:
         groups = {p: p for p in patients.values()}
     elif isinstance(folds, (int, np.integer)) and not isinstance(folds, bool):

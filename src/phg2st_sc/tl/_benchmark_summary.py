@@ -11,7 +11,10 @@ from .._text import some
 
 _METHOD = ["method", "learned"]
 _CASE = ["section", "regime", "mask"]
-_MEASURED = ("train_seconds", "train_cpu_seconds", "train_peak_mb", "predict_seconds", "predict_peak_mb")
+_MEASURED = tuple(
+    f"{what}_{name}" for what in ("train", "predict") for name in ("seconds", "cpu_seconds", "peak_mb", "gpu_mb")
+)
+_LESS_IS_BETTER = ("mae", "gene_correlation_error", "train_", "predict_")
 
 
 def summarise_benchmark(
@@ -34,7 +37,7 @@ def summarise_benchmark(
     metric
         What to summarise.
     reference
-        Method, or (method, learned), to compare with. ``None``: none.
+        Method, ``"<method>:section"``, or (method, learned), to compare with. ``None``: none.
     protocol
         Rows of which protocol.
 
@@ -42,7 +45,7 @@ def summarise_benchmark(
     -------
     Indexed by ``regime``, ``method`` and ``learned``, best first where more is better: ``mean``, ``sd_sections``, ``sd_masks``,
     ``n_sections``, ``n_patients``; with ``reference`` also ``difference``, ``sd_difference``, ``ahead`` (sections on which the
-    method has the higher mean) and ``ratio``; where they were measured, means of time and memory.
+    method is better) and ``ratio``; where they were measured, means of time and memory.
 
     Raises
     ------
@@ -52,7 +55,7 @@ def summarise_benchmark(
     Warns
     -----
     UserWarning
-        If a method has no score on some sections, because it failed there. It stands last.
+        If a method has no score on some sections, because it failed there: it stands last. If it has none at all.
 
     Examples
     --------
@@ -64,9 +67,8 @@ def summarise_benchmark(
     """
     rows = table[(table["metric"] == metric) & (table["protocol"] == protocol)]
     if rows.empty:
-        there = sorted(table["metric"].unique())
-        msg = f"no rows of metric {metric!r} under protocol {protocol!r}; metrics are: {', '.join(map(str, there))}"
-        raise ValueError(msg)
+        raise ValueError(_nothing(table, metric, protocol))
+    down = metric.startswith(_LESS_IS_BETTER)
     cases = rows.groupby([*_METHOD, "patient", *_CASE], sort=False)["value"].mean()
     sections = cases.groupby(level=["regime", *_METHOD, "patient", "section"], sort=False).mean()
     by_method = ["regime", *_METHOD]
@@ -82,13 +84,25 @@ def summarise_benchmark(
         }
     )
     _say_incomplete(summary)
+    _say_failed(table, summary)
     if reference is not None:
-        summary = summary.join(_paired(sections, summary, _reference(summary, reference)))
+        summary = summary.join(_paired(sections, summary, _reference(summary, reference), down=down))
     summary = summary.join(_measured(table, protocol), on=_METHOD)
-    down = metric.startswith(("mae", "gene_correlation_error", "train_", "predict_"))
     missing = summary["n_sections"] < summary["n_sections"].groupby(level="regime").transform("max")
     order = summary.assign(_missing=missing).sort_values(["regime", "_missing", "mean"], ascending=[False, True, down])
     return order.drop(columns="_missing")
+
+
+def _nothing(table: pd.DataFrame, metric: str, protocol: str) -> str:
+    ran = sorted(map(str, table.loc[table["metric"] != "error", "protocol"].unique()))
+    if protocol not in ran:
+        return (
+            f"the table holds no rows of protocol {protocol!r}, only of {some(ran)}: pass `protocol={ran[0]!r}`"
+            if ran
+            else ("the table holds errors only: see its column `error`")
+        )
+    there = sorted(map(str, table.loc[table["protocol"] == protocol, "metric"].unique()))
+    return f"no rows of metric {metric!r} under protocol {protocol!r}; metrics are: {', '.join(there)}"
 
 
 def _spread_of_masks(cases: pd.Series) -> pd.Series:
@@ -108,29 +122,42 @@ def _say_incomplete(summary: pd.DataFrame) -> None:
         warnings.warn(msg, UserWarning, stacklevel=3)
 
 
-def _reference(summary: pd.DataFrame, reference: str | tuple[str, str]) -> tuple[str, str]:
-    there = summary.reset_index()[_METHOD].drop_duplicates()
-    if isinstance(reference, str):
-        there = there[there["method"] == reference]
-    else:
-        there = there[(there["method"] == reference[0]) & (there["learned"] == reference[1])]
-    if len(there) != 1:
-        forms = ", ".join(f"({reference!r}, {one!r})" for one in there["learned"])
-        msg = f"{len(there)} methods are called {reference!r}: " + (
-            f"pass one of {forms}" if forms else "name one that ran"
+def _say_failed(table: pd.DataFrame, summary: pd.DataFrame) -> None:
+    if "error" not in table:
+        return
+    failed = table[(table["metric"] == "error") & ~table["method"].isin(summary.index.get_level_values("method"))]
+    for method, errors in failed.groupby("method", sort=False)["error"]:
+        warnings.warn(
+            f"method {method!r} failed everywhere and is left out: {errors.iloc[0]}", UserWarning, stacklevel=3
         )
-        raise ValueError(msg)
-    return str(there["method"].iloc[0]), str(there["learned"].iloc[0])
 
 
-def _paired(sections: pd.Series, summary: pd.DataFrame, reference: tuple[str, str]) -> pd.DataFrame:
+def find_methods(there: pd.MultiIndex, wanted: str | tuple[str, str]) -> list[tuple[str, str]]:
+    """(method, learned) of ``there`` that a user means by a label, ``"<label>:section"``, or the pair itself."""
+    pairs = list(dict.fromkeys((str(method), str(learned)) for method, learned in there))
+    if not isinstance(wanted, str):
+        return [pair for pair in pairs if pair == tuple(wanted)]
+    named = [pair for pair in pairs if pair[0] == wanted]
+    return named or [pair for pair in pairs if ":".join(pair) == wanted]
+
+
+def _reference(summary: pd.DataFrame, reference: str | tuple[str, str]) -> tuple[str, str]:
+    every = pd.MultiIndex.from_frame(summary.reset_index()[_METHOD])
+    found = find_methods(every, reference)
+    if len(found) == 1:
+        return found[0]
+    msg = f"{len(found)} methods are called {reference!r}: pass one of {', '.join(map(str, found or every.unique()))}"
+    raise ValueError(msg)
+
+
+def _paired(sections: pd.Series, summary: pd.DataFrame, reference: tuple[str, str], *, down: bool) -> pd.DataFrame:
     wide = sections.unstack(level=_METHOD)
     difference = wide.sub(wide[reference], axis=0)
     by_regime = difference.groupby(level="regime", sort=False)
     found = {
         "difference": by_regime.mean(),
         "sd_difference": by_regime.std(),
-        "ahead": difference.gt(0).groupby(level="regime", sort=False).sum(),
+        "ahead": (difference.lt(0) if down else difference.gt(0)).groupby(level="regime", sort=False).sum(),
     }
     joined = pd.DataFrame({name: part.stack(_METHOD, future_stack=True) for name, part in found.items()})
     shared = wide.where(wide[reference].notna(), axis=0)

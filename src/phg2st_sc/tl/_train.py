@@ -112,7 +112,7 @@ def train(
     slides = [
         by_place(slide) for slide in resolve_datas(_readable(datas), slide_key=slide_key, patient_key=patient_key)
     ]
-    _check_patient_key(slides, patient_key)
+    check_patient_key(slides, patient_key)
     _warn_of_prompts(slides)
     panel = list(genes) if genes is not None else _shared_panel(slides)
     reps = choose_reps(slides, use_rep, trust_rep=trust_rep)
@@ -233,7 +233,7 @@ def one_kind(kinds: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     return {} if first is None else kinds[first]
 
 
-def _check_patient_key(slides: Sequence[Slide], patient_key: str) -> None:
+def check_patient_key(slides: Sequence[Slide], patient_key: str) -> None:
     """A key that was asked for and is nowhere is a mistake: patients would be lost without a word."""
     if patient_key == _keys.PATIENT or any(patient_key in slide.table.obs for slide in slides):
         return

@@ -13,6 +13,7 @@ from zipfile import is_zipfile
 
 import lightning as L
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.strategies.launchers.multiprocessing import _MultiProcessingLauncher
 
@@ -153,6 +154,17 @@ def _trainer(module: TrainingModule, machine: Machine, best: KeepBest, *, valida
                 enable_version_counter=False,
             )
         )
+    try:
+        return _new_trainer(config, machine, callbacks)
+    except MisconfigurationException as error:
+        msg = (
+            f"cannot train with accelerator={machine.accelerator!r}, devices={machine.devices!r} here ({error}): "
+            "accelerator='auto' takes what there is"
+        )
+        raise ValueError(msg) from error
+
+
+def _new_trainer(config: Any, machine: Machine, callbacks: list[Callback]) -> L.Trainer:
     return L.Trainer(
         accelerator=machine.accelerator,
         devices=machine.devices,
