@@ -31,6 +31,8 @@ class Config:
 
 
 class Network(SpotNetwork):
+    config_type = Config
+
     def __init__(self, config):
         super().__init__()
         self.config = config
@@ -62,8 +64,8 @@ class Tiny(NetworkMethod):
     }
     made = Network
 
-    def _build(self, **sizes):
-        return self.made(Config(**sizes))
+    def _network_type(self):
+        return self.made
 
 
 class TinyMixing(Tiny):

@@ -6,6 +6,7 @@ import gc
 import json
 import sys
 import weakref
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -191,6 +192,27 @@ def test_a_failing_method_loses_no_other(slides):
     assert (table.query("metric == 'pcc'")["method"] == "idw").any()
 
 
+def test_a_section_without_features_loses_the_others_nothing(slides, give_features, tmp_path):
+    slides = copies(slides)
+    for name, one in slides.items():
+        if name != "P3_S1":
+            give_features(one)
+    two = {"first": ["P1_S1", "P3_S1"]}
+    call = partial(
+        phg2st.tl.benchmark, slides, methods=["image_ridge", "kriging"], folds=two, out=tmp_path / "b", **QUICK
+    )
+    with pytest.warns(UserWarning, match="'image_ridge' has no scores on section 'P3_S1': ValueError"):
+        table = call()
+    errors = table[table["metric"] == "error"]
+    assert errors[["method", "section"]].drop_duplicates().to_numpy().tolist() == [["image_ridge", "P3_S1"]]
+    scored = table[table["metric"] == "pcc"].groupby("method")["section"].unique()
+    assert set(scored["image_ridge"]) == {"P1_S1"}
+    assert set(scored["kriging"]) == {"P1_S1", "P3_S1"}
+    pd.testing.assert_frame_equal(call(), table)
+    with pytest.warns(UserWarning, match="no score on some of the 2 sections"):
+        phg2st.tl.summarise_benchmark(table)
+
+
 class TestTakingUpAgain:
     def test_finished_units_are_not_run_again(self, slides, tmp_path):
         first = phg2st.tl.benchmark(slides, methods=["spy", "idw"], out=tmp_path / "b", **QUICK)
@@ -350,6 +372,16 @@ def test_published_protocol_flatters_pure_noise():
         ({"methods": ["idw", "idw"]}, ValueError, "more than once"),
         ({"methods": {"a": {"method": "idw", "sigma": 1}}}, TypeError, "no setting 'sigma'"),
         ({"methods": {"a": {"method": "stnet", "max_epochs": 0}}}, ValueError, "max_epochs=0"),
+        (
+            {"methods": {"a": {"method": "stnet", "network": {"depht": 3}}}},
+            ValueError,
+            "'stnet' has no setting 'depht'",
+        ),
+        (
+            {"methods": {"a": {"method": "phg2st", "training": {"speed": 1}}}},
+            ValueError,
+            "'phg2st' has no setting 'speed'",
+        ),
         ({"folds": 5}, ValueError, "from 2 to as many patients as there are, which is 3"),
         ({"folds": {"a": ["P9_S1"]}}, KeyError, "P9_S1"),
         ({"folds": "sections"}, ValueError, "leave one patient out"),

@@ -48,6 +48,9 @@ class Estimator(ABC):
     record: dict[str, Any] = {}  # noqa: RUF012 - replaced, never changed in place
     """What a method has to say about its training; ``tl.train`` adds it to the card."""
 
+    def check_settings(self) -> None:
+        """Raise a ``ValueError`` for settings within settings that are not there, before data are read."""
+
     def fit(self, slides: Sequence[TrainingSlide]) -> Self:
         """Learn from slides that were measured at every spot. Returns the method itself."""
         msg = (

@@ -7,7 +7,7 @@ import os
 import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -18,6 +18,7 @@ from .._arrays import Prediction, Prompts, SlideArrays, TrainingSlide, log_expre
 from .._text import some
 from ..linear._cohort import check_training
 from ._base import Estimator
+from ._nested import check_nested
 
 if TYPE_CHECKING:
     from ..nn._spot_network import SpotNetwork
@@ -168,8 +169,8 @@ class NetworkMethod(Estimator):
 
     # --- what a method says -------------------------------------------------------------------------------------------
     @abstractmethod
-    def _build(self, **sizes: Any) -> SpotNetwork:
-        """A new network; ``sizes`` are fields of its configuration."""
+    def _network_type(self) -> type[SpotNetwork]:
+        """Class of the network; importing it loads torch."""
 
     def _pretrain(self, network: SpotNetwork) -> str:
         """Load pretrained weights into the image encoder; returns where they come from, empty where there is none."""
@@ -267,15 +268,20 @@ class NetworkMethod(Estimator):
             raise ValueError(msg)
         return cls.presets[name]
 
+    def check_settings(self) -> None:
+        """Raise where ``network`` or ``training`` names what is not there, or what the data say."""
+        self.spot_config()
+        if taken := sorted(_OF_DATA & set(self.network)):
+            raise ValueError(f"`network` of method {self.name!r} must not hold {some(taken)}: the data say what it is")
+        config = self._network_type().config_type
+        check_nested(self.network, config, argument="network", method=self.name, hidden=_OF_DATA)
+
     def spot_config(self) -> SpotConfig:
         """How to train."""
         from ..training._config import SpotConfig
 
+        check_nested(self.training, SpotConfig, argument="training", method=self.name)
         given = {name: getattr(self, name) for name in _TRAINING if getattr(self, name) is not None}
-        known = [one.name for one in fields(SpotConfig)]
-        if unknown := sorted(set(self.training) - set(known)):
-            msg = f"`training` of method {self.name!r} has no setting {some(unknown)}; it has: {', '.join(known)}"
-            raise ValueError(msg)
         return SpotConfig(**{**self._preset(self.preset).training, **self.training, **given, "seed": self.seed})
 
     def new_network(self, n_genes: int, n_features: int | None) -> SpotNetwork:
@@ -288,27 +294,15 @@ class NetworkMethod(Estimator):
         n_features
             Width of the embeddings of spots and tiles; ``None`` where there are none.
         """
-        if taken := sorted(_OF_DATA & set(self.network)):
-            raise ValueError(f"`network` of method {self.name!r} must not hold {some(taken)}: the data say what it is")
+        self.check_settings()
         sizes = {**self._preset(self.preset).network, **self.network, "n_genes": n_genes}
         if self.uses_context:
             sizes["n_context"] = n_features
-        try:
-            return self._build(n_features=None if self.reads_patches else n_features, **sizes)
-        except TypeError as error:
-            if "unexpected keyword" not in str(error):
-                raise
-            raise ValueError(self._unknown_size(str(error))) from error
+        return self._build(n_features=None if self.reads_patches else n_features, **sizes)
 
-    def _unknown_size(self, complaint: str) -> str:
-        """What to say to ``XConfig.__init__() got an unexpected keyword argument 'y'``."""
-        from .. import nn
-
-        unknown = complaint.rsplit("'", 2)[-2]
-        config = getattr(nn, complaint.split(".")[0], None)
-        there = [one.name for one in fields(config) if one.name not in _OF_DATA] if config is not None else []
-        listed = f"; it has: {', '.join(there)}" if there else ""
-        return f"`network` of method {self.name!r} has no setting {unknown!r}{listed}"
+    def _build(self, **sizes: Any) -> SpotNetwork:
+        network = self._network_type()
+        return network(network.config_type(**sizes))
 
     def patch_size(self, network: SpotNetwork) -> PatchSize | None:
         """Size of the pictures that a network of this method reads; ``None`` where it looks at features."""

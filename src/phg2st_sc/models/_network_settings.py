@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from ._nested import check_nested
 
 if TYPE_CHECKING:
     from ..nn._config import NetworkConfig
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     from ..training._config import EpisodeConfig
 
 DEFAULT_PRESET = "default"
+PROPAGATE, PAPER = "propagate", "paper"
+"""Forms of the method."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,15 @@ class NetworkSettings:
     network_changes: Mapping[str, Any] = field(default_factory=dict)
     training_changes: Mapping[str, Any] = field(default_factory=dict)
 
+    def check(self, method: str) -> None:
+        """Raise where a setting within ``network`` or ``training`` is not there."""
+        from ..nn._config import NetworkConfig
+        from ..training._config import EpisodeConfig, TrainingConfig
+
+        config = EpisodeConfig if self.fusion == PROPAGATE else TrainingConfig
+        check_nested(self.training_changes, config, argument="training", method=method)
+        check_nested(self.network_changes, NetworkConfig, argument="network", method=method)
+
     def network(self, **sizes: int) -> NetworkConfig:
         """Sizes and options of the network."""
         from ..nn._config import NetworkConfig
@@ -51,10 +64,6 @@ class NetworkSettings:
         """How to train the correction."""
         from ..training._config import EpisodeConfig
 
-        unknown = sorted(set(self.training_changes) - {f.name for f in fields(EpisodeConfig)})
-        if unknown:
-            msg = f'{unknown[0]!r} is no setting of fusion="propagate": it belongs to fusion="paper"'
-            raise ValueError(msg)
         return EpisodeConfig(**{**self.training_changes, "seed": self.seed})
 
     def correction(self) -> dict[str, Any]:

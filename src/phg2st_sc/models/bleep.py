@@ -91,10 +91,10 @@ class BLEEP(NetworkMethod):
         ),
     }
 
-    def _build(self, **sizes: Any) -> BLEEPNetwork:
-        from ..nn._bleep import BLEEPConfig, BLEEPNetwork
+    def _network_type(self) -> type[BLEEPNetwork]:
+        from ..nn._bleep import BLEEPNetwork
 
-        return BLEEPNetwork(BLEEPConfig(**sizes))
+        return BLEEPNetwork
 
     def _pretrain(self, network: SpotNetwork) -> str:
         return pretrain(network.backbone, self.weights, method=self.name)  # type: ignore[arg-type]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from ._network_method import Preset
 from ._registry import register
@@ -86,10 +86,10 @@ class HGGEP(ViewMethod):
         ),
     }
 
-    def _build(self, **sizes: Any) -> HGGEPNetwork:
-        from ..nn._hggep import HGGEPConfig, HGGEPNetwork
+    def _network_type(self) -> type[HGGEPNetwork]:
+        from ..nn._hggep import HGGEPNetwork
 
-        return HGGEPNetwork(HGGEPConfig(**sizes))
+        return HGGEPNetwork
 
     def _pretrain(self, network: SpotNetwork) -> str:
         from ._backbone_weights import load_or_warn

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from ._network_method import Preset
 from ._registry import register
@@ -75,7 +75,7 @@ class Hist2ST(ViewMethod):
         ),
     }
 
-    def _build(self, **sizes: Any) -> Hist2STNetwork:
-        from ..nn._hist2st import Hist2STConfig, Hist2STNetwork
+    def _network_type(self) -> type[Hist2STNetwork]:
+        from ..nn._hist2st import Hist2STNetwork
 
-        return Hist2STNetwork(Hist2STConfig(**sizes))
+        return Hist2STNetwork

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from ._log10_target import Log10Method
 from ._network_method import Preset
@@ -57,7 +57,7 @@ class HisToGene(Log10Method):
         ),
     }
 
-    def _build(self, **sizes: Any) -> HisToGeneNetwork:
-        from ..nn._histogene import HisToGeneConfig, HisToGeneNetwork
+    def _network_type(self) -> type[HisToGeneNetwork]:
+        from ..nn._histogene import HisToGeneNetwork
 
-        return HisToGeneNetwork(HisToGeneConfig(**sizes))
+        return HisToGeneNetwork

@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 from .._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
 from ..linear._cohort import check_training
 from ._base import Estimator
-from ._network_settings import NetworkSettings
+from ._network_settings import PAPER, PROPAGATE, NetworkSettings
 from ._parts import check_parts
 from ._propagating import PropagatingForm
 from ._published import PublishedForm
 from ._registry import register
 
-PROPAGATE, PAPER = "propagate", "paper"
 _TRAINING = ("max_epochs", "patience", "lr", "prompt_fraction", "validation_fraction")
 
 
@@ -179,8 +178,13 @@ class PHG2ST(Estimator):
             training_changes={**self.training, **given},
         )
 
+    def check_settings(self) -> None:
+        """Raise where ``network`` or ``training`` names what the form does not have."""
+        self._settings().check(self.name)
+
     def fit(self, slides: Sequence[TrainingSlide]) -> Self:
         """Learn from slides that were measured at every spot. Returns the method itself."""
+        self.check_settings()
         genes = check_training(slides, self.name)
         form = self._new_form()
         form.fit(slides)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from ._backbone_weights import pretrain
 from ._network_method import NetworkMethod, Preset
@@ -66,10 +66,10 @@ class STNet(NetworkMethod):
         ),
     }
 
-    def _build(self, **sizes: Any) -> STNetwork:
-        from ..nn._stnet import STNetConfig, STNetwork
+    def _network_type(self) -> type[STNetwork]:
+        from ..nn._stnet import STNetwork
 
-        return STNetwork(STNetConfig(**sizes))
+        return STNetwork
 
     def _pretrain(self, network: SpotNetwork) -> str:
         return pretrain(network.backbone, self.weights, method=self.name)  # type: ignore[arg-type]

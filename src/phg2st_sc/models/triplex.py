@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from .._arrays import SlideArrays, TrainingSlide
 from ._backbone_weights import pretrain
@@ -95,10 +95,10 @@ class TRIPLEX(NetworkMethod):
         ),
     }
 
-    def _build(self, **sizes: Any) -> TriplexNetwork:
-        from ..nn._triplex import TriplexConfig, TriplexNetwork
+    def _network_type(self) -> type[TriplexNetwork]:
+        from ..nn._triplex import TriplexNetwork
 
-        return TriplexNetwork(TriplexConfig(**sizes))
+        return TriplexNetwork
 
     def _pretrain(self, network: SpotNetwork) -> str:
         return pretrain(network.target.backbone, self.weights, method=self.name)  # type: ignore[arg-type, union-attr]

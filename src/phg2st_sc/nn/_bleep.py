@@ -64,6 +64,7 @@ class BLEEPNetwork(SpotNetwork):
         Sizes.
     """
 
+    config_type = BLEEPConfig
     config: BLEEPConfig
     mixes_slides = True
     bank: Tensor

@@ -72,6 +72,7 @@ class HGGEPNetwork(ViewNetwork):
         Sizes.
     """
 
+    config_type = HGGEPConfig
     config: HGGEPConfig
 
     def __init__(self, config: HGGEPConfig) -> None:

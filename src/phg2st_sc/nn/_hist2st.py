@@ -63,6 +63,7 @@ class Hist2STNetwork(ViewNetwork):
         Sizes.
     """
 
+    config_type = Hist2STConfig
     config: Hist2STConfig
 
     def __init__(self, config: Hist2STConfig) -> None:

@@ -62,6 +62,7 @@ class HisToGeneNetwork(SpotNetwork):
         Sizes.
     """
 
+    config_type = HisToGeneConfig
     config: HisToGeneConfig
     patches_at = "all"
 

@@ -84,8 +84,10 @@ class SpotNetwork(nn.Module):
     patches_at: ClassVar[Literal["rows", "all"]] = "rows"
     """Whether patches of all spots of a slide are needed, or those of the predicted rows."""
 
+    config_type: ClassVar[type[Any]]
+    """Frozen dataclass of the sizes; its ``as_dict()`` is plain, and what is made from that is equal."""
     config: Any
-    """Frozen dataclass with the sizes; ``config.as_dict()`` is plain, and the same class made from it is equal."""
+    """Sizes of the network."""
 
     @classmethod
     def slide_graphs(cls, positions: Tensor, grid: Tensor) -> dict[str, Tensor]:

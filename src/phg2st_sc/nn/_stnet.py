@@ -58,6 +58,7 @@ class STNetwork(SpotNetwork):
         Sizes.
     """
 
+    config_type = STNetConfig
     config: STNetConfig
     mixes_slides = True
 

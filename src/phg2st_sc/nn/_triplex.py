@@ -117,6 +117,8 @@ class TriplexNetwork(SpotNetwork):
         Sizes.
     """
 
+    config_type = TriplexConfig
+
     def __init__(self, config: TriplexConfig) -> None:
         super().__init__()
         self.config = config

@@ -111,7 +111,7 @@ def benchmark(
     ``metric``, ``value``, ``error``. Scores are means over genes. ``pcc_top`` is over the 50 genes most variable in the
     training sections. ``predict_seconds``, ``predict_cpu_seconds``, ``predict_peak_mb`` (growth of the process) and
     ``predict_gpu_mb`` (the most that torch gave out, 0 without a GPU) are of each draw, the first of which encodes the section; ``train_...`` of each fold, in rows without a section. A method that fails
-    has a row with ``metric="error"``, the others go on. Reduce it with :func:`phg2st_sc.tl.summarise_benchmark`.
+    has a row with ``metric="error"``, of the fold, or of a section that lacks what it needs; all else goes on. Reduce it with :func:`phg2st_sc.tl.summarise_benchmark`.
 
     Raises
     ------
@@ -147,6 +147,8 @@ def benchmark(
         _readable(datas), use_rep=use_rep, trust_rep=trust_rep, slide_key=slide_key, patient_key=patient_key
     )
     sections = {one.name: one for one in found}
+    for spec in specs:
+        spec.create(0).check_settings()
     _check_pictures(found, specs)
     for one in found:
         number_of_prompts(one.slide.n_spots, fraction=fraction, n=None, name=f"slide {one.name!r}")

@@ -113,16 +113,14 @@ class Case:
         }
 
 
-def cases(data: FoldData) -> Iterator[Case]:
-    """All draws of prompts on all test sections; of each, expression is read at the prompts alone."""
-    scoring = data.scoring
-    for name in data.fold.test:
-        section = data.sections[name]
-        for regime in scoring.strategies:
-            for mask in range(scoring.n_masks):
-                drawn = prompt_mask(section, scoring.fraction, regime, mask)
-                measured = read_measured(section.slide, drawn, counts_layer=scoring.counts_layer, allow_zero=False)
-                yield Case(section, regime, mask, measured)
+def cases(data: FoldData, name: str) -> Iterator[Case]:
+    """All draws of prompts on a test section; of each, expression is read at the prompts alone."""
+    section, scoring = data.sections[name], data.scoring
+    for regime in scoring.strategies:
+        for mask in range(scoring.n_masks):
+            drawn = prompt_mask(section, scoring.fraction, regime, mask)
+            measured = read_measured(section.slide, drawn, counts_layer=scoring.counts_layer, allow_zero=False)
+            yield Case(section, regime, mask, measured)
 
 
 def prompt_mask(section: Section, fraction: float, strategy: str, seed: int) -> NDArray[np.bool_]:
@@ -137,7 +135,11 @@ def prompt_mask(section: Section, fraction: float, strategy: str, seed: int) -> 
 
 
 def run_method(data: FoldData, spec: MethodSpec, seed: int, protocols: Sequence[str]) -> pd.DataFrame:
-    """Train on the fold where the method learns from a cohort, once; predict every case, score."""
+    """Train on the fold where the method learns from a cohort, once; predict every case, score.
+
+    A section that lacks what the method needs has a row with the error, and loses the others nothing; when all do, the error
+    is raised.
+    """
     estimator = spec.create(seed)
     for module in estimator.slow_imports:
         importlib.import_module(module)
@@ -148,16 +150,39 @@ def run_method(data: FoldData, spec: MethodSpec, seed: int, protocols: Sequence[
             estimator.fit(slides)
         trained = _rows({"section": "", "patient": "", "regime": "", "mask": -1}, meter.record("train"))
         tables += [_table(trained, data.fold, spec.label, spec.learned, seed, protocol) for protocol in protocols]
+    refused: dict[str, Exception] = {}
     for protocol in protocols:
-        rows = [row for case in cases(data) for row in _rows(case.labels(), _run_case(data, estimator, case, protocol))]
+        rows = [row for name in data.fold.test for row in _section_rows(data, estimator, name, protocol, refused)]
+        if len(refused) == len(data.fold.test):
+            raise refused[data.fold.test[0]]
         tables.append(_table(rows, data.fold, spec.label, spec.learned, seed, protocol))
+    for name, error in refused.items():
+        msg = f"method {spec.label!r} has no scores on section {name!r}: {_said(error)}"
+        warnings.warn(msg, UserWarning, stacklevel=4)
     return pd.concat(tables, ignore_index=True)
+
+
+def _section_rows(
+    data: FoldData, estimator: Estimator, name: str, protocol: str, refused: dict[str, Exception]
+) -> list[dict[str, Any]]:
+    """Rows of all draws on a section, or the one row of an error, which is put into ``refused``."""
+    try:
+        if name not in refused:
+            return [
+                row
+                for case in cases(data, name)
+                for row in _rows(case.labels(), _run_case(data, estimator, case, protocol))
+            ]
+    except (KeyError, ValueError) as error:
+        refused[name] = error
+    labels = {"section": name, "patient": data.sections[name].patient, "regime": "", "mask": -1}
+    return [{**labels, "metric": "error", "value": float("nan"), "error": _said(refused[name])}]
 
 
 def run_references(data: FoldData) -> pd.DataFrame:
     """Rows of the noise ceiling and of depth alone, for the same cases."""
     tables = []
-    for case in cases(data):
+    for case in (case for name in data.fold.test for case in cases(data, name)):
         nothing = Prediction(np.zeros((case.measured.mask.size, len(data.fold.genes)), dtype=np.float32))
         scores = _honest(data, case, nothing, DEFAULT_TARGET_SUM, n_splits=data.scoring.n_splits)
         for name, metrics in _REFERENCES.items():
@@ -235,12 +260,16 @@ def guarded(run: Callable[[], pd.DataFrame], labels: Mapping[str, Any]) -> tuple
     try:
         return run(), True
     except Exception as error:  # noqa: BLE001 - whatever a method raises, the other methods are still to be run
-        said = f"{type(error).__name__}: {error}"
+        said = _said(error)
         msg = f"method {labels['method']!r} failed in fold {labels['fold']!r} and has no scores there: {said}"
         warnings.warn(msg, UserWarning, stacklevel=3)
         row = dict.fromkeys(COLUMNS, "") | dict(labels)
         row |= {"mask": -1, "metric": "error", "value": float("nan"), "error": said}
         return pd.DataFrame([row])[list(COLUMNS)], False
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _rows(labels: Mapping[str, Any], values: Mapping[str, float]) -> list[dict[str, Any]]:

@@ -161,7 +161,9 @@ def _create(method: str, seed: int, progress: bool, parameters: Mapping[str, Any
     check_seed(seed)
     known = check_parameters(method, parameters, train)
     shared = {name: value for name, value in (("seed", seed), ("progress", progress)) if name in known}
-    return create(method, **shared, **parameters)
+    estimator = create(method, **shared, **parameters)
+    estimator.check_settings()
+    return estimator
 
 
 def choose_reps(slides: Sequence[Slide], use_rep: str | None, *, trust_rep: bool) -> list[str | None]:
