@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import warnings
 from dataclasses import replace
@@ -23,12 +24,18 @@ def _class(name):
 
 COHORT = (*(n for n in NAMES if _class(n).fit is not Estimator.fit), PAPER)
 FORMS = [(n, False) for n in NAMES if not _class(n).needs_fit] + [(n, True) for n in COHORT]
+NETWORKS = [name for name in NAMES if issubclass(_class(name), NetworkMethod)]
 IDS = [f"{name}-{'cohort' if fitted else 'single'}" for name, fitted in FORMS]
 every_form = pytest.mark.parametrize(("name", "fitted"), FORMS, ids=IDS)
 
 
 def _create(name):
     return models.create(_class(name).name, **SMALL.get(name, {}))
+
+
+def _predict(method, arrays, prompts):
+    """As ``tl.impute`` calls a method."""
+    return method.adapt(arrays, prompts).predict(arrays, prompts)
 
 
 class _Fitted(dict):
@@ -62,7 +69,7 @@ def test_registry_names_what_the_classes_say():
 @every_form
 def test_shape_dtype_and_range(make, slide, draw, name, fitted):
     prompts = draw(slide, 30)
-    prediction = make(name, fitted).predict(slide.arrays, prompts)
+    prediction = _predict(make(name, fitted), slide.arrays, prompts)
     assert prediction.mean.shape == slide.counts.shape
     assert prediction.mean.dtype == np.float32
     assert np.isfinite(prediction.mean).all()
@@ -78,9 +85,9 @@ def test_shape_dtype_and_range(make, slide, draw, name, fitted):
 @every_form
 def test_same_bits_again(fitted_models, make, slide, draw, name, fitted):
     prompts = draw(slide, 30)
-    first = make(name, fitted).predict(slide.arrays, prompts).mean
+    first = _predict(make(name, fitted), slide.arrays, prompts).mean
     fresh = replace(slide.arrays)  # nothing cached for it
-    again = make(name, fitted).predict(fresh, prompts).mean
+    again = _predict(make(name, fitted), fresh, prompts).mean
     np.testing.assert_array_equal(first, again)
 
 
@@ -89,18 +96,45 @@ def test_training_again_gives_the_same_bits(fitted_models, cohort, slide, draw, 
     prompts = draw(slide, 30)
     again = _create(name).fit(cohort)
     np.testing.assert_array_equal(
-        again.predict(slide.arrays, prompts).mean, fitted_models[name].predict(slide.arrays, prompts).mean
+        _predict(again, slide.arrays, prompts).mean, _predict(fitted_models[name], slide.arrays, prompts).mean
     )
+
+
+@pytest.mark.parametrize("name", COHORT)
+def test_tuning_to_a_slide_leaves_the_method_as_it_was(fitted_models, slide, draw, name):
+    prompts = draw(slide, 30)
+    model = fitted_models[name]
+    before = model.predict(slide.arrays, prompts).mean
+    tuned = model.adapt(slide.arrays, prompts)
+    moved = tuned.predict(slide.arrays, prompts).mean
+    np.testing.assert_array_equal(model.predict(slide.arrays, prompts).mean, before)
+    if issubclass(_class(name), NetworkMethod):
+        assert np.abs(moved - before).max() > 0.01
+        np.testing.assert_array_equal(tuned.predict(slide.arrays, prompts).mean, moved)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_prompts_are_asked_whether_to_tune(fitted_models, make_slide, draw, name):
+    """As users call it, who leave ``fine_tune`` alone."""
+    model = copy.copy(fitted_models[name])
+    model.fine_tune, model.fine_tune_lr = None, 1e-3
+    new = make_slide(11)
+    counts = new.counts.copy()
+    counts[:, :8] = counts[:, 8:16]  # genes that the cohort knows nothing of follow the image here
+    prompts = draw(replace(new, counts=counts), 60)
+    prediction = _predict(model, new.arrays, prompts)
+    assert prediction.details["fine_tuned"] == 10
+    np.testing.assert_array_equal(_predict(model, replace(new.arrays), prompts).mean, prediction.mean)
 
 
 @every_form
 def test_another_mask_on_the_same_slide(make, slide, draw, name, fitted):
     """What is cached for a slide must not remember its prompts."""
     model = make(name, fitted)
-    model.predict(slide.arrays, draw(slide, 60, seed=5))
-    after = model.predict(slide.arrays, draw(slide, 25, seed=6)).mean
+    _predict(model, slide.arrays, draw(slide, 60, seed=5))
+    after = _predict(model, slide.arrays, draw(slide, 25, seed=6)).mean
     np.testing.assert_array_equal(
-        after, make(name, fitted).predict(replace(slide.arrays), draw(slide, 25, seed=6)).mean
+        after, _predict(make(name, fitted), replace(slide.arrays), draw(slide, 25, seed=6)).mean
     )
 
 
@@ -108,7 +142,7 @@ def test_another_mask_on_the_same_slide(make, slide, draw, name, fitted):
 def test_inputs_are_left_alone(make, slide, draw, name, fitted):
     prompts = draw(slide, 30)
     kept = [a.copy() for a in (slide.arrays.positions, slide.arrays.features, prompts.counts, prompts.totals)]
-    make(name, fitted).predict(slide.arrays, prompts)
+    _predict(make(name, fitted), slide.arrays, prompts)
     for now, before in zip(
         (slide.arrays.positions, slide.arrays.features, prompts.counts, prompts.totals), kept, strict=True
     ):
@@ -120,7 +154,7 @@ def test_measurements_are_not_echoed(make, make_slide, draw, name, fitted):
     """On genes that are pure noise, a prompt's own value may hardly return in the prediction of its place."""
     slide = make_slide(7, depth=400.0)
     prompts = draw(slide, 60)
-    prediction = make(name, fitted).predict(slide.arrays, prompts)
+    prediction = _predict(make(name, fitted), slide.arrays, prompts)
     share = prompts.counts / prompts.counts.sum(axis=1, keepdims=True)
     guess = np.expm1(prediction.mean[prompts.index].astype(float))
     guess /= guess.sum(axis=1, keepdims=True)
@@ -142,8 +176,8 @@ def test_gene_order_does_not_matter(make, slide, draw, cohort, name, fitted):
     turned = replace(prompts, counts=prompts.counts[:, order], genes=tuple(prompts.genes[i] for i in order))
     model = make(name, False)
     np.testing.assert_allclose(
-        model.predict(slide.arrays, turned).mean,
-        model.predict(slide.arrays, prompts).mean[:, order],
+        _predict(model, slide.arrays, turned).mean,
+        _predict(model, slide.arrays, prompts).mean[:, order],
         rtol=1e-4,
         atol=1e-5,
     )
@@ -153,8 +187,8 @@ def test_gene_order_does_not_matter(make, slide, draw, cohort, name, fitted):
 def test_target_sum_only_scales(make, slide, draw, name, fitted):
     prompts = draw(slide, 30)
     model = make(name, fitted)
-    one = np.expm1(model.predict(slide.arrays, prompts).mean.astype(float))
-    ten = np.expm1(model.predict(slide.arrays, replace(prompts, target_sum=1e5)).mean.astype(float))
+    one = np.expm1(_predict(model, slide.arrays, prompts).mean.astype(float))
+    ten = np.expm1(_predict(model, slide.arrays, replace(prompts, target_sum=1e5)).mean.astype(float))
     np.testing.assert_allclose(ten, 10 * one, rtol=1e-4, atol=1e-3)
 
 
@@ -167,7 +201,9 @@ def test_saved_and_loaded(make, slide, draw, tmp_path, name, fitted):
     assert type(loaded) is type(model)
     assert loaded.genes == model.genes
     assert models._store.parameters(loaded) == models._store.parameters(model)
-    np.testing.assert_array_equal(loaded.predict(slide.arrays, prompts).mean, model.predict(slide.arrays, prompts).mean)
+    np.testing.assert_array_equal(
+        _predict(loaded, slide.arrays, prompts).mean, _predict(model, slide.arrays, prompts).mean
+    )
     json.loads((folder / "model.json").read_text())
     assert sorted(p.name for p in folder.iterdir()) == ["arrays.safetensors", "model.json"]
     with pytest.raises(FileExistsError, match="overwrite=True"):
@@ -209,14 +245,14 @@ def test_few_prompts(make, slide, draw, name, fitted, n_prompts):
         pytest.skip("refused before the method is asked")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        mean = make(name, fitted).predict(slide.arrays, draw(slide, n_prompts)).mean
+        mean = _predict(make(name, fitted), slide.arrays, draw(slide, n_prompts)).mean
     assert np.isfinite(mean).all()
 
 
 @pytest.mark.parametrize("name", COHORT)
 def test_no_prompts_with_a_model(fitted_models, cohort, slide, draw, name):
     prompts = draw(slide, 0)
-    mean = fitted_models[name].predict(slide.arrays, prompts).mean
+    mean = _predict(fitted_models[name], slide.arrays, prompts).mean
     assert np.isfinite(mean).all()
     level = np.mean([s.counts.sum(0) / s.counts.sum() for s in cohort], axis=0)
     # at the level of the cohort, on all counts of the panel, since the share of the panel is unknown
@@ -225,7 +261,7 @@ def test_no_prompts_with_a_model(fitted_models, cohort, slide, draw, name):
 
 @every_form
 def test_all_spots_are_prompts(make, slide, draw, name, fitted):
-    mean = make(name, fitted).predict(slide.arrays, draw(slide, slide.arrays.n_spots)).mean
+    mean = _predict(make(name, fitted), slide.arrays, draw(slide, slide.arrays.n_spots)).mean
     assert np.isfinite(mean).all()
 
 
@@ -239,7 +275,7 @@ def test_two_genes(cohort, slide, draw, name, fitted):
     model = _create(name)
     if fitted:
         model.fit([_genes(s, 2) for s in cohort])
-    mean = model.predict(slide.arrays, draw(_genes(slide, 2), 20)).mean
+    mean = _predict(model, slide.arrays, draw(_genes(slide, 2), 20)).mean
     assert mean.shape == (slide.arrays.n_spots, 2)
     assert np.isfinite(mean).all()
 
@@ -254,7 +290,7 @@ def test_hard_prompts(make, slide, draw, name, fitted):
     counts[1], totals[1] = 0, 1
     counts[1, 5] = 1
     counts[2], totals[2] = counts[2] * 1000, totals[2] * 1000
-    mean = make(name, fitted).predict(slide.arrays, replace(prompts, counts=counts, totals=totals)).mean
+    mean = _predict(make(name, fitted), slide.arrays, replace(prompts, counts=counts, totals=totals)).mean
     assert np.isfinite(mean).all()
     assert mean.max() < np.log1p(1e4) + 1
 
@@ -265,7 +301,7 @@ def test_prompts_without_a_count_in_the_panel(make, slide, draw, name, fitted):
     empty = replace(prompts, counts=np.zeros_like(prompts.counts))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        mean = make(name, fitted).predict(slide.arrays, empty).mean
+        mean = _predict(make(name, fitted), slide.arrays, empty).mean
     assert np.isfinite(mean).all()
 
 
@@ -273,7 +309,7 @@ def test_prompts_without_a_count_in_the_panel(make, slide, draw, name, fitted):
 def test_features_that_say_nothing(make, slide, draw, name, fitted):
     """A white image: every spot looks the same."""
     flat = replace(slide.arrays, features=np.ones_like(slide.arrays.features))
-    mean = make(name, fitted).predict(flat, draw(slide, 20)).mean
+    mean = _predict(make(name, fitted), flat, draw(slide, 20)).mean
     assert np.isfinite(mean).all()
 
 
@@ -281,7 +317,7 @@ def test_features_that_say_nothing(make, slide, draw, name, fitted):
 def test_two_spots_at_one_place(make, slide, draw, name, fitted):
     positions = slide.arrays.positions.copy()
     positions[1::2] = positions[0::2]
-    mean = make(name, fitted).predict(replace(slide.arrays, positions=positions), draw(slide, 20)).mean
+    mean = _predict(make(name, fitted), replace(slide.arrays, positions=positions), draw(slide, 20)).mean
     assert np.isfinite(mean).all()
 
 
@@ -290,7 +326,7 @@ def test_slide_without_an_image(slide, cohort, draw, fitted_models, name):
     blind = replace(slide.arrays, features=None)
     for model in (_create(name), fitted_models[name]):
         with pytest.raises(ValueError, match=r"'s0' has none.*extract_embeddings"):
-            model.predict(blind, draw(slide, 20))
+            _predict(model, blind, draw(slide, 20))
 
 
 @pytest.mark.parametrize("name", ["image_ridge", "regression_kriging"])
@@ -310,14 +346,14 @@ def test_training_slides_must_agree(cohort, name):
 
 @pytest.mark.parametrize("name", COHORT)
 def test_one_training_slide(cohort, slide, draw, name):
-    mean = _create(name).fit(cohort[:1]).predict(slide.arrays, draw(slide, 10)).mean
+    mean = _predict(_create(name).fit(cohort[:1]), slide.arrays, draw(slide, 10)).mean
     assert np.isfinite(mean).all()
 
 
 @pytest.mark.parametrize("name", COHORT)
 def test_slides_without_an_image_may_teach(cohort, slide, draw, name):
     mixed = [cohort[0], cohort[1], replace(cohort[2], arrays=replace(cohort[2].arrays, features=None))]
-    mean = _create(name).fit(mixed).predict(slide.arrays, draw(slide, 10)).mean
+    mean = _predict(_create(name).fit(mixed), slide.arrays, draw(slide, 10)).mean
     assert np.isfinite(mean).all()
 
 

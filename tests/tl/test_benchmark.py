@@ -183,6 +183,35 @@ def test_references_are_those_of_score_section(slides):
     assert value["spy"] == 0.0
 
 
+def test_depth_alone_stands_on_the_scale_of_the_methods(slides):
+    table = phg2st.tl.benchmark(
+        slides, methods=["idw"], genes=None, folds={"a": ["P1_S1"]}, strategies="random", **QUICK
+    )
+    new = slides["P1_S1"].copy()
+    phg2st.pp.sample_prompts(new, fraction=0.1, seed=0)
+    phg2st.tl.impute(new, prompt_mask="prompt", method="idw", genes=list(new.var_names))
+    means = phg2st.tl.evaluate(new, layer="idw", n_splits=0).mean(numeric_only=True)
+    value = table.query("metric == 'pcc_lognorm'").set_index("method")["value"]
+    assert value["depth_only"] == pytest.approx(means["pcc_lognorm_depth_only"], rel=1e-4)
+    assert value["idw"] == pytest.approx(means["pcc_lognorm"], rel=1e-4)
+
+
+def test_further_scores_are_numbers(slides):
+    call = partial(phg2st.tl.benchmark, slides, methods=["kriging"], folds=None, genes=None, strategies="random")
+    settings = {"n_masks": 1, "n_splits": 2, "progress": False, "extra": "all", "markers": ["GENE0000", "GENE0001", "GENE0002"]}
+    table = call(**settings)
+    assert np.isfinite(table["value"]).all()
+    of = {name: rows.groupby("metric")["value"].mean() for name, rows in table.groupby("method")}
+    assert of["kriging"]["n_markers"] == 3
+    assert of["kriging"]["gene_correlation_error_attenuated"] != of["kriging"]["gene_correlation_error"]
+    assert not any("halves" in metric for metric in table["metric"])
+    assert set(of["half_of_counts"].index) == {
+        "ssim", "hotspot_kappa", "gene_correlation_error", "gene_correlation_agreement"
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="none of the 1 `markers`"):
+        call(**{**settings, "markers": ["nope"]})
+
+
 def test_a_failing_method_loses_no_other(slides):
     with pytest.warns(UserWarning, match="'broken' failed in fold 'P1'.*RuntimeError: no such luck"):
         table = phg2st.tl.benchmark(slides, methods=["broken", "idw"], **QUICK)
@@ -211,6 +240,26 @@ def test_a_section_without_features_loses_the_others_nothing(slides, give_featur
     pd.testing.assert_frame_equal(call(), table)
     with pytest.warns(UserWarning, match="no score on some of the 2 sections"):
         phg2st.tl.summarise_benchmark(table)
+
+
+def test_a_section_that_breaks_a_method_is_tried_again(slides, tmp_path, monkeypatch):
+    def predict(self, slide, prompts):
+        if slide.name == "P3_S1":
+            raise OSError("disk")
+        return whole(self, slide, prompts)
+
+    whole = Spy.predict
+    call = partial(
+        phg2st.tl.benchmark, slides, methods=["spy"], folds={"a": ["P1_S1", "P3_S1"]}, out=tmp_path / "b", **QUICK
+    )
+    monkeypatch.setattr(Spy, "predict", predict)
+    with pytest.warns(UserWarning, match="on section 'P3_S1': OSError: disk"):
+        table = call()
+    monkeypatch.setattr(Spy, "predict", whole)
+    assert set(table.query("metric == 'pcc' and method == 'spy'")["section"]) == {"P1_S1"}
+    table = call()
+    assert set(table.query("metric == 'pcc' and method == 'spy'")["section"]) == {"P1_S1", "P3_S1"}
+    assert "error" not in set(table["metric"])
 
 
 class TestTakingUpAgain:
@@ -572,3 +621,39 @@ def test_another_image_is_another_benchmark(tmp_path):
         record["images"] = {name: image[:, ::-1].copy() for name, image in record["images"].items()}
     with pytest.raises(ValueError, match="another `pictures`"):
         phg2st.tl.benchmark(slides, methods=methods, out=tmp_path / "out", **QUICK)
+
+
+def _two_methods(metric, **values):
+    shared = {"protocol": "honest", "fold": "a", "section": "s", "patient": "p", "learned": "cohort", "seed": 0}
+    rows = [{"method": name, "regime": "random", "mask": 0, "metric": metric, "value": v} for name, v in values.items()]
+    return pd.DataFrame([{**shared, **row, "error": ""} for row in rows])
+
+
+@pytest.mark.parametrize(
+    ("metric", "best"), [("pcc", "high"), ("gene_correlation_rmse", "low"), ("mae_unsmoothed", "low")]
+)
+def test_the_best_stands_first(metric, best):
+    found = phg2st.tl.summarise_benchmark(_two_methods(metric, low=0.1, high=0.5), metric=metric, reference="low")
+    assert found.index[0][1] == best
+    assert found["ahead"].droplevel(["regime", "learned"]).to_dict() == {"low": 0, "high": int(best == "high")}
+
+
+def test_a_score_that_is_best_in_between_ranks_nothing():
+    table = _two_methods("morans_i_ratio", far=3.0, near=1.0, low=0.2)
+    found = phg2st.tl.summarise_benchmark(table, metric="morans_i_ratio", reference="near")
+    assert list(found.index.get_level_values("method")) == ["far", "near", "low"]
+    assert "ahead" not in found
+
+
+def test_every_score_is_known_to_be_best_high_or_low_or_neither(slides):
+    call = partial(phg2st.tl.benchmark, slides, methods=["idw"], folds=None, genes=None, strategies="random")
+    metrics = sorted(set(call(extra="all", n_masks=1, n_splits=2, progress=False)["metric"]))
+    kinds = {
+        metric: "ahead"
+        in phg2st.tl.summarise_benchmark(_two_methods(metric, a=0.0, b=1.0), metric=metric, reference="a")
+        for metric in metrics
+    }
+    assert {metric for metric, ranked in kinds.items() if not ranked} == {
+        "hotspot_chance", "morans_i", "morans_i_measured", "morans_i_ratio", "morans_i_ratio_noise_free", "n_genes_correlated",
+        "n_genes_morans_i", "n_markers", "n_markers_missing",
+    }  # fmt: skip

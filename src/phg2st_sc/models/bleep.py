@@ -112,14 +112,16 @@ class BLEEP(NetworkMethod):
             _BANK: np.concatenate([fitted.extra[_BANK], prompts]),
             _WEIGHT: np.concatenate([fitted.extra[_WEIGHT], weight]),
         }
-        return _set_bank(replace(fitted, extra=extra, tuned=amount))
+        network: Any = fitted.network
+        with_prompts = replace(fitted, network=network.own_bank(), extra=extra, tuned=amount)
+        return _set_bank(with_prompts)
 
     def _predict_output(self, fitted: Fitted, source: SlideSource) -> NDArray[np.float32]:
         return super()._predict_output(_set_bank(fitted), source)
 
 
 def _set_bank(fitted: Fitted) -> Fitted:
-    """Let the network retrieve from the bank of what was fitted: tuned copies share the network."""
+    """Let the network retrieve from the bank of what was fitted."""
     import torch
 
     network: Any = fitted.network

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -79,6 +80,12 @@ class BLEEPNetwork(SpotNetwork):
         self.expression = ProjectionHead(config.n_genes, config.width, dropout=config.dropout)
         self.register_buffer("bank", torch.zeros(1, config.n_genes), persistent=False)
         self.register_buffer("bank_weight", torch.ones(1), persistent=False)
+
+    def own_bank(self) -> BLEEPNetwork:
+        """A network that shares these weights, and has a bank of its own."""
+        other = copy.copy(self)
+        other._buffers = dict(self._buffers)
+        return other
 
     def set_bank(self, expression: Tensor, weight: Tensor | None = None) -> None:
         """Retrieve from spots with (R, G) expression, which count (R,) times each."""

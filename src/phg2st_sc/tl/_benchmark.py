@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 
 from .. import _keys
+from .._provenance import package_versions
+from .._text import some
 from ..metrics._published import PUBLISHED_WARNING
 from ..pp._strategies import number_of_prompts
 from ._benchmark_plan import (
@@ -51,6 +53,7 @@ def benchmark(
     seeds: Sequence[int] = (0,),
     protocol: str | Sequence[str] = HONEST,
     extra: Sequence[str] = (),
+    markers: Sequence[str] | None = None,
     n_splits: int = 5,
     out: str | os.PathLike[str] | None = None,
     use_rep: str | None = None,
@@ -94,8 +97,10 @@ def benchmark(
         them, and scores prompts: it leaks, warns, and is there to show what published figures mean.
     extra
         Further scores, see :func:`phg2st_sc.metrics.score_section`.
+    markers
+        Genes that ``extra="markers"`` summarises; default the whole panel.
     n_splits
-        Splits of the noise ceiling; 0 leaves it out.
+        Splits of the noise ceiling; 0 leaves it out, and further scores that allow for noise too.
     out
         Folder for finished units. A call that was interrupted goes on where it stopped; methods and seeds can be added: name
         all that the table is to hold, what is finished is not run again. Other data or settings are refused.
@@ -107,7 +112,8 @@ def benchmark(
     Returns
     -------
     Tidy table, one row per number: ``protocol``, ``fold``, ``section``, ``patient``, ``method``, ``learned`` (``"cohort"``,
-    ``"section"``, or ``"reference"`` for the rows ``noise_ceiling`` and ``depth_only``), ``seed``, ``regime``, ``mask``,
+    ``"section"``, or ``"reference"`` for the rows ``noise_ceiling``, ``depth_only`` and, of further scores, ``half_of_counts``: one half of the counts as a
+    prediction of the other), ``seed``, ``regime``, ``mask``,
     ``metric``, ``value``, ``error``. Scores are means over genes. ``pcc_top`` is over the 50 genes most variable in the
     training sections. ``predict_seconds``, ``predict_cpu_seconds``, ``predict_peak_mb`` (growth of the process) and
     ``predict_gpu_mb`` (the most that torch gave out, 0 without a GPU) are of each draw, the first of which encodes the section; ``train_...`` of each fold, in rows without a section. A method that fails
@@ -139,7 +145,7 @@ def benchmark(
     from tqdm.auto import tqdm
 
     protocols, scoring, trainings = _checked(
-        protocol, fraction, strategies, n_masks, seeds, extra, n_splits, counts_layer
+        protocol, fraction, strategies, n_masks, seeds, extra, markers, n_splits, counts_layer
     )
     genes = _checked_genes(genes)
     specs = method_specs(methods, has_folds=folds is not None)
@@ -153,6 +159,7 @@ def benchmark(
     for one in found:
         number_of_prompts(one.slide.n_spots, fraction=fraction, n=None, name=f"slide {one.name!r}")
     planned = _folds(sections, folds, genes, counts_layer)
+    _check_markers(planned, scoring.markers)
     store = UnitStore(out, {"protocols": list(protocols), **_plan(sections, planned, scoring, specs)})
     data = {fold.name: FoldData(fold, sections, scoring, _top(sections, fold, counts_layer)) for fold in planned}
     tables = []
@@ -200,6 +207,7 @@ def _checked(
     n_masks: int,
     seeds: Sequence[int],
     extra: Sequence[str],
+    markers: Sequence[str] | None,
     n_splits: int,
     counts_layer: str | None,
 ) -> tuple[tuple[str, ...], Scoring, tuple[int, ...]]:
@@ -229,7 +237,9 @@ def _checked(
         msg = f"there is no further score {wrong[0]!r}; there are: {', '.join(EXTRAS)}, or 'all'"
         raise ValueError(msg)
     scores = tuple(EXTRAS) if "all" in wanted else wanted
-    return protocols, Scoring(fraction, regimes, n_masks, scores, n_splits, counts_layer), trainings
+    check_gene_names(markers)
+    marked = None if markers is None else tuple(markers)
+    return protocols, Scoring(fraction, regimes, n_masks, scores, marked, n_splits, counts_layer), trainings
 
 
 def _checked_genes(genes: Any) -> int | tuple[str, ...] | None:
@@ -241,6 +251,16 @@ def _checked_genes(genes: Any) -> int | tuple[str, ...] | None:
         msg = f"genes={genes!r}: give how many to choose (at least 2), their names, or None for all that are shared"
         raise ValueError(msg)
     return int(genes)
+
+
+def _check_markers(folds: Sequence[Fold], markers: Sequence[str] | None) -> None:
+    for fold in folds:
+        if markers is not None and not set(markers) & set(fold.genes):
+            msg = (
+                f"none of the {len(markers)} `markers` ({some(markers)}) is in the panel of fold {fold.name!r}: name them in "
+                "`genes` too, or choose more genes"
+            )
+            raise ValueError(msg)
 
 
 def _check_pictures(sections: Sequence[Section], specs: Sequence[MethodSpec]) -> None:
@@ -282,7 +302,13 @@ def _plan(
         "features": {name: one.rep for name, one in sections.items()},
         "folds": {fold.name: {"test": list(fold.test), "genes": list(fold.genes)} for fold in folds},
         "prompts": {"fraction": scoring.fraction, "strategies": list(scoring.strategies), "n_masks": scoring.n_masks},
-        "scores": {"extra": list(scoring.extra), "n_splits": scoring.n_splits, "layer": scoring.counts_layer},
+        "scores": {
+            "extra": list(scoring.extra),
+            "markers": None if scoring.markers is None else list(scoring.markers),
+            "n_splits": scoring.n_splits,
+            "layer": scoring.counts_layer,
+        },
+        "software": package_versions(["phg2st-sc"]),
         "methods": {f"{spec.label} ({spec.learned})": describe_settings(spec) for spec in specs},
     }
 

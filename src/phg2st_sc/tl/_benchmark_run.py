@@ -28,13 +28,19 @@ if TYPE_CHECKING:
 
 HONEST, PUBLISHED = "honest", "published"
 REFERENCE = "reference"
-NOISE_CEILING, DEPTH_ONLY = "noise_ceiling", "depth_only"
+NOISE_CEILING, DEPTH_ONLY, HALF_OF_COUNTS = "noise_ceiling", "depth_only", "half_of_counts"
 COLUMNS = (
     "protocol", "fold", "section", "patient", "method", "learned", "seed", "regime", "mask", "metric", "value", "error",
 )  # fmt: skip
 _REFERENCES = {
     NOISE_CEILING: {"pcc": "ceiling", "pcc_unsmoothed": "ceiling_unsmoothed"},
     DEPTH_ONLY: {"pcc": "pcc_depth_only", "pcc_lognorm": "pcc_lognorm_depth_only"},
+    HALF_OF_COUNTS: {
+        "ssim": "ssim_halves",
+        "hotspot_kappa": "hotspot_kappa_halves",
+        "gene_correlation_error": "gene_correlation_error_halves",
+        "gene_correlation_agreement": "gene_correlation_agreement_halves",
+    },
 }
 _NOT_OF_A_METHOD = frozenset(name for names in _REFERENCES.values() for name in names.values()) | {
     "half_r",
@@ -51,6 +57,7 @@ class Scoring:
     strategies: tuple[str, ...]
     n_masks: int
     extra: tuple[str, ...]
+    markers: tuple[str, ...] | None
     n_splits: int
     counts_layer: str | None
 
@@ -173,7 +180,7 @@ def _section_rows(
                 for case in cases(data, name)
                 for row in _rows(case.labels(), _run_case(data, estimator, case, protocol))
             ]
-    except (KeyError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever a method raises, the other sections are still to be scored
         refused[name] = error
     labels = {"section": name, "patient": data.sections[name].patient, "regime": "", "mask": -1}
     return [{**labels, "metric": "error", "value": float("nan"), "error": _said(refused[name])}]
@@ -184,9 +191,10 @@ def run_references(data: FoldData) -> pd.DataFrame:
     tables = []
     for case in (case for name in data.fold.test for case in cases(data, name)):
         nothing = Prediction(np.zeros((case.measured.mask.size, len(data.fold.genes)), dtype=np.float32))
-        scores = _honest(data, case, nothing, DEFAULT_TARGET_SUM, n_splits=data.scoring.n_splits)
+        scores = _honest(data, case, nothing, _scale(case), n_splits=data.scoring.n_splits)
         for name, metrics in _REFERENCES.items():
-            found = {metric: scores[source] for metric, source in metrics.items() if np.isfinite(scores[source])}
+            known = {metric: scores.get(source, np.nan) for metric, source in metrics.items()}
+            found = {metric: value for metric, value in known.items() if np.isfinite(value)}
             if found:
                 tables.append(_table(_rows(case.labels(), found), data.fold, name, REFERENCE, 0, HONEST))
     return pd.concat(tables, ignore_index=True)
@@ -200,14 +208,15 @@ def _run_case(data: FoldData, estimator: Estimator, case: Case, protocol: str) -
     if protocol == PUBLISHED:
         scores = _as_published(data, case, prediction, prompts.target_sum)
     else:
-        found = _honest(data, case, prediction, prompts.target_sum, n_splits=0)
+        n_splits = data.scoring.n_splits if data.scoring.extra else 0  # some further scores allow for noise
+        found = _honest(data, case, prediction, prompts.target_sum, n_splits=n_splits)
         scores = {name: value for name, value in found.items() if name not in _NOT_OF_A_METHOD}
     return {**scores, **meter.record("predict")}
 
 
 def _prompts(data: FoldData, case: Case, protocol: str) -> Prompts:
     measured, genes = case.measured, data.fold.genes
-    scale = common_target_sum([measured], None, DEFAULT_TARGET_SUM)
+    scale = _scale(case)
     if protocol == HONEST:
         columns = np.asarray(case.section.slide.table.var_names.get_indexer(pd.Index(genes)), dtype=np.int64)
         return measured.prompts(Panel(genes, columns), scale)
@@ -215,6 +224,11 @@ def _prompts(data: FoldData, case: Case, protocol: str) -> Prompts:
     smoothed = published_counts(counts, totals, case.section.slide.pitch_positions())[measured.index]
     depths = np.full(measured.index.size, _PUBLISHED_TOTAL)
     return Prompts(measured.index, smoothed.astype(np.float32), depths, scale, genes)
+
+
+def _scale(case: Case) -> float:
+    """Scale of predictions, and of the log-normalised target: the median total of the prompts."""
+    return common_target_sum([case.measured], None, DEFAULT_TARGET_SUM)
 
 
 def _truth(data: FoldData, case: Case, spots: NDArray[np.int64]) -> tuple[Any, NDArray[np.float64]]:
@@ -235,6 +249,7 @@ def _honest(data: FoldData, case: Case, prediction: Prediction, scale: float, *,
         genes=data.fold.genes,
         top_genes=data.top_genes,
         extra=data.scoring.extra,
+        markers=data.scoring.markers,
         n_splits=n_splits,
         seed=case.mask,
     )
@@ -258,7 +273,8 @@ def _as_published(data: FoldData, case: Case, prediction: Prediction, scale: flo
 def guarded(run: Callable[[], pd.DataFrame], labels: Mapping[str, Any]) -> tuple[pd.DataFrame, bool]:
     """Rows of a unit; of one that fails a single row with the error, and a warning, so that the others go on."""
     try:
-        return run(), True
+        rows = run()
+        return rows, all(map(_is_for_good, rows["error"]))
     except Exception as error:  # noqa: BLE001 - whatever a method raises, the other methods are still to be run
         said = _said(error)
         msg = f"method {labels['method']!r} failed in fold {labels['fold']!r} and has no scores there: {said}"
@@ -266,6 +282,11 @@ def guarded(run: Callable[[], pd.DataFrame], labels: Mapping[str, Any]) -> tuple
         row = dict.fromkeys(COLUMNS, "") | dict(labels)
         row |= {"mask": -1, "metric": "error", "value": float("nan"), "error": said}
         return pd.DataFrame([row])[list(COLUMNS)], False
+
+
+def _is_for_good(said: str) -> bool:
+    """Whether an error, if there is one, comes from the input and would come again."""
+    return not said or said.startswith(("KeyError", "ValueError"))
 
 
 def _said(error: Exception) -> str:

@@ -14,7 +14,10 @@ _CASE = ["section", "regime", "mask"]
 _MEASURED = tuple(
     f"{what}_{name}" for what in ("train", "predict") for name in ("seconds", "cpu_seconds", "peak_mb", "gpu_mb")
 )
-_LESS_IS_BETTER = ("mae", "gene_correlation_error", "train_", "predict_")
+_LESS_IS_BETTER = ("mae", "gene_correlation_error", "gene_correlation_rmse", "train_", "predict_")
+_MORE_IS_BETTER = (
+    "pcc", "ccc", "ssim", "hotspot_coverage", "hotspot_kappa", "gene_correlation_agreement", "markers_",
+)  # fmt: skip
 
 
 def summarise_benchmark(
@@ -43,9 +46,10 @@ def summarise_benchmark(
 
     Returns
     -------
-    Indexed by ``regime``, ``method`` and ``learned``, best first where more is better: ``mean``, ``sd_sections``, ``sd_masks``,
-    ``n_sections``, ``n_patients``; with ``reference`` also ``difference``, ``sd_difference``, ``ahead`` (sections on which the
-    method is better) and ``ratio``; where they were measured, means of time and memory.
+    Indexed by ``regime``, ``method`` and ``learned``, the best first: ``mean``, ``sd_sections``, ``sd_masks``, ``n_sections``,
+    ``n_patients``; with ``reference`` also ``difference``, ``sd_difference``, ``ahead`` (sections on which the method is better)
+    and ``ratio``; where they were measured, means of time and memory. A metric that is best neither high nor low, such as
+    ``morans_i_ratio``, ranks nothing: methods stand as they were named, without ``ahead``.
 
     Raises
     ------
@@ -68,7 +72,7 @@ def summarise_benchmark(
     rows = table[(table["metric"] == metric) & (table["protocol"] == protocol)]
     if rows.empty:
         raise ValueError(_nothing(table, metric, protocol))
-    down = metric.startswith(_LESS_IS_BETTER)
+    down, ranked = metric.startswith(_LESS_IS_BETTER), metric.startswith(_LESS_IS_BETTER + _MORE_IS_BETTER)
     cases = rows.groupby([*_METHOD, "patient", *_CASE], sort=False)["value"].mean()
     sections = cases.groupby(level=["regime", *_METHOD, "patient", "section"], sort=False).mean()
     by_method = ["regime", *_METHOD]
@@ -86,10 +90,14 @@ def summarise_benchmark(
     _say_incomplete(summary)
     _say_failed(table, summary)
     if reference is not None:
-        summary = summary.join(_paired(sections, summary, _reference(summary, reference), down=down))
+        paired = _paired(sections, summary, _reference(summary, reference), down=down)
+        summary = summary.join(paired if ranked else paired.drop(columns="ahead"))
     summary = summary.join(_measured(table, protocol), on=_METHOD)
     missing = summary["n_sections"] < summary["n_sections"].groupby(level="regime").transform("max")
-    order = summary.assign(_missing=missing).sort_values(["regime", "_missing", "mean"], ascending=[False, True, down])
+    by, ascending = (["mean"], [down]) if ranked else ([], [])
+    order = summary.assign(_missing=missing).sort_values(
+        ["regime", "_missing", *by], ascending=[False, True, *ascending], kind="stable"
+    )
     return order.drop(columns="_missing")
 
 
