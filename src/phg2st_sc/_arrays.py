@@ -98,6 +98,8 @@ class Prompts:
         Scale *s* of the predicted expression log1p(s * rate).
     genes
         The G names of the panel.
+    lacking
+        (m,) int64, which genes of the panel the object lacks: their counts are 0, and were not measured.
     """
 
     index: NDArray[np.int64]
@@ -105,6 +107,7 @@ class Prompts:
     totals: NDArray[np.float64]
     target_sum: float
     genes: tuple[str, ...]
+    lacking: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     @property
     def n_prompts(self) -> int:
@@ -118,7 +121,7 @@ class Prompts:
 
     def subset(self, keep: NDArray[np.int64]) -> Prompts:
         """Return the prompts at positions ``keep`` of this object (used by cross-validation)."""
-        return Prompts(self.index[keep], self.counts[keep], self.totals[keep], self.target_sum, self.genes)
+        return replace(self, index=self.index[keep], counts=self.counts[keep], totals=self.totals[keep])
 
 
 @dataclass(frozen=True, eq=False)

@@ -127,6 +127,28 @@ def test_prompts_are_asked_whether_to_tune(fitted_models, make_slide, draw, name
     np.testing.assert_array_equal(_predict(model, replace(new.arrays), prompts).mean, prediction.mean)
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_tuning_takes_genes_that_a_slide_lacks_for_unknown(fitted_models, slide, draw, name):
+    """Prompts of a slide that lacks a third of the genes teach of the others about what they teach with all genes."""
+    model = copy.copy(fitted_models[name])
+    model.fine_tune_lr = 3e-3
+    whole = draw(slide, 60)
+    lacking = np.arange(0, whole.n_genes, 3)
+    counts = whole.counts.copy()
+    counts[:, lacking] = 0
+    there = np.delete(np.arange(whole.n_genes), lacking)
+
+    def moved(prompts):
+        if name == "bleep":  # what it retrieves jumps; what it retrieves from does not
+            return model.adapt(slide.arrays, prompts)._fitted.extra["bank"][-whole.n_prompts :, there].mean(axis=0)
+        change = _predict(model, slide.arrays, prompts).mean - model.predict(slide.arrays, prompts).mean
+        return change[:, there].mean(axis=0)
+
+    expected = moved(whole)
+    as_unknown, as_zeros = moved(replace(whole, counts=counts, lacking=lacking)), moved(replace(whole, counts=counts))
+    assert np.abs(as_unknown - expected).mean() < 0.7 * np.abs(as_zeros - expected).mean()
+
+
 @every_form
 def test_another_mask_on_the_same_slide(make, slide, draw, name, fitted):
     """What is cached for a slide must not remember its prompts."""

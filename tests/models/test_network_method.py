@@ -307,6 +307,7 @@ def test_what_is_kept_names_no_folder_of_this_machine(cohort, tmp_path):
     saved = model.save(tmp_path / "model")
     assert str(tmp_path) not in (saved / "model.json").read_text()
     assert Tiny.load(saved).weights == "encoder.safetensors"
+    assert model.fit(cohort).weights == str(tmp_path / "encoder.safetensors")
 
 
 @pytest.mark.parametrize("turned", [False, True])

@@ -198,7 +198,13 @@ def test_depth_alone_stands_on_the_scale_of_the_methods(slides):
 
 def test_further_scores_are_numbers(slides):
     call = partial(phg2st.tl.benchmark, slides, methods=["kriging"], folds=None, genes=None, strategies="random")
-    settings = {"n_masks": 1, "n_splits": 2, "progress": False, "extra": "all", "markers": ["GENE0000", "GENE0001", "GENE0002"]}
+    settings = {
+        "n_masks": 1,
+        "n_splits": 2,
+        "progress": False,
+        "extra": "all",
+        "markers": ["GENE0000", "GENE0001", "GENE0002"],
+    }
     table = call(**settings)
     assert np.isfinite(table["value"]).all()
     of = {name: rows.groupby("metric")["value"].mean() for name, rows in table.groupby("method")}

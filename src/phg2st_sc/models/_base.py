@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 from .._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
 
+FOLDERS: dict[str, None] = {"checkpoint_dir": None, "resume_from": None}
+"""Settings that say where a run kept its checkpoints, which is no part of what is saved."""
+
 
 class Estimator(ABC):
     """A method that predicts expression over a slide from its prompts.
@@ -100,6 +103,10 @@ class Estimator(ABC):
     def adapt(self, slide: SlideArrays, prompts: Prompts) -> Self:
         """Return a copy tuned to the slide by its prompts; by default the method itself."""
         return self
+
+    def kept_parameters(self) -> dict[str, Any]:
+        """Settings by name, as they are saved and shared."""
+        return {name: getattr(self, name) for name in self.parameter_names()}
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Save to a folder: settings as JSON, arrays as safetensors. See :func:`phg2st_sc.models.save`."""

@@ -162,6 +162,22 @@ def fit(
     return fitted, list(sources.values())
 
 
+def completed(
+    method: NetworkMethod, fitted: Fitted, slide: Measured, source: SlideSource, lacking: NDArray[np.int64]
+) -> Measured:
+    """The slide with counts of the genes that it lacks as the network expects them beside the others.
+
+    As zeros they would teach that they are not expressed, and raise the shares of the others.
+    """
+    if not lacking.size:
+        return slide
+    rate = method._share(method._predict_output(fitted, source)[slide.rows]) * fitted.level
+    there = np.delete(rate, lacking, axis=1).sum(axis=1, keepdims=True)
+    counts = slide.counts.copy()
+    counts[:, lacking] = counts.sum(axis=1, keepdims=True) * rate[:, lacking] / np.maximum(there, np.finfo(float).tiny)
+    return replace(slide, counts=counts)
+
+
 def tuned(method: NetworkMethod, fitted: Fitted, slide: Measured, source: SlideSource, epochs: int) -> Fitted:
     """A copy whose network went on training on the measured spots of one slide."""
     network = copy.deepcopy(fitted.network)

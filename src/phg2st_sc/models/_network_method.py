@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from .._arrays import Prediction, Prompts, SlideArrays, TrainingSlide, log_expression
 from .._text import some
 from ..linear._cohort import check_training
-from ._base import Estimator
+from ._base import FOLDERS, Estimator
 from ._nested import check_nested
 
 if TYPE_CHECKING:
@@ -64,8 +64,11 @@ class NetworkMethod(Estimator):
 
     A method says what its network is, its presets, and the scale of its target. Everything else is here. Trained on a
     cohort, the network is tuned to each new slide on its prompts, as the paper of PHG2ST did with the methods that it
-    compared; how long is decided on the training slides that were left out to decide when to stop. Without training it
-    learns from the prompts of the slide alone.
+    compared; how long is decided on the training slides that were left out to decide when to stop, and whether on the prompts
+    themselves. Without training it learns from the prompts of the slide alone.
+
+    In every preset, also the published ones, embeddings are standardised within each slide, and a factor per gene, learned on
+    the training slides, brings predictions from means of logarithms to the level of rates. Publications do neither.
 
     Parameters
     ----------
@@ -210,20 +213,19 @@ class NetworkMethod(Estimator):
         measured = [Measured(s.arrays, np.arange(s.arrays.n_spots), s.counts, s.totals) for s in shown]
         self._fitted, _ = fit(self, measured, self.spot_config(), self._machine())
         self.genes, self.record = genes, self._fitted.record
-        self.checkpoint_dir = self.resume_from = None
-        self.weights = Path(self.weights).name  # what is shared tells no folders of this machine
         self.__dict__.pop("_cache", None)
         return self
 
     def adapt(self, slide: SlideArrays, prompts: Prompts) -> Self:
         """Return a copy whose network is tuned to the slide on its prompts."""
-        from ._network_fit import Measured, gains
+        from ._network_fit import Measured, completed, gains
 
         fitted = self._fitted
         if fitted is None or prompts.n_prompts == 0 or fitted.fine_tune == 0:
             return self
         measured = Measured(slide, prompts.index, prompts.counts, prompts.totals)
         source = self._encoded(slide)
+        measured = completed(self, fitted, measured, source, prompts.lacking)
         if self.fine_tune is None and not gains(self, fitted, measured, source, fitted.fine_tune):
             return self
         adapted = copy.copy(self)
@@ -360,6 +362,10 @@ class NetworkMethod(Estimator):
             raise ValueError(msg)
 
     # --- keeping ------------------------------------------------------------------------------------------------------
+    def kept_parameters(self) -> dict[str, Any]:
+        """Settings less the folders of this machine."""
+        return {**super().kept_parameters(), **FOLDERS, "weights": Path(self.weights).name}
+
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Settings and arrays to keep."""
         if self._fitted is None or self.genes is None:

@@ -114,8 +114,7 @@ def _read_settings(path: Path) -> dict[str, Any]:
 
 def parameters(model: Estimator) -> dict[str, Any]:
     """Constructor parameters of a method, as JSON takes them."""
-    values = {name: getattr(model, name) for name in model.parameter_names()}
-    return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in model.kept_parameters().items()}
 
 
 def _check_target(target: Path, *, overwrite: bool) -> None:

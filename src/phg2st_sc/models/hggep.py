@@ -42,6 +42,7 @@ class HGGEP(ViewMethod):
     - Pictures are divided by 255; published are 0 to 255. They are 112 µm wide on every slide; published are 112 px of the
       scan, whatever its scale.
     - The two branches for edges have 16 channels each.
+    - The shares that it predicts at a spot are made to add up to 1.
     - Views are flipped and turned by quarter turns, picture by picture; published are turns by any angle up to 90 degrees
       and flips of a fifth. A tenth of the pictures loses its colours, as published.
     - ``inputs="features"``: three linear maps of frozen embeddings take the place of the three tokens. There is no picture

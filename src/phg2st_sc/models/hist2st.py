@@ -42,6 +42,8 @@ class Hist2ST(ViewMethod):
     - It is published for coordinates below 64 and fails beyond. Here a larger slide is stretched onto the 64 entries.
     - Attention weights take part in the dropout; all dropout is off in prediction.
     - The output starts at the mean expression of the training spots.
+    - The likelihood of the counts starts at the mean counts of the training spots.
+    - The shares that it predicts at a spot are made to add up to 1.
     - The default preset starts from smaller embeddings of places, for a section has about as many places as spots.
 
     Source: Zeng, Wei, Yu, Yin, Yuan, Li and Yang, "Spatial transcriptomics prediction from histology jointly through

@@ -31,6 +31,7 @@ class HisToGene(Log10Method):
     - It is published for coordinates below 64 and fails beyond. Here a larger slide is stretched onto the 64 entries.
     - Attention weights take part in the dropout; all dropout is off in prediction.
     - The output starts at the mean expression of the training spots.
+    - The shares that it predicts at a spot are made to add up to 1.
     - Pictures are 112 µm wide on every slide; published are 112 px of the scan, whatever its scale.
     - ``inputs="features"`` maps frozen embeddings instead of pictures to tokens. All else stays.
     - The default preset starts from smaller embeddings of places, for a section has about as many places as spots.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
 from ..linear._cohort import check_training
-from ._base import Estimator
+from ._base import FOLDERS, Estimator
 from ._network_settings import PAPER, PROPAGATE, NetworkSettings
 from ._parts import check_parts
 from ._propagating import PropagatingForm
@@ -189,8 +189,6 @@ class PHG2ST(Estimator):
         form = self._new_form()
         form.fit(slides)
         self._form, self.genes, self.record = form, genes, form.record
-        # where this run kept its checkpoints is no part of the method
-        self.checkpoint_dir = self.resume_from = None
         self.__dict__.pop("_cache", None)
         return self
 
@@ -201,6 +199,10 @@ class PHG2ST(Estimator):
     def predict(self, slide: SlideArrays, prompts: Prompts) -> Prediction:
         """Predict every spot of a slide from its prompts."""
         return self._form.predict(slide, self._encoded(slide), prompts)
+
+    def kept_parameters(self) -> dict[str, Any]:
+        """Settings less the folders of this machine."""
+        return {**super().kept_parameters(), **FOLDERS}
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Settings and arrays to keep."""

@@ -31,8 +31,7 @@ class STNet(NetworkMethod):
     - The epoch is chosen on left-out patients of the training slides, once; published is fourfold cross-validation followed by
       training on all of them.
     - Published is the target ln((1 + count) / (genes + total)). With a count added to every gene, the many genes without one follow
-      the depth of the spot and nothing else; depth-free scores on real sections then were about 0 (.007 on patients never seen,
-      against .082 with the target above).
+      the depth of the spot and nothing else, and depth-free scores on real sections were about 0.
     - Pictures are brought to the mean and scale of the pretraining, not to those of some training batches, and are 112 µm wide
       on every slide; published are 224 px of the scan, whatever its scale.
     - ``inputs="features"`` takes frozen embeddings in place of the image encoder.

@@ -51,6 +51,7 @@ class TRIPLEX(NetworkMethod):
     - Predictions are not clamped at zero before the loss, which would stop all learning where they are negative.
     - Dropout is off in prediction. In the released code parts of it stay on.
     - Labels are not averaged over neighbouring spots: held-out counts would enter through the neighbours.
+    - Embeddings and the ResNet-18 are published with weights trained on histology, which are not to be had from a hub: see above.
     - Left-out training slides decide when to stop, never the slides on which the method is compared.
     - Heads start near the mean expression of the training spots.
     - Embeddings of another width than the tokens pass a linear layer.

@@ -47,7 +47,8 @@ class Measured:
         found = self.counts[:, panel.columns[present]]
         counts = np.zeros((self.index.size, len(panel.genes)), dtype=np.float32)
         counts[:, present] = found.toarray() if hasattr(found, "toarray") else found
-        return Prompts(self.index, counts, self.totals, target_sum, panel.genes)
+        lacking = np.flatnonzero(panel.columns < 0)
+        return Prompts(self.index, counts, self.totals, target_sum, panel.genes, lacking)
 
 
 def readable(data: Any) -> Any:
