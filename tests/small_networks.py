@@ -17,4 +17,6 @@ SMALL: dict[str, dict[str, Any]] = {
     "stnet": _FEW,
     "triplex": {**_FEW, "network": {"neighbors": False, "width": 16, "fusion_heads": 2, "global_heads": 2}},
 }
-"""Settings by name of the method; ``neighbors`` because sections made for tests have no tiles around their spots."""
+"""Settings by name of the method; ``neighbors`` because most sections made for tests have no tiles around their spots."""
+TILED: dict[str, Any] = {"neighbors": True, "neighbor_heads": 2}
+"""Of the network of TRIPLEX, for sections that have."""

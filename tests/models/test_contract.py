@@ -9,13 +9,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from small_networks import PAPER, SMALL
+from small_networks import PAPER, SMALL, TILED
 
 from phg2st_sc import models
 from phg2st_sc.models import Estimator, Prompts, SlideArrays, TrainingSlide
 from phg2st_sc.models._network_method import NetworkMethod
 
 NAMES = models.methods()
+SETTINGS = {**SMALL, "triplex": {**SMALL["triplex"], "network": {**SMALL["triplex"]["network"], **TILED}}}
 
 
 def _class(name):
@@ -30,7 +31,31 @@ every_form = pytest.mark.parametrize(("name", "fitted"), FORMS, ids=IDS)
 
 
 def _create(name):
-    return models.create(_class(name).name, **SMALL.get(name, {}))
+    return models.create(_class(name).name, **SETTINGS.get(name, {}))
+
+
+def tiled(slide):
+    """The slide with the embeddings of the 5 x 5 places around each spot: tiles as wide as the pitch."""
+    place = {tuple(position): number for number, position in enumerate(slide.arrays.positions.astype(int).tolist())}
+    steps = [(dx, dy) for dy in range(-2, 3) for dx in range(-2, 3)]
+    around = [[place.get((int(x) + dx, int(y) + dy), -1) for dx, dy in steps] for x, y in slide.arrays.positions]
+    context = {"context_index": np.array(around, dtype=np.int32), "tiles": slide.arrays.features}
+    return replace(slide, arrays=replace(slide.arrays, **context))
+
+
+@pytest.fixture(scope="module")
+def make_slide(make_slide):
+    return lambda *args, **settings: tiled(make_slide(*args, **settings))
+
+
+@pytest.fixture(scope="module")
+def slide(make_slide):
+    return make_slide(0)
+
+
+@pytest.fixture(scope="module")
+def cohort(make_slide):
+    return [make_slide(seed) for seed in range(1, 5)]
 
 
 def _predict(method, arrays, prompts):
