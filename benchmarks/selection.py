@@ -3,7 +3,8 @@
     python benchmarks/selection.py --data her2st/data --panel her2st_genes.txt --out benchmarks/results
 
 Each network trains for several numbers of epochs on all sections of the other patients, and is not tuned. *Chosen on the
-scored section*: the best of them there. *Chosen on left-out patients*: what ``tl.train`` does. Honest score, scattered prompts.
+scored section*: the best of them there. *As tl.train chooses*: on a section, or a block of spots, that is left out of training.
+Honest score, scattered prompts.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def to_markdown(table: pd.DataFrame) -> str:
     rows = table[(table["metric"] == "pcc") & (table["learned"] != "reference")]
     scores = rows.groupby(["method", "section"])["value"].mean().unstack()
     lines = [
-        "| method | chosen on left-out patients | mean over numbers of epochs | chosen on all scored sections | chosen on each scored section |",
+        "| method | as `tl.train` chooses | mean over numbers of epochs | chosen on all scored sections | chosen on each scored section |",
         "|---|--:|--:|--:|--:|",
     ]
     for name in METHODS:

@@ -139,8 +139,8 @@ def test_tuning_to_a_slide_leaves_the_method_as_it_was(fitted_models, slide, dra
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_prompts_are_asked_whether_to_tune(fitted_models, make_slide, draw, name):
-    """As users call it, who leave ``fine_tune`` alone."""
+def test_prompts_are_asked_whether_to_tune(fitted_models, make_slide, draw, tmp_path, name):
+    """As users call it, who leave ``fine_tune`` alone; a model from a folder decides as the one that was saved."""
     model = copy.copy(fitted_models[name])
     model.fine_tune, model.fine_tune_lr = None, 1e-3
     new = make_slide(11)
@@ -150,6 +150,15 @@ def test_prompts_are_asked_whether_to_tune(fitted_models, make_slide, draw, name
     prediction = _predict(model, new.arrays, prompts)
     assert prediction.details["fine_tuned"] == 10
     np.testing.assert_array_equal(_predict(model, replace(new.arrays), prompts).mean, prediction.mean)
+    loaded = models.load(model.save(tmp_path / "model"))
+    for seed in range(5):
+        as_trained = draw(make_slide(20 + seed), 12)
+        slide = make_slide(20 + seed).arrays
+        expected = _predict(model, slide, as_trained)
+        found = _predict(models.load(tmp_path / "model"), slide, as_trained)
+        assert found.details["fine_tuned"] == expected.details["fine_tuned"]
+        np.testing.assert_array_equal(found.mean, expected.mean)
+    np.testing.assert_array_equal(_predict(loaded, new.arrays, prompts).mean, prediction.mean)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

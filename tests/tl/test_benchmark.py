@@ -248,6 +248,22 @@ def test_a_section_without_features_loses_the_others_nothing(slides, give_featur
         phg2st.tl.summarise_benchmark(table)
 
 
+def test_one_protocol_that_fails_leaves_the_other(slides, monkeypatch):
+    def predict(self, slide, prompts):
+        if np.ptp(prompts.totals) == 0:  # smoothed labels all have the same total
+            raise RuntimeError("leaks")
+        return whole(self, slide, prompts)
+
+    whole = Spy.predict
+    monkeypatch.setattr(Spy, "predict", predict)
+    call = partial(phg2st.tl.benchmark, slides, methods=["spy"], folds={"a": ["P1_S1"]}, **QUICK)
+    with pytest.warns(UserWarning, match="on section 'P1_S1': RuntimeError: leaks"):
+        table = call(protocol=["honest", "published"])
+    spy = table[table["method"] == "spy"]
+    assert set(spy.loc[spy["metric"] == "error", "protocol"]) == {"published"}
+    assert (spy.loc[spy["metric"] == "pcc", "protocol"] == "honest").all()
+
+
 def test_a_section_that_breaks_a_method_is_tried_again(slides, tmp_path, monkeypatch):
     def predict(self, slide, prompts):
         if slide.name == "P3_S1":

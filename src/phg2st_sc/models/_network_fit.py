@@ -186,7 +186,9 @@ def tuned(method: NetworkMethod, fitted: Fitted, slide: Measured, source: SlideS
     return replace(fitted, network=network, tuned=epochs)
 
 
-def gains(method: NetworkMethod, fitted: Fitted, slide: Measured, source: SlideSource, epochs: int) -> bool:
+def gains(
+    method: NetworkMethod, fitted: Fitted, slide: Measured, source: SlideSource, *, lacking: NDArray[np.int64]
+) -> bool:
     """Whether tuning on one half of the measured spots predicts the other half better, both ways round.
 
     Left-out patients say how far to tune on a new one. Of a patient who trained, or with few prompts, tuning can unlearn more
@@ -200,7 +202,9 @@ def gains(method: NetworkMethod, fitted: Fitted, slide: Measured, source: SlideS
     gain = 0.0
     for shown, hidden in (halves, halves[::-1]):
         rest = _with_truth(method, slide.take(hidden), source)
-        once = method._tune(fitted, slide.take(shown), source, epochs)
+        if lacking.size and rest.truth is not None:
+            rest.truth[:, lacking] = 0.0  # a constant truth is not scored
+        once = method._tune(fitted, slide.take(shown), source, fitted.fine_tune)
         gain += score_slide(once.network, rest) - score_slide(fitted.network, rest)
     return gain > 0
 

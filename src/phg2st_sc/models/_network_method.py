@@ -226,7 +226,7 @@ class NetworkMethod(Estimator):
         measured = Measured(slide, prompts.index, prompts.counts, prompts.totals)
         source = self._encoded(slide)
         measured = completed(self, fitted, measured, source, prompts.lacking)
-        if self.fine_tune is None and not gains(self, fitted, measured, source, fitted.fine_tune):
+        if self.fine_tune is None and not gains(self, fitted, measured, source, lacking=prompts.lacking):
             return self
         adapted = copy.copy(self)
         adapted._fitted = self._tune(fitted, measured, source, fitted.fine_tune)
@@ -282,7 +282,7 @@ class NetworkMethod(Estimator):
         """How to train."""
         from ..training._config import SpotConfig
 
-        check_nested(self.training, SpotConfig, argument="training", method=self.name)
+        check_nested(self.training, SpotConfig, argument="training", method=self.name, hidden=("seed",))
         given = {name: getattr(self, name) for name in _TRAINING if getattr(self, name) is not None}
         return SpotConfig(**{**self._preset(self.preset).training, **self.training, **given, "seed": self.seed})
 

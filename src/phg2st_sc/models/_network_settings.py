@@ -39,13 +39,16 @@ class NetworkSettings:
     training_changes: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self, method: str) -> None:
-        """Raise where a setting within ``network`` or ``training`` is not there."""
+        """Raise where a setting within ``network`` or ``training`` is not there, or not the user's to give."""
+        if not self.network_changes and not self.training_changes:
+            return  # what follows loads torch
         from ..nn._config import NetworkConfig
         from ..training._config import EpisodeConfig, TrainingConfig
 
         config = EpisodeConfig if self.fusion == PROPAGATE else TrainingConfig
-        check_nested(self.training_changes, config, argument="training", method=method)
-        check_nested(self.network_changes, NetworkConfig, argument="network", method=method)
+        check_nested(self.training_changes, config, argument="training", method=method, hidden=("seed",))
+        sizes = ("n_genes", "n_features", "fusion", "branches")
+        check_nested(self.network_changes, NetworkConfig, argument="network", method=method, hidden=sizes)
 
     def network(self, **sizes: int) -> NetworkConfig:
         """Sizes and options of the network."""

@@ -116,8 +116,11 @@ class BLEEP(NetworkMethod):
         with_prompts = replace(fitted, network=network.own_bank(), extra=extra, tuned=amount)
         return _set_bank(with_prompts)
 
-    def _predict_output(self, fitted: Fitted, source: SlideSource) -> NDArray[np.float32]:
-        return super()._predict_output(_set_bank(fitted), source)
+    def set_state(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+        """Restore what :meth:`state` returned."""
+        super().set_state(settings, arrays)
+        if self._fitted is not None:
+            _set_bank(self._fitted)
 
 
 def _set_bank(fitted: Fitted) -> Fitted:

@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -37,8 +37,12 @@ from ._inputs import check_gene_names, readable
 from ._method import check_seed
 from ._train import feature_kinds
 
+if TYPE_CHECKING:
+    from ..models import Estimator
+
 _DEFAULT_METHODS = ("phg2st", "regression_kriging", "space_image_kriging", "gene_kriging", "kriging", "prompt_mean")
 _TOP_GENES = 50
+_Run = Callable[[], tuple[pd.DataFrame, bool]]
 
 
 def benchmark(
@@ -153,14 +157,17 @@ def benchmark(
         _readable(datas), use_rep=use_rep, trust_rep=trust_rep, slide_key=slide_key, patient_key=patient_key
     )
     sections = {one.name: one for one in found}
-    for spec in specs:
-        spec.create(0).check_settings()
-    _check_pictures(found, specs)
+    made = {spec.label: spec.create(0) for spec in specs}
+    for method in made.values():
+        method.check_settings()
+    _check_pictures(found, made)
     for one in found:
         number_of_prompts(one.slide.n_spots, fraction=fraction, n=None, name=f"slide {one.name!r}")
     planned = _folds(sections, folds, genes, counts_layer)
     _check_markers(planned, scoring.markers)
-    store = UnitStore(out, {"protocols": list(protocols), **_plan(sections, planned, scoring, specs)})
+    reads_pictures = any(method.reads_patches for method in made.values())
+    plan = _plan(sections, planned, scoring, specs, reads_pictures=reads_pictures)
+    store = UnitStore(out, {"protocols": list(protocols), **plan})
     data = {fold.name: FoldData(fold, sections, scoring, _top(sections, fold, counts_layer)) for fold in planned}
     tables = []
     units = _units(data, specs, trainings, protocols)
@@ -186,9 +193,9 @@ def benchmark(
 
 def _units(
     data: Mapping[str, FoldData], specs: Sequence[MethodSpec], seeds: Sequence[int], protocols: Sequence[str]
-) -> list[tuple[str, dict[str, Any], Callable[[], pd.DataFrame]]]:
+) -> list[tuple[str, dict[str, Any], _Run]]:
     """Units in order: name of the fold, labels, and what runs it."""
-    units: list[tuple[str, dict[str, Any], Callable[[], pd.DataFrame]]] = []
+    units: list[tuple[str, dict[str, Any], _Run]] = []
     for fold, one in data.items():
         if HONEST in protocols:
             labels: dict[str, Any] = {"fold": fold, "method": REFERENCE, "learned": REFERENCE, "seed": 0}
@@ -237,8 +244,8 @@ def _checked(
         msg = f"there is no further score {wrong[0]!r}; there are: {', '.join(EXTRAS)}, or 'all'"
         raise ValueError(msg)
     scores = tuple(EXTRAS) if "all" in wanted else wanted
-    check_gene_names(markers)
-    marked = None if markers is None else tuple(markers)
+    check_gene_names(markers, argument="markers")
+    marked = tuple(markers) if markers is not None and "markers" in scores else None
     return protocols, Scoring(fraction, regimes, n_masks, scores, marked, n_splits, counts_layer), trainings
 
 
@@ -263,16 +270,15 @@ def _check_markers(folds: Sequence[Fold], markers: Sequence[str] | None) -> None
             raise ValueError(msg)
 
 
-def _check_pictures(sections: Sequence[Section], specs: Sequence[MethodSpec]) -> None:
+def _check_pictures(sections: Sequence[Section], methods: Mapping[str, Estimator]) -> None:
     """A method that needs embeddings, or tiles around the spots, is told before anything runs that there are none."""
     has_features = any(one.rep is not None for one in sections)
     has_tiles = any(one.rep is not None and context_of(one.slide, one.rep)[0] is not None for one in sections)
-    for spec in specs:
-        method = spec.create(0)
+    for label, method in methods.items():
         if (method.needs_image and not has_features) or (method.needs_context and not has_tiles):
             what, more = ("the tiles around spots", ", context=5") if has_features else ("image features", "")
             msg = (
-                f"method {spec.label!r} needs {what}, and no section has any: call "
+                f"method {label!r} needs {what}, and no section has any: call "
                 f"`phg2st_sc.pp.extract_embeddings(data{more})` on each, or leave this method out"
             )
             raise ValueError(msg)
@@ -292,9 +298,13 @@ def _top(sections: Mapping[str, Section], fold: Fold, counts_layer: str | None) 
 
 
 def _plan(
-    sections: Mapping[str, Section], folds: Sequence[Fold], scoring: Scoring, specs: Sequence[MethodSpec]
+    sections: Mapping[str, Section],
+    folds: Sequence[Fold],
+    scoring: Scoring,
+    specs: Sequence[MethodSpec],
+    *,
+    reads_pictures: bool,
 ) -> dict[str, Any]:
-    reads_pictures = any(spec.create(0).reads_patches for spec in specs)
     return {
         "embeddings": feature_kinds([one.slide for one in sections.values()], [one.rep for one in sections.values()]),
         "sections": {name: section_mark(one, scoring.counts_layer) for name, one in sections.items()},

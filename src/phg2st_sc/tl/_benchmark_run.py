@@ -46,6 +46,8 @@ _NOT_OF_A_METHOD = frozenset(name for names in _REFERENCES.values() for name in 
     "half_r",
     "half_r_unsmoothed",
 }
+_ALLOW_FOR_NOISE = frozenset({"morans_i", "gene_correlation"})
+"""Further scores that need the noise ceiling of each gene."""
 _PUBLISHED_TOTAL = 1e6
 
 
@@ -141,63 +143,77 @@ def prompt_mask(section: Section, fraction: float, strategy: str, seed: int) -> 
     return mask
 
 
-def run_method(data: FoldData, spec: MethodSpec, seed: int, protocols: Sequence[str]) -> pd.DataFrame:
+def run_method(data: FoldData, spec: MethodSpec, seed: int, protocols: Sequence[str]) -> tuple[pd.DataFrame, bool]:
     """Train on the fold where the method learns from a cohort, once; predict every case, score.
 
-    A section that lacks what the method needs has a row with the error, and loses the others nothing; when all do, the error
-    is raised.
+    Returns the rows, and whether they are for good. A section that breaks the method has a row with the error, and loses the
+    others nothing; when all do, the error is raised.
     """
     estimator = spec.create(seed)
     for module in estimator.slow_imports:
         importlib.import_module(module)
-    tables = []
+    labels = {"method": spec.label, "learned": spec.learned, "seed": seed}
+    rows = []
     if spec.learned == COHORT:
         slides = data.training(patches=estimator.reads_patches)
         with Meter() as meter:
             estimator.fit(slides)
-        trained = _rows({"section": "", "patient": "", "regime": "", "mask": -1}, meter.record("train"))
-        tables += [_table(trained, data.fold, spec.label, spec.learned, seed, protocol) for protocol in protocols]
-    refused: dict[str, Exception] = {}
-    for protocol in protocols:
-        rows = [row for name in data.fold.test for row in _section_rows(data, estimator, name, protocol, refused)]
-        if len(refused) == len(data.fold.test):
-            raise refused[data.fold.test[0]]
-        tables.append(_table(rows, data.fold, spec.label, spec.learned, seed, protocol))
-    for name, error in refused.items():
-        msg = f"method {spec.label!r} has no scores on section {name!r}: {_said(error)}"
-        warnings.warn(msg, UserWarning, stacklevel=4)
-    return pd.concat(tables, ignore_index=True)
+        fold = {**labels, "section": "", "patient": "", "regime": "", "mask": -1}
+        rows += [row for protocol in protocols for row in _rows({**fold, "protocol": protocol}, meter.record("train"))]
+
+    def score(case: Case, protocol: str) -> list[dict[str, Any]]:
+        return _rows(case.labels(), _run_case(data, estimator, case, protocol))
+
+    found, whole = _each_section(data, labels, protocols, score)
+    return _table([*rows, *found], data.fold), whole
 
 
-def _section_rows(
-    data: FoldData, estimator: Estimator, name: str, protocol: str, refused: dict[str, Exception]
-) -> list[dict[str, Any]]:
-    """Rows of all draws on a section, or the one row of an error, which is put into ``refused``."""
-    try:
-        if name not in refused:
-            return [
-                row
-                for case in cases(data, name)
-                for row in _rows(case.labels(), _run_case(data, estimator, case, protocol))
-            ]
-    except Exception as error:  # noqa: BLE001 - whatever a method raises, the other sections are still to be scored
-        refused[name] = error
-    labels = {"section": name, "patient": data.sections[name].patient, "regime": "", "mask": -1}
-    return [{**labels, "metric": "error", "value": float("nan"), "error": _said(refused[name])}]
+def run_references(data: FoldData) -> tuple[pd.DataFrame, bool]:
+    """Rows of the noise ceiling, of depth alone and of one half of the counts, for the same cases."""
 
-
-def run_references(data: FoldData) -> pd.DataFrame:
-    """Rows of the noise ceiling and of depth alone, for the same cases."""
-    tables = []
-    for case in (case for name in data.fold.test for case in cases(data, name)):
+    def score(case: Case, _: str) -> list[dict[str, Any]]:
         nothing = Prediction(np.zeros((case.measured.mask.size, len(data.fold.genes)), dtype=np.float32))
         scores = _honest(data, case, nothing, _scale(case), n_splits=data.scoring.n_splits)
-        for name, metrics in _REFERENCES.items():
-            known = {metric: scores.get(source, np.nan) for metric, source in metrics.items()}
-            found = {metric: value for metric, value in known.items() if np.isfinite(value)}
-            if found:
-                tables.append(_table(_rows(case.labels(), found), data.fold, name, REFERENCE, 0, HONEST))
-    return pd.concat(tables, ignore_index=True)
+        named = {
+            name: {metric: scores[source] for metric, source in metrics.items() if source in scores}
+            for name, metrics in _REFERENCES.items()
+        }
+        return [row for name, values in named.items() for row in _rows({**case.labels(), "method": name}, values)]
+
+    found, whole = _each_section(data, {"method": REFERENCE, "learned": REFERENCE, "seed": 0}, [HONEST], score)
+    return _table(found, data.fold), whole
+
+
+def _each_section(
+    data: FoldData,
+    labels: Mapping[str, Any],
+    protocols: Sequence[str],
+    score: Callable[[Case, str], list[dict[str, Any]]],
+) -> tuple[list[dict[str, Any]], bool]:
+    """Rows of all draws on every section, or of its error, and whether they are for good: no other error than of the input."""
+    rows: list[dict[str, Any]] = []
+    failed: dict[tuple[str, str], Exception] = {}
+    for protocol in protocols:
+        for name in data.fold.test:
+            try:
+                found = [row for case in cases(data, name) for row in score(case, protocol)]
+            except Exception as error:  # noqa: BLE001 - whatever is raised, the other sections are still to be scored
+                failed[protocol, name] = _bare(error)
+                place = {"section": name, "patient": data.sections[name].patient, "regime": "", "mask": -1}
+                found = [{**place, "metric": "error", "value": float("nan"), "error": _said(error)}]
+            rows += [{**labels, "protocol": protocol, **row} for row in found]
+    if len(failed) == len(protocols) * len(data.fold.test):
+        raise next(iter(failed.values()))
+    for name, one in {name: one for (_, name), one in failed.items()}.items():
+        msg = f"method {labels['method']!r} has no scores on section {name!r}: {_said(one)}"
+        warnings.warn(msg, UserWarning, stacklevel=5)
+    return rows, all(isinstance(one, (KeyError, ValueError)) for one in failed.values())
+
+
+def _bare(error: Exception) -> Exception:
+    """The error without its frames, which would keep arrays and tensors of the section alive."""
+    error.__context__ = error.__cause__ = None
+    return error.with_traceback(None)
 
 
 def _run_case(data: FoldData, estimator: Estimator, case: Case, protocol: str) -> dict[str, float]:
@@ -208,7 +224,7 @@ def _run_case(data: FoldData, estimator: Estimator, case: Case, protocol: str) -
     if protocol == PUBLISHED:
         scores = _as_published(data, case, prediction, prompts.target_sum)
     else:
-        n_splits = data.scoring.n_splits if data.scoring.extra else 0  # some further scores allow for noise
+        n_splits = data.scoring.n_splits if _ALLOW_FOR_NOISE & set(data.scoring.extra) else 0
         found = _honest(data, case, prediction, prompts.target_sum, n_splits=n_splits)
         scores = {name: value for name, value in found.items() if name not in _NOT_OF_A_METHOD}
     return {**scores, **meter.record("predict")}
@@ -270,11 +286,10 @@ def _as_published(data: FoldData, case: Case, prediction: Prediction, scale: flo
     return dict(table.attrs["means"])
 
 
-def guarded(run: Callable[[], pd.DataFrame], labels: Mapping[str, Any]) -> tuple[pd.DataFrame, bool]:
+def guarded(run: Callable[[], tuple[pd.DataFrame, bool]], labels: Mapping[str, Any]) -> tuple[pd.DataFrame, bool]:
     """Rows of a unit; of one that fails a single row with the error, and a warning, so that the others go on."""
     try:
-        rows = run()
-        return rows, all(map(_is_for_good, rows["error"]))
+        return run()
     except Exception as error:  # noqa: BLE001 - whatever a method raises, the other methods are still to be run
         said = _said(error)
         msg = f"method {labels['method']!r} failed in fold {labels['fold']!r} and has no scores there: {said}"
@@ -284,21 +299,14 @@ def guarded(run: Callable[[], pd.DataFrame], labels: Mapping[str, Any]) -> tuple
         return pd.DataFrame([row])[list(COLUMNS)], False
 
 
-def _is_for_good(said: str) -> bool:
-    """Whether an error, if there is one, comes from the input and would come again."""
-    return not said or said.startswith(("KeyError", "ValueError"))
-
-
 def _said(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
 def _rows(labels: Mapping[str, Any], values: Mapping[str, float]) -> list[dict[str, Any]]:
-    return [{**labels, "metric": name, "value": float(value), "error": ""} for name, value in values.items()]
+    known = {name: float(value) for name, value in values.items() if np.isfinite(value)}
+    return [{**labels, "metric": name, "value": value, "error": ""} for name, value in known.items()]
 
 
-def _table(
-    rows: Sequence[Mapping[str, Any]], fold: Fold, method: str, learned: str, seed: int, protocol: str
-) -> pd.DataFrame:
-    shared = {"protocol": protocol, "fold": fold.name, "method": method, "learned": learned, "seed": seed}
-    return pd.DataFrame([{**shared, **row} for row in rows], columns=list(COLUMNS))
+def _table(rows: Sequence[Mapping[str, Any]], fold: Fold) -> pd.DataFrame:
+    return pd.DataFrame([{"fold": fold.name, **row} for row in rows], columns=list(COLUMNS))

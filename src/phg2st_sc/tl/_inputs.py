@@ -149,18 +149,18 @@ def with_fingerprint(
     return TrainingSlide(arrays, np.asarray(counts[used], dtype=np.float32), totals[used], tuple(genes)), mark
 
 
-def check_gene_names(genes: Sequence[str] | None) -> None:
+def check_gene_names(genes: Sequence[str] | None, *, argument: str = "genes") -> None:
     """Raise when ``genes`` is one name, none, or holds a name more than once."""
     if genes is None:
         return
     if isinstance(genes, str):
-        msg = f"`genes` is a list of names: pass `genes=[{genes!r}]`"
+        msg = f"`{argument}` is a list of names: pass `{argument}=[{genes!r}]`"
         raise TypeError(msg)
     if not len(genes):
-        raise ValueError("`genes` is empty: name at least one gene, or leave it out for all")
+        raise ValueError(f"`{argument}` is empty: name at least one gene, or leave it out for all")
     names = pd.Index(list(genes))
     if not names.is_unique:
-        msg = f"`genes` names some more than once: {some(names[names.duplicated()].unique())}"
+        msg = f"`{argument}` names some more than once: {some(names[names.duplicated()].unique())}"
         raise ValueError(msg)
 
 
