@@ -60,8 +60,9 @@ def _part(table: pd.DataFrame, part: str) -> str:
         if method in pcc.index.get_level_values("method"):
             lognorm = _pair(leaking[0], method).replace("– / –", "")
             lines.append(f"| {label} | {_pair(pcc, method)} |  |  |  | {lognorm} |  |  |  |  |")
-    sections = table[(table["part"] == part) & (table["section"] != "")]["section"].unique()
-    return f"Sections: {', '.join(sections)}. Scattered / block.\n\n" + "\n".join(lines)
+    rows = table[(table["part"] == part) & (table["section"] != "")]
+    shown = f"Sections: {', '.join(rows['section'].unique())}. {rows['mask'].max() + 1} draws of prompts. Scattered / block."
+    return shown + "\n\n" + "\n".join(lines)
 
 
 def _name(method: str) -> str:
