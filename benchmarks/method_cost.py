@@ -45,7 +45,7 @@ def measured(options: argparse.Namespace) -> dict[str, float]:
 
     cached = {name: options.cache / f"{name}_table1.h5ad" for name in ("C2", "C3", "C4")}
     slides = {name: table1.embedded(None, path) for name, path in cached.items()}
-    panel = [g for g in phg2st.datasets.read_panel(options.panel) if all(g in s.var_names for s in slides.values())]
+    panel = table1.shared_panel(options.panel, slides)
     small = options.size == SMALL
     train = [slides["C2"], slides["C3"]] if small else [slides["C2"]]
     method, settings = ("phg2st", {"fusion": "paper"}) if options.method == "phg2st_paper" else (options.method, {})

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from table1 import her2
+from table1 import her2, shared_panel
 
 import phg2st_sc as phg2st
 
 METHODS = ("stnet", "histogene", "bleep", "triplex")
 EPOCHS = (1, 2, 5, 10, 20, 40, 80, 160)
-LEFT_OUT = "left-out patients"
+LEFT_OUT = "left-out spots"
 
 
 def methods() -> dict[str, dict[str, Any]]:
@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("table1_cache"), help="embedded sections")
     options = parser.parse_args()
     slides = her2(options)
-    panel = [g for g in phg2st.datasets.read_panel(options.panel) if all(g in s.var_names for s in slides.values())]
+    panel = shared_panel(options.panel, slides)
     table = phg2st.tl.benchmark(
         slides, methods=methods(), genes=panel, strategies="random", n_masks=3, n_splits=0, out=options.work
     )

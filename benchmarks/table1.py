@@ -27,6 +27,8 @@ import phg2st_sc as phg2st
 
 PUBLISHED = ("stnet", "histogene", "hist2st", "hggep", "bleep", "triplex")
 SIMPLE = ("prompt_mean", "idw", "kriging", "gene_kriging", "image_ridge", "space_image_kriging", "regression_kriging")
+_MEMORY = ("_peak_mb", "_gpu_mb")
+"""Growth of one process depends on what ran before: ``method_cost.py`` measures memory instead."""
 DRAWS = {"unseen": 10, "seen": 3, "simulated": 3}
 """Draws of prompts by part: fewer where networks are tuned at length."""
 SIMULATED = {"n_slides": 6, "n_patients": 6, "n_spots": 350, "n_genes": 300, "seed": 11}
@@ -61,6 +63,11 @@ def _has_image(slide: ad.AnnData) -> bool:
     return any(Path(str(one.get("metadata", {}).get("source_image_path", ""))).is_file() for one in records)
 
 
+def shared_panel(path: Path, slides: dict[str, ad.AnnData]) -> list[str]:
+    """Genes of the panel that every section has."""
+    return [gene for gene in phg2st.datasets.read_panel(path) if all(gene in s.var_names for s in slides.values())]
+
+
 def simulated(cache: Path) -> dict[str, ad.AnnData]:
     """A cohort whose picture predicts part of the expression."""
     slides = phg2st.datasets.simulate(**SIMULATED, progress=False)
@@ -86,11 +93,7 @@ def run(options: argparse.Namespace) -> pd.DataFrame:
     wanted = [part for part in ("unseen", "seen") if part in options.parts]
     if wanted:
         slides = her2(options)
-        panel = [
-            gene
-            for gene in phg2st.datasets.read_panel(options.panel)
-            if all(gene in s.var_names for s in slides.values())
-        ]
+        panel = shared_panel(options.panel, slides)
         folds = {"unseen": "patient", "seen": seen_folds(slides)}
         for part in wanted:
             shared["n_masks"] = options.masks or DRAWS[part]
@@ -102,7 +105,8 @@ def run(options: argparse.Namespace) -> pd.DataFrame:
         shared["n_masks"] = options.masks or DRAWS["simulated"]
         table = phg2st.tl.benchmark(slides, folds=folds, genes=None, out=options.work / "simulated", **shared)
         tables.append(table.assign(part="simulated"))
-    return pd.concat(tables, ignore_index=True)
+    table = pd.concat(tables, ignore_index=True)
+    return table[~table["metric"].str.endswith(_MEMORY)]
 
 
 def joined(before: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:

@@ -47,16 +47,19 @@ class Measured:
         (m, G) over the panel.
     totals
         (m,) over all genes.
+    lacking
+        Genes of the panel that were not measured: neither taught nor scored.
     """
 
     arrays: SlideArrays
     rows: NDArray[np.int64]
     counts: NDArray[np.float32]
     totals: NDArray[np.float64]
+    lacking: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     def take(self, keep: NDArray[np.int64]) -> Measured:
         """Some of the measured spots."""
-        return Measured(self.arrays, self.rows[keep], self.counts[keep], self.totals[keep])
+        return replace(self, rows=self.rows[keep], counts=self.counts[keep], totals=self.totals[keep])
 
 
 @dataclass(eq=False)
@@ -162,13 +165,12 @@ def fit(
     return fitted, list(sources.values())
 
 
-def completed(
-    method: NetworkMethod, fitted: Fitted, slide: Measured, source: SlideSource, lacking: NDArray[np.int64]
-) -> Measured:
+def completed(method: NetworkMethod, fitted: Fitted, slide: Measured, source: SlideSource) -> Measured:
     """The slide with counts of the genes that it lacks as the network expects them beside the others.
 
     As zeros they would teach that they are not expressed, and raise the shares of the others.
     """
+    lacking = slide.lacking
     if not lacking.size:
         return slide
     rate = method._share(method._predict_output(fitted, source)[slide.rows]) * fitted.level
@@ -186,9 +188,7 @@ def tuned(method: NetworkMethod, fitted: Fitted, slide: Measured, source: SlideS
     return replace(fitted, network=network, tuned=epochs)
 
 
-def gains(
-    method: NetworkMethod, fitted: Fitted, slide: Measured, source: SlideSource, *, lacking: NDArray[np.int64]
-) -> bool:
+def gains(method: NetworkMethod, fitted: Fitted, slide: Measured, source: SlideSource) -> bool:
     """Whether tuning on one half of the measured spots predicts the other half better, both ways round.
 
     Left-out patients say how far to tune on a new one. Of a patient who trained, or with few prompts, tuning can unlearn more
@@ -202,8 +202,6 @@ def gains(
     gain = 0.0
     for shown, hidden in (halves, halves[::-1]):
         rest = _with_truth(method, slide.take(hidden), source)
-        if lacking.size and rest.truth is not None:
-            rest.truth[:, lacking] = 0.0  # a constant truth is not scored
         once = method._tune(fitted, slide.take(shown), source, fitted.fine_tune)
         gain += score_slide(once.network, rest) - score_slide(fitted.network, rest)
     return gain > 0
@@ -267,6 +265,7 @@ def _with_truth(method: NetworkMethod, slide: Measured, source: SlideSource) -> 
     """A slide to validate on, at its spots with counts."""
     slide = slide.take(np.flatnonzero(slide.counts.sum(axis=1) > 0))
     truth = depth_free_target(slide.counts, slide.arrays.positions[slide.rows])
+    truth[:, slide.lacking] = 0.0  # a constant truth is not scored
     return replace(_with_targets(method, slide, source), truth=truth)
 
 

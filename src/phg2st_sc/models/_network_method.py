@@ -223,10 +223,10 @@ class NetworkMethod(Estimator):
         fitted = self._fitted
         if fitted is None or prompts.n_prompts == 0 or fitted.fine_tune == 0:
             return self
-        measured = Measured(slide, prompts.index, prompts.counts, prompts.totals)
         source = self._encoded(slide)
-        measured = completed(self, fitted, measured, source, prompts.lacking)
-        if self.fine_tune is None and not gains(self, fitted, measured, source, lacking=prompts.lacking):
+        measured = Measured(slide, prompts.index, prompts.counts, prompts.totals, prompts.lacking)
+        measured = completed(self, fitted, measured, source)
+        if self.fine_tune is None and not gains(self, fitted, measured, source):
             return self
         adapted = copy.copy(self)
         adapted._fitted = self._tune(fitted, measured, source, fitted.fine_tune)

@@ -116,12 +116,14 @@ def benchmark(
     Returns
     -------
     Tidy table, one row per number: ``protocol``, ``fold``, ``section``, ``patient``, ``method``, ``learned`` (``"cohort"``,
-    ``"section"``, or ``"reference"`` for the rows ``noise_ceiling``, ``depth_only`` and, of further scores, ``half_of_counts``: one half of the counts as a
-    prediction of the other), ``seed``, ``regime``, ``mask``,
-    ``metric``, ``value``, ``error``. Scores are means over genes. ``pcc_top`` is over the 50 genes most variable in the
+    ``"section"``, or ``"reference"`` for the rows ``noise_ceiling``, ``depth_only`` and, of further scores,
+    ``half_of_counts``: one half of the counts as a prediction of the other), ``seed``, ``regime``, ``mask``, ``metric``,
+    ``value``, ``error``. Scores are means over genes. ``pcc_top`` is over the 50 genes most variable in the
     training sections. ``predict_seconds``, ``predict_cpu_seconds``, ``predict_peak_mb`` (growth of the process) and
-    ``predict_gpu_mb`` (the most that torch gave out, 0 without a GPU) are of each draw, the first of which encodes the section; ``train_...`` of each fold, in rows without a section. A method that fails
-    has a row with ``metric="error"``, of the fold, or of a section that lacks what it needs; all else goes on. Reduce it with :func:`phg2st_sc.tl.summarise_benchmark`.
+    ``predict_gpu_mb`` (the most that torch gave out, 0 without a GPU) are of each draw, the first of which encodes the
+    section; ``train_...`` of each fold, in rows without a section. A method that fails has a row with ``metric="error"``, of
+    the fold, or of a section that lacks what it needs; all else goes on. Reduce it with
+    :func:`phg2st_sc.tl.summarise_benchmark`.
 
     Raises
     ------
