@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 
 from phg2st_sc.metrics import ceiling_of, depth_free_target, pcc
 from phg2st_sc.models import Estimator
-from phg2st_sc.pp import nested_masks
+from phg2st_sc.prompts import nested_masks
 
 FRACTIONS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 EDGES = (0.0, 1.25, 2.25, 3.25, 5.25, 8.25, np.inf)
@@ -182,7 +182,7 @@ def _bin(low: float) -> str:
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------
-COLOURS = {
+COLORS = {
     OURS: "#0072B2",
     PAPER: "#999999",
     "image_ridge": "#D55E00",
@@ -227,14 +227,14 @@ def _draw(axis: Any, rows: pd.DataFrame, regime: str, kind: str) -> None:
     table = means(rows, regime)
     xs = list(table.columns)
     places = [FRACTIONS.index(x) for x in xs] if kind == "fraction" else [EDGES.index(x) for x in xs]
-    for method, learned in sorted(table.index, key=lambda key: list(COLOURS).index(key[0])):
+    for method, learned in sorted(table.index, key=lambda key: list(COLORS).index(key[0])):
         words = method if learned == ALONE else f"{method} ({learned})"
         style = {"linewidth": 2.4, "marker": "o"} if method == OURS else {"linewidth": 1.3, "marker": "s"}
         dashes = "--" if method == PAPER else "-"
         if method.startswith("oracle"):
             dashes, style = "-.", {"linewidth": 1.3, "marker": ""}
         axis.plot(
-            places, table.loc[(method, learned)], dashes, color=COLOURS[method], label=words, markersize=4, **style
+            places, table.loc[(method, learned)], dashes, color=COLORS[method], label=words, markersize=4, **style
         )
     ceiling = means(rows[rows["method"] == OURS], regime, "ceiling").iloc[0]
     top = "conditional mean" if (rows["method"] == "oracle_combined").any() else "noise ceiling"

@@ -28,7 +28,7 @@ KNOWS = {
     PROMPTS_ONLY: "true rates at the prompts; depths taken to be equal",
 }
 ORACLES = tuple(KNOWS)
-SPACE_PROGRAMMES = ("gradient", "domain", "patch")
+SPACE_PROGRAMS = ("gradient", "domain", "patch")
 LENGTH_SCALES = (1.5, 3.0, 6.0, 12.0, 24.0)
 _NUGGET = 1e-3
 _ROUNDING = 1e-5
@@ -43,14 +43,14 @@ class Truth:
     ----------
     rates
         (n, G) expected shares of a spot's counts.
-    image_programmes
+    image_programs
         (n, k) activities of the programmes that can be seen in the picture.
     kinds
         (G,) ``"image"``, ``"space"``, ``"mixed"`` or ``"noise"``.
     """
 
     rates: Array
-    image_programmes: Array
+    image_programs: Array
     kinds: NDArray[np.str_]
 
     @classmethod
@@ -58,7 +58,7 @@ class Truth:
         """Truth of a simulated section, its spots and genes in the section's order."""
         table = section.table[:, list(section.data.genes)]
         names = list(table.uns["simulation"]["programmes"])
-        seen = [place for place, name in enumerate(names) if name not in SPACE_PROGRAMMES]
+        seen = [place for place, name in enumerate(names) if name not in SPACE_PROGRAMS]
         image, space = table.var["image_driven"].to_numpy(), table.var["space_driven"].to_numpy()
         kinds = np.select([table.var["is_noise"], space == 0, image == 0], ["noise", "image", "space"], "mixed")
         rates = np.asarray(table.layers["true_rate"], dtype=np.float64)[section.rows]
@@ -66,7 +66,7 @@ class Truth:
 
     def image_part(self) -> Array:
         """(n, G) logarithms of rates as far as they follow the picture."""
-        design = np.column_stack([np.ones(len(self.rates)), self.image_programmes])
+        design = np.column_stack([np.ones(len(self.rates)), self.image_programs])
         logs = np.log(self.rates)
         return np.asarray(design @ np.linalg.lstsq(design, logs, rcond=None)[0])
 

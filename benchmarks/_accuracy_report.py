@@ -11,7 +11,7 @@ import pandas as pd
 from _accuracy_plan import BY_KEY, OURS, PAPER, SCENARIOS, WITH_NETWORK, Scenario
 from _report import CHOICES, METHODS, REGIMES, markdown
 
-from phg2st_sc.models._parts import PARTS
+from phg2st_sc.models.phg2st.parts import PARTS
 
 KEY = ["method", "learned"]
 UNITS = ["section", "mask"]

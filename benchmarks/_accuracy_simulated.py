@@ -32,7 +32,7 @@ from tqdm.auto import tqdm
 import phg2st_sc as phg2st
 from phg2st_sc.metrics import depth_free_target, pcc, score_section
 from phg2st_sc.models import Estimator
-from phg2st_sc.pp import nested_masks
+from phg2st_sc.prompts import nested_masks
 
 SETTINGS = {"n_slides": 12, "n_patients": 6, "n_spots": 350, "n_genes": 300, "seed": 0}
 N_PATIENTS = 3

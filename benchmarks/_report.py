@@ -201,8 +201,8 @@ def _draw_one(axis: object, group: Group, regime: str) -> None:
     means = group.means(regime)
     sections = group.scores[group.scores["regime"] == regime].groupby([*KEY, "section"])["pcc"].mean()
     places = np.arange(len(means))[::-1]
-    colours = ["tab:blue" if training == ALONE else "tab:orange" for _, training in means.index]
-    axis.barh(places, means, color=colours, alpha=0.6)
+    colors = ["tab:blue" if training == ALONE else "tab:orange" for _, training in means.index]
+    axis.barh(places, means, color=colors, alpha=0.6)
     for place, key in zip(places, means.index, strict=True):
         values = sections[key]
         axis.plot(values, np.full(len(values), place), "k.", markersize=2.5)

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 import phg2st_sc as phg2st
+from phg2st_sc._reading._inputs import by_place, training_slide
 from phg2st_sc._slide import open_slides
-from phg2st_sc.tl._inputs import by_place, training_slide
 
 Mask = NDArray[np.bool_]
 REP = "X_texture"

@@ -51,7 +51,7 @@ def test_the_default_predicts_without_deep_learning() -> None:
         "p.pp.sample_prompts(a, fraction=0.3, seed=0); p.tl.impute(a)"
     )
     modules, _ = _modules_after(statement)
-    assert "phg2st_sc.models.phg2st" in modules
+    assert "phg2st_sc.models.phg2st.model" in modules
     assert not modules.intersection(NEVER_LOADED)
 
 

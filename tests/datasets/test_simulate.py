@@ -31,7 +31,7 @@ def picture_of(adata: AnnData) -> np.ndarray:
     return adata.uns["spatial"]["P1_S1"]["images"]["hires"]
 
 
-def tile_colours(adata: AnnData) -> np.ndarray:
+def tile_colors(adata: AnnData) -> np.ndarray:
     """Mean and spread of the colours within 40 µm of every spot."""
     picture = picture_of(adata).astype(float)
     rows = []
@@ -79,16 +79,16 @@ def test_spots_lie_on_tissue(slide: AnnData) -> None:
     assert (slide.obsm["spatial"] > 0).all()
     assert (slide.obsm["spatial"] < [width, height]).all()
     assert height != width
-    colours = tile_colours(slide)
+    colors = tile_colors(slide)
     solid = (slide.obs["compartment"] != "fat").to_numpy()
-    assert (colours[solid, 1] < 225).mean() > 0.98
+    assert (colors[solid, 1] < 225).mean() > 0.98
     assert np.median(picture[:20, :20]) > 235
 
 
 def test_compartments_look_different(slide: AnnData) -> None:
-    colours = tile_colours(slide)
+    colors = tile_colors(slide)
     compartment = slide.obs["compartment"].to_numpy()
-    red = {name: colours[compartment == name, 0].mean() for name in ("tumour", "stroma", "immune", "fat")}
+    red = {name: colors[compartment == name, 0].mean() for name in ("tumour", "stroma", "immune", "fat")}
     assert red["fat"] > red["stroma"] > red["tumour"] > red["immune"]
     nuclei = slide.obs.groupby("compartment", observed=True)["n_nuclei"].mean()
     assert nuclei["immune"] > nuclei["tumour"] > nuclei["stroma"] > nuclei["fat"]
@@ -99,21 +99,21 @@ def test_picture_predicts_its_genes_and_no_others(slide: AnnData) -> None:
     model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-2, 4, 7)))
     folds = KFold(5, shuffle=True, random_state=0)
     informative = ~slide.var["is_noise"].to_numpy()
-    predicted = cross_val_predict(model, tile_colours(slide), truth[:, informative], cv=folds)
+    predicted = cross_val_predict(model, tile_colors(slide), truth[:, informative], cv=folds)
     score = correlations(predicted, truth[:, informative])
     var = slide.var[informative]
     assert score[(var["image_driven"] == 1).to_numpy()].mean() > 0.7
     assert abs(score[(var["space_driven"] == 1).to_numpy()].mean()) < 0.15
 
 
-def test_space_programmes_are_smooth_and_unrelated_to_the_picture(slide: AnnData) -> None:
-    programmes = list(slide.uns["simulation"]["programmes"])
+def test_space_programs_are_smooth_and_unrelated_to_the_picture(slide: AnnData) -> None:
+    programs = list(slide.uns["simulation"]["programmes"])
     activity = slide.obsm["true_programmes"].astype(float)
-    space = activity[:, [programmes.index(name) for name in ("gradient", "domain", "patch")]]
-    image = activity[:, : programmes.index("gradient")]
+    space = activity[:, [programs.index(name) for name in ("gradient", "domain", "patch")]]
+    image = activity[:, : programs.index("gradient")]
     assert np.abs(np.corrcoef(image.T, space.T)[: image.shape[1], image.shape[1] :]).max() < 1e-4
-    _, neighbour = KDTree(slide.obsm["spatial"]).query(slide.obsm["spatial"], k=2)
-    assert (correlations(space, space[neighbour[:, 1]]) > 0.5).all()
+    _, neighbor = KDTree(slide.obsm["spatial"]).query(slide.obsm["spatial"], k=2)
+    assert (correlations(space, space[neighbor[:, 1]]) > 0.5).all()
 
 
 def test_truth_is_a_share_and_noise_is_flat(slide: AnnData) -> None:
@@ -150,8 +150,8 @@ def test_no_overdispersion_gives_poisson() -> None:
 def test_depth(slide: AnnData) -> None:
     depth = np.log(slide.obs["true_depth"].to_numpy())
     assert depth.std() == pytest.approx(0.4, abs=0.1)
-    _, neighbour = KDTree(slide.obsm["spatial"]).query(slide.obsm["spatial"], k=2)
-    assert 0.1 < np.corrcoef(depth, depth[neighbour[:, 1]])[0, 1] < 0.8
+    _, neighbor = KDTree(slide.obsm["spatial"]).query(slide.obsm["spatial"], k=2)
+    assert 0.1 < np.corrcoef(depth, depth[neighbor[:, 1]])[0, 1] < 0.8
     flat = simulate(n_spots=60, n_genes=10, depth=1000, depth_sd=0, image=False)
     np.testing.assert_allclose(flat.obs["true_depth"], 1000)
 
@@ -255,7 +255,7 @@ def test_spatialdata_round_trip(tmp_path: Path, multiscale: bool) -> None:
     assert transform(circles, to_coordinate_system="um")["radius"].iloc[0] == pytest.approx(27.5)
 
 
-def test_micrometres_of_a_coarser_picture() -> None:
+def test_micrometers_of_a_coarser_picture() -> None:
     from spatialdata import get_extent
 
     sdata = simulate(n_spots=60, n_genes=8, mpp=2.0, container="spatialdata", multiscale=False)

@@ -19,7 +19,7 @@ def tiny(timm):
         dim=32,
         input_px=224,
         tile_um=112.0,
-        licence="none",
+        license="none",
         needs_weights=True,
         gated=True,
         revision="main",
@@ -63,7 +63,7 @@ def hub_folder(tiny_model, tmp_path_factory):
 @pytest.fixture
 def tiles(rng):
     """Five tiles of colours and gradients that differ plainly."""
-    colours, slopes = rng.uniform(40, 215, (5, 1, 1, 3)), rng.uniform(-90, 90, (5, 1, 1, 3))
+    colors, slopes = rng.uniform(40, 215, (5, 1, 1, 3)), rng.uniform(-90, 90, (5, 1, 1, 3))
     ramp = np.linspace(-0.5, 0.5, 224)[None, :, None, None]
-    noisy = colours + slopes * ramp + rng.normal(0, 10, (5, 224, 224, 3))
+    noisy = colors + slopes * ramp + rng.normal(0, 10, (5, 224, 224, 3))
     return np.clip(noisy, 0, 255).astype(np.uint8)

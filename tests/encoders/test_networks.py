@@ -34,7 +34,7 @@ def test_cards_state_what_their_makers_publish():
     cards = {card.name: card for card in list_encoders()}
     assert [cards[n].dim for n in ("uni", "uni2", "h-optimus-0", "midnight-12k")] == [1024, 1536, 1536, 3072]
     assert [cards[n].gated for n in ("uni", "uni2", "h-optimus-0", "midnight-12k")] == [True, True, True, False]
-    assert cards["uni"].licence == "CC-BY-NC-ND-4.0"
+    assert cards["uni"].license == "CC-BY-NC-ND-4.0"
     assert cards["h-optimus-0"].mean == (0.707223, 0.578729, 0.703617)
     for recipe in RECIPES:
         card = recipe.card
@@ -56,7 +56,7 @@ def test_recipes_have_the_published_size(timm, recipe, millions):
     assert model.num_features * tokens == recipe.card.dim
 
 
-def test_class_token_of_normalised_pixels(encoder, tiny_model, tiles):
+def test_class_token_of_normalized_pixels(encoder, tiny_model, tiles):
     features = encoder(tiles)
     assert features.dtype == np.float32
     np.testing.assert_allclose(features, _expected(tiny_model, tiles)[:, 0], rtol=1e-4, atol=1e-5)
@@ -248,7 +248,7 @@ def test_any_model_of_timm(timm, name, slot, dim, tmp_path, rng):
     encoder = get_encoder(f"timm:{name}", weights=tmp_path, device="cpu")
     card, side = encoder.card, encoder.card.input_px
     assert (card.name, card.dim, card.mean) == (slot, dim, tuple(model.pretrained_cfg["mean"]))
-    assert (card.licence, card.source) == ("apache-2.0", f"https://huggingface.co/timm/{name}")
+    assert (card.license, card.source) == ("apache-2.0", f"https://huggingface.co/timm/{name}")
     tiles = rng.integers(0, 256, (2, side, side, 3), dtype=np.uint8)
     batch = torch.tensor((tiles / 255.0 - card.mean) / card.std, dtype=torch.float32).permute(0, 3, 1, 2)
     with torch.no_grad():

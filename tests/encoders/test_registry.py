@@ -11,7 +11,7 @@ import pytest
 from phg2st_sc.encoders import EncoderCard, TextureEncoder, _registry, get_encoder, list_encoders, register_encoder
 
 
-def colour(tiles):
+def color(tiles):
     return tiles.mean(axis=(1, 2))
 
 
@@ -25,7 +25,7 @@ def test_cards_are_complete():
         assert card.name
         assert card.input_px > 0
         assert card.tile_um > 0
-        assert card.licence != "unknown"
+        assert card.license != "unknown"
         assert card.revision != "unknown"
         assert 1.0 in card.fields
 
@@ -43,8 +43,8 @@ def test_unknown_name_lists_what_exists():
 
 
 def test_function_becomes_an_encoder():
-    encoder = get_encoder(colour, input_px=64)
-    assert (encoder.card.name, encoder.card.input_px, encoder.card.dim) == ("colour", 64, None)
+    encoder = get_encoder(color, input_px=64)
+    assert (encoder.card.name, encoder.card.input_px, encoder.card.dim) == ("color", 64, None)
     np.testing.assert_array_equal(encoder(np.full((2, 4, 4, 3), 7, dtype=np.uint8)), np.full((2, 3), 7.0))
 
 
@@ -58,7 +58,7 @@ def test_bad_encoders():
     with pytest.raises(TypeError, match="name or a function on tiles, got int"):
         get_encoder(3)
     with pytest.raises(ValueError, match="cannot name an encoder"):
-        get_encoder(colour, name="a/b")
+        get_encoder(color, name="a/b")
     with pytest.raises(ValueError, match="leave `input_px` out"):
         get_encoder("texture", input_px=17)
 
@@ -68,7 +68,7 @@ def test_registering(empty_slot):
         card = EncoderCard("mine", dim=3, input_px=32, tile_um=112)
 
         def __call__(self, tiles):
-            return colour(tiles).astype(np.float32)
+            return color(tiles).astype(np.float32)
 
     register_encoder(Mine.card, Mine)
     assert isinstance(get_encoder("mine"), Mine)
@@ -79,7 +79,7 @@ def test_registering(empty_slot):
 
 def test_import_is_light():
     code = (
-        "import sys, phg2st_sc.encoders, phg2st_sc._image, phg2st_sc._tiles;"
+        "import sys, phg2st_sc.encoders, phg2st_sc._image, phg2st_sc._image._tiles;"
         "bad = {'torch', 'timm', 'skimage', 'tifffile', 'xarray', 'zarr', 'dask', 'PIL', 'spatialdata'};"
         "sys.exit(','.join(bad & set(sys.modules)) or None)"
     )

@@ -13,14 +13,14 @@ def _at(tile, name):
     return tile_features(tile)[feature_names().index(name)]
 
 
-def _stained(rng, colour, noise=6.0):
-    return np.clip(rng.normal(colour, noise, (CARD.input_px, CARD.input_px, 3)), 0, 255).astype(np.uint8)
+def _stained(rng, color, noise=6.0):
+    return np.clip(rng.normal(color, noise, (CARD.input_px, CARD.input_px, 3)), 0, 255).astype(np.uint8)
 
 
-def _nuclei(centres, radius, background=(225, 170, 200), nucleus=(90, 60, 140), px=160):
+def _nuclei(centers, radius, background=(225, 170, 200), nucleus=(90, 60, 140), px=160):
     y, x = np.mgrid[:px, :px] + 0.5
     tile = np.tile(np.array(background, dtype=np.uint8), (px, px, 1))
-    for cx, cy in centres:
+    for cx, cy in centers:
         tile[(x - cx) ** 2 + (y - cy) ** 2 <= radius**2] = nucleus
     return tile
 

@@ -34,7 +34,7 @@ def members(hypergraph, spot: int) -> set[int]:
     return set(hypergraph.incidence[:, spot].nonzero()[0].tolist())
 
 
-def plain_neighbours(distances: np.ndarray, k: int) -> list[set[int]]:
+def plain_neighbors(distances: np.ndarray, k: int) -> list[set[int]]:
     np.fill_diagonal(distances, np.inf)
     return [set(np.argsort(row)[:k].tolist()) for row in distances]
 
@@ -66,7 +66,7 @@ def test_combined_adds_both_distances_in_units_of_their_rms() -> None:
     space, image = cdist(positions, positions), cdist(features, features)
     upper = np.triu_indices(40, 1)
     combined = sum(d / np.sqrt(np.mean(d[upper] ** 2)) for d in (space, image))
-    expected = plain_neighbours(combined.copy(), 3)
+    expected = plain_neighbors(combined.copy(), 3)
     assert [members(hypergraph, spot) - {spot} for spot in range(40)] == expected
     rows, columns = hypergraph.distances.nonzero()
     np.testing.assert_allclose(hypergraph.distances[rows, columns].A1, combined[rows, columns], rtol=2e-5)
@@ -132,7 +132,7 @@ def test_close_features_far_from_the_origin_are_told_apart() -> None:
     rng = np.random.default_rng(4)
     features = (1e4 + rng.normal(size=(60, 8)) * 0.5).astype(np.float32)
     hypergraph = FeatureKNN(n_neighbors=4).build(rng.normal(size=(60, 2)), features)
-    expected = plain_neighbours(cdist(features.astype(float), features.astype(float)), 4)
+    expected = plain_neighbors(cdist(features.astype(float), features.astype(float)), 4)
     assert [members(hypergraph, spot) - {spot} for spot in range(60)] == expected
 
 
@@ -192,7 +192,7 @@ def test_connectivities_are_symmetric_without_diagonal_and_known() -> None:
     np.testing.assert_allclose(graph, [[0, 0.5, 0], [0.5, 0, 0.75], [0, 0.75, 0]])
 
 
-def test_given_adjacency_opens_a_hyperedge_of_the_neighbours() -> None:
+def test_given_adjacency_opens_a_hyperedge_of_the_neighbors() -> None:
     graph = sparse.csr_matrix(np.array([[0, 2.0, 0], [0, 0, 0], [0, 0, 7.0]]))
     found = Given(adjacency=graph).build(LINE[:3]).incidence.toarray()
     np.testing.assert_array_equal(found, [[1, 0, 0], [2, 1, 0], [0, 0, 1]])

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from phg2st_sc._alignment import check_tissue
 from phg2st_sc._image import open_image
+from phg2st_sc._image._on_tissue import check_tissue
 
 
 @pytest.fixture
@@ -21,33 +21,33 @@ def section():
     return open_image(pixels), np.column_stack([x.ravel(), y.ravel()])
 
 
-def test_good_centres_pass_in_silence(section):
-    image, centres = section
+def test_good_centers_pass_in_silence(section):
+    image, centers = section
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        check_tissue(centres, 30.0, image, slide="s")
+        check_tissue(centers, 30.0, image, slide="s")
 
 
-def test_swapped_centres_that_stay_inside(section):
-    image, centres = section
+def test_swapped_centers_that_stay_inside(section):
+    image, centers = section
     with pytest.raises(ValueError, match=r"0% of the spots lie on tissue, but 100% do with x and y swapped"):
-        check_tissue(centres[:, ::-1], 30.0, image, slide="s")
+        check_tissue(centers[:, ::-1], 30.0, image, slide="s")
 
 
-def test_centres_on_background_warn(section):
-    image, centres = section
+def test_centers_on_background_warn(section):
+    image, centers = section
     with pytest.warns(UserWarning, match="only 0% of the spots lie on stained tissue"):
-        check_tissue(centres + [500, 0], 30.0, image, slide="s")
+        check_tissue(centers + [500, 0], 30.0, image, slide="s")
 
 
 @pytest.mark.parametrize(("section", "picture"), [("B4", "B/B4/BT10737_D2_HE.jpg"), ("C4", "C/C4/5714_HE_BT_D2.jpg")])
 def test_real_section_fits_and_its_swap_does_not(section, picture, real_data):
     folder = real_data / "her2st"
     spots = pd.read_csv(folder / "ST-spotfiles" / f"{section}_selection.tsv", sep="\t")
-    centres = spots.loc[spots["selected"] == 1, ["pixel_x", "pixel_y"]].to_numpy(dtype=float)
+    centers = spots.loc[spots["selected"] == 1, ["pixel_x", "pixel_y"]].to_numpy(dtype=float)
     image = open_image(folder / "ST-imgs" / picture)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        check_tissue(centres, 162.0, image, slide=section)
+        check_tissue(centers, 162.0, image, slide=section)
     with pytest.raises(ValueError, match="x and y swapped"):
-        check_tissue(centres[:, ::-1], 162.0, image, slide=section)
+        check_tissue(centers[:, ::-1], 162.0, image, slide=section)

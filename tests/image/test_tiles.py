@@ -9,7 +9,7 @@ import xarray as xr
 import zarr
 
 from phg2st_sc._image import open_image
-from phg2st_sc._tiles import (
+from phg2st_sc._image._tiles import (
     Tiles,
     block_offsets,
     choose_level,
@@ -45,7 +45,7 @@ def test_tile_pixels():
             tile_pixels(bad, 0.5)
 
 
-def test_box_is_centred_on_the_spot():
+def test_box_is_centered_on_the_spot():
     tiles = Tiles(np.array([[100.25, 60.0]]), 32.5)
     np.testing.assert_allclose(tiles.boxes, [[84.0, 43.75, 116.5, 76.25]])
 
@@ -53,8 +53,8 @@ def test_box_is_centred_on_the_spot():
 def test_drawn_square_fills_its_tile_and_no_other():
     pixels = np.full((300, 400, 3), 255, dtype=np.uint8)
     pixels[80:112, 200:232] = (10, 20, 30)
-    centres = np.array([[216.0, 96.0], [96.0, 216.0], [248.0, 96.0], [216.0, 128.0]])
-    read = _read_all(open_image(pixels), Tiles(centres, 32.0), 32)
+    centers = np.array([[216.0, 96.0], [96.0, 216.0], [248.0, 96.0], [216.0, 128.0]])
+    read = _read_all(open_image(pixels), Tiles(centers, 32.0), 32)
     assert (read[0] == (10, 20, 30)).all()
     assert (read[1:] == 255).all()
 
@@ -68,8 +68,8 @@ def test_native_scale_returns_the_stored_pixels(rng):
 def test_half_a_pixel_moves_the_tile_by_half_a_pixel():
     ramp = np.repeat(np.tile(np.arange(0, 250, dtype=np.uint8), (60, 1))[..., None], 3, axis=-1)
     image = open_image(ramp)
-    centres = np.array([[100.0, 30.0], [100.5, 30.0], [101.0, 30.0]])
-    means = _read_all(image, Tiles(centres, 20.0), 20).mean(axis=(1, 2, 3))
+    centers = np.array([[100.0, 30.0], [100.5, 30.0], [101.0, 30.0]])
+    means = _read_all(image, Tiles(centers, 20.0), 20).mean(axis=(1, 2, 3))
     # Pixel i spans [i, i + 1) with value i: the mean over [90, 110) is 99.5, half a pixel below its centre.
     np.testing.assert_allclose(means, [99.5, 100.0, 100.5], atol=0.51)
     assert means[2] - means[0] == 1.0
@@ -146,13 +146,13 @@ def test_batches_and_order_change_no_tile(rng):
     expected = _read_all(image, tiles, 32)
     np.testing.assert_array_equal(_read_all(image, tiles, 32, batch_size=1), expected)
     shuffle = rng.permutation(25)
-    np.testing.assert_array_equal(_read_all(image, Tiles(tiles.centres[shuffle], 60.0), 32), expected[shuffle])
+    np.testing.assert_array_equal(_read_all(image, Tiles(tiles.centers[shuffle], 60.0), 32), expected[shuffle])
 
 
 def test_chunks_are_read_one_after_the_other(rng):
     image = open_image(da.zeros((400, 400, 3), chunks=(100, 100, 3), dtype=np.uint8))
-    centres = rng.uniform(0, 400, (200, 2))
-    chunk = (centres // 100)[chunk_order(centres, image.levels[0])] @ [1, 4]
+    centers = rng.uniform(0, 400, (200, 2))
+    chunk = (centers // 100)[chunk_order(centers, image.levels[0])] @ [1, 4]
     assert (np.diff(chunk) != 0).sum() == 15
     assert (np.diff(chunk) >= 0).all()
 
@@ -169,26 +169,26 @@ def test_block_offsets_run_row_by_row():
 def test_grid_of_a_commensurate_lattice_is_exact():
     image = open_image(np.zeros((1000, 1000, 3), dtype=np.uint8))
     x, y = np.meshgrid(np.arange(4), np.arange(3))
-    centres = np.column_stack([x.ravel(), y.ravel()]) * 80.0 + 300.5
-    tiles, index = context_grid(centres, 40.0, 5, image)
+    centers = np.column_stack([x.ravel(), y.ravel()]) * 80.0 + 300.5
+    tiles, index = context_grid(centers, 40.0, 5, image)
     assert index.shape == (12, 25)
     assert index.dtype == np.int32
-    np.testing.assert_array_equal(tiles.centres[index[:, 12]], centres)
-    steps = tiles.centres[index] - centres[:, None]
+    np.testing.assert_array_equal(tiles.centers[index[:, 12]], centers)
+    steps = tiles.centers[index] - centers[:, None]
     np.testing.assert_array_equal(steps, np.broadcast_to(block_offsets(5) * 40.0, steps.shape))
-    assert len(tiles) == len(np.unique(tiles.centres, axis=0)) == (3 * 2 + 5) * (2 * 2 + 5)
+    assert len(tiles) == len(np.unique(tiles.centers, axis=0)) == (3 * 2 + 5) * (2 * 2 + 5)
 
 
 def test_grid_blocks_are_within_half_a_tile_and_shared(rng):
     image = open_image(np.zeros((2000, 2000, 3), dtype=np.uint8))
-    centres = rng.uniform(300, 1700, (60, 2))
-    tiles, index = context_grid(centres, 50.0, 5, image)
+    centers = rng.uniform(300, 1700, (60, 2))
+    tiles, index = context_grid(centers, 50.0, 5, image)
     assert (index >= 0).all()
-    assert np.abs(tiles.centres[index[:, 12]] - centres).max() <= 25.0
+    assert np.abs(tiles.centers[index[:, 12]] - centers).max() <= 25.0
     assert len(tiles) < 60 * 25
     shuffle = rng.permutation(60)
-    again, shuffled = context_grid(centres[shuffle], 50.0, 5, image)
-    np.testing.assert_array_equal(again.centres, tiles.centres)
+    again, shuffled = context_grid(centers[shuffle], 50.0, 5, image)
+    np.testing.assert_array_equal(again.centers, tiles.centers)
     np.testing.assert_array_equal(shuffled, index[shuffle])
 
 
@@ -203,9 +203,9 @@ def test_cells_outside_the_image_are_marked(make):
     assert index.max() == len(tiles) - 1
 
 
-def test_exact_blocks_are_centred_on_every_spot(rng):
+def test_exact_blocks_are_centered_on_every_spot(rng):
     image = open_image(np.zeros((1000, 1000, 3), dtype=np.uint8))
-    centres = rng.uniform(200, 800, (7, 2))
-    tiles, index = context_blocks(centres, 33.3, 3, image)
-    np.testing.assert_allclose(tiles.centres[index[:, 4]], centres)
+    centers = rng.uniform(200, 800, (7, 2))
+    tiles, index = context_blocks(centers, 33.3, 3, image)
+    np.testing.assert_allclose(tiles.centers[index[:, 4]], centers)
     assert len(tiles) == 63

@@ -8,8 +8,8 @@ import pytest
 from anndata import AnnData
 from scipy import sparse
 
-from phg2st_sc.metrics import morans_i, morans_i_ratio, neighbour_mean, neighbour_operator
-from phg2st_sc.metrics._autocorrelation import neighbour_weights, standard_error
+from phg2st_sc.metrics import morans_i, morans_i_ratio, neighbor_mean, neighbor_operator
+from phg2st_sc.metrics._autocorrelation import neighbor_weights, standard_error
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_is_the_dense_formula(section: tuple[np.ndarray, np.ndarray]) -> None:
 def test_is_squidpys(section: tuple[np.ndarray, np.ndarray]) -> None:
     sq = pytest.importorskip("squidpy")
     values, positions = section
-    graph = neighbour_operator(positions)
+    graph = neighbor_operator(positions)
     graph.setdiag(0)
     graph.eliminate_zeros()
     adata = AnnData(
@@ -47,7 +47,7 @@ def test_without_structure(rng: np.random.Generator) -> None:
     positions = np.argwhere(np.ones((14, 14))).astype(float)
     values = rng.normal(size=(196, 3000))
     found = morans_i(values, positions)
-    error = standard_error(neighbour_weights(neighbour_operator(positions)))
+    error = standard_error(neighbor_weights(neighbor_operator(positions)))
     assert found.mean() == pytest.approx(-1 / 195, abs=4 * error / np.sqrt(3000))
     assert found.std() == pytest.approx(error, rel=0.05)
     share = np.isfinite(morans_i_ratio(values, values, positions)).mean()
@@ -56,7 +56,7 @@ def test_without_structure(rng: np.random.Generator) -> None:
 
 def test_smoothing_is_rewarded_wherever_the_map_is(section: tuple[np.ndarray, np.ndarray]) -> None:
     measured, positions = section
-    smooth = neighbour_mean(measured, positions, radius=3)
+    smooth = neighbor_mean(measured, positions, radius=3)
     assert np.nanmin(morans_i_ratio(measured, smooth, positions)) > 1.2
     np.testing.assert_allclose(
         morans_i_ratio(measured, -smooth, positions), morans_i_ratio(measured, smooth, positions)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from phg2st_sc.metrics import ceiling_of, depth_free_target, neighbour_mean, noise_ceiling, pcc, score_section
+from phg2st_sc.metrics import ceiling_of, depth_free_target, neighbor_mean, noise_ceiling, pcc, score_section
 
 SIDE, GENES, DEPTH = 22, 60, 1500
 
@@ -27,7 +27,7 @@ def simulated() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def test_the_truth_scores_the_ceiling(simulated: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     counts, clean, positions = simulated
-    for where, truth in ((positions, neighbour_mean(clean, positions)), (None, clean)):
+    for where, truth in ((positions, neighbor_mean(clean, positions)), (None, clean)):
         reached = pcc(depth_free_target(counts, where), truth)
         ceiling = noise_ceiling(counts, where, seed=0)
         assert reached.mean() == pytest.approx(ceiling.mean(), abs=0.02)

@@ -14,7 +14,7 @@ from phg2st_sc.metrics import (
     gene_correlation,
     hotspot_coverage,
     morans_i,
-    neighbour_mean,
+    neighbor_mean,
     score_section,
     ssim,
 )
@@ -27,8 +27,8 @@ def section() -> dict[str, np.ndarray]:
     """Counts with known rates that five programmes drive, at nine places out of ten."""
     rng = np.random.default_rng(0)
     positions = np.argwhere(np.ones((SIDE, SIDE))).astype(float)
-    programmes = np.sin(positions @ rng.normal(0, 0.35, (2, 5)) + rng.uniform(0, 6, 5))
-    rate = np.exp(0.35 * programmes @ rng.normal(0, 0.7, (5, GENES))) * rng.gamma(3.0, 1.0, GENES)
+    programs = np.sin(positions @ rng.normal(0, 0.35, (2, 5)) + rng.uniform(0, 6, 5))
+    rate = np.exp(0.35 * programs @ rng.normal(0, 0.7, (5, GENES))) * rng.gamma(3.0, 1.0, GENES)
     rate /= rate.sum(axis=1, keepdims=True)
     counts = rng.poisson(600 * rng.gamma(4.0, 0.25, (SIDE**2, 1)) * rate)
     heldout = rng.random(SIDE**2) > 0.1
@@ -41,7 +41,7 @@ def scores(section: dict[str, np.ndarray]) -> pd.DataFrame:
     rng = np.random.default_rng(1)
     predictions = {
         "truth": truth,
-        "smooth": neighbour_mean(truth, positions, radius=4),
+        "smooth": neighbor_mean(truth, positions, radius=4),
         "patchy": truth + rng.normal(0, truth.std(axis=0), truth.shape),
         "depth": np.repeat(np.log(counts.sum(axis=1))[:, None], GENES, axis=1),
         "noise": rng.normal(5, 1, truth.shape),

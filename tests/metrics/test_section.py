@@ -24,7 +24,7 @@ from phg2st_sc.metrics import (
     score_section,
     share_target,
     smooth_published,
-    summarise,
+    summarize,
 )
 
 S = 1e4
@@ -207,16 +207,16 @@ def test_means_weigh_sections_and_patients_equally() -> None:
             for p, s, m, v in rows
         ]
     )
-    assert summarise(table, by=("method", "section"))["pcc"].tolist() == pytest.approx([0.2, 0.6, 0.0])
-    assert summarise(table, by=("method", "patient"))["pcc"].tolist() == pytest.approx([0.4, 0.0])
-    overall = summarise(table, by="method").loc["x"]
+    assert summarize(table, by=("method", "section"))["pcc"].tolist() == pytest.approx([0.2, 0.6, 0.0])
+    assert summarize(table, by=("method", "patient"))["pcc"].tolist() == pytest.approx([0.4, 0.0])
+    overall = summarize(table, by="method").loc["x"]
     assert overall["pcc"] == pytest.approx(0.2)
     assert (overall["n_genes"], overall["n_genes_dropped"]) == (2, 1)
     with pytest.raises(ValueError, match="no column 'fold'"):
-        summarise(table, by="fold")
+        summarize(table, by="fold")
 
 
-def test_depth_predicts_log_normalised_but_not_depth_free_targets(real_data: Path) -> None:
+def test_depth_predicts_log_normalized_but_not_depth_free_targets(real_data: Path) -> None:
     panel = (real_data / "her2st_genes.txt").read_text().split()
     raw = pd.read_csv(real_data / "her2st" / "ST-cnts" / "B4.tsv.gz", sep="\t", index_col=0)
     positions = np.array([[float(v) for v in name.split("x")] for name in raw.index])

@@ -10,7 +10,7 @@ from scipy import sparse
 from phg2st_sc.metrics import (
     depth_free_target,
     lognorm_target,
-    neighbour_mean,
+    neighbor_mean,
     pcc,
     pearson_residuals,
     predicted_rate,
@@ -68,16 +68,16 @@ def test_empty_spots_and_genes_have_residual_zero() -> None:
     assert (residuals[:, 1] == 0).all()
 
 
-def test_neighbours_are_the_eight_of_a_square_and_the_six_of_a_hexagonal_lattice() -> None:
+def test_neighbors_are_the_eight_of_a_square_and_the_six_of_a_hexagonal_lattice() -> None:
     square = np.argwhere(np.ones((5, 5))).astype(float)
     one = np.eye(25)
-    reach = neighbour_mean(one, square)
+    reach = neighbor_mean(one, square)
     assert (reach[12] > 0).sum() == 9
     assert (reach[0] > 0).sum() == 4
     np.testing.assert_allclose(reach.sum(axis=1), 1.0)
     row, column = np.divmod(np.arange(49), 7)
     hexagonal = np.stack([column + 0.5 * (row % 2), row * np.sqrt(3) / 2], axis=1)
-    assert (neighbour_mean(np.eye(49), hexagonal)[24] > 0).sum() == 7
+    assert (neighbor_mean(np.eye(49), hexagonal)[24] > 0).sum() == 7
 
 
 def test_nothing_outside_the_given_spots_is_averaged(rng: np.random.Generator) -> None:
@@ -87,12 +87,12 @@ def test_nothing_outside_the_given_spots_is_averaged(rng: np.random.Generator) -
     changed = values.copy()
     changed[~heldout] = 1e9
     np.testing.assert_array_equal(
-        neighbour_mean(values[heldout], positions[heldout]), neighbour_mean(changed[heldout], positions[heldout])
+        neighbor_mean(values[heldout], positions[heldout]), neighbor_mean(changed[heldout], positions[heldout])
     )
     by_hand = [
         values[heldout][np.linalg.norm(positions[heldout] - p, axis=1) <= 1.5].mean(axis=0) for p in positions[heldout]
     ]
-    np.testing.assert_allclose(neighbour_mean(values[heldout], positions[heldout]), by_hand)
+    np.testing.assert_allclose(neighbor_mean(values[heldout], positions[heldout]), by_hand)
 
 
 def test_depth_hardly_moves_the_depth_free_target(rng: np.random.Generator) -> None:
@@ -143,6 +143,6 @@ def test_clear_errors(counts: np.ndarray) -> None:
     with pytest.raises(ValueError, match="`target_sum` must be a positive number, not 0"):
         lognorm_target(counts, np.ones(90), target_sum=0)
     with pytest.raises(ValueError, match=r"over 90 spots, `positions` over 3"):
-        neighbour_mean(counts, np.zeros((3, 2)))
+        neighbor_mean(counts, np.zeros((3, 2)))
     with pytest.raises(ValueError, match="finite"):
-        neighbour_mean([1.0], [[np.nan, 0]])
+        neighbor_mean([1.0], [[np.nan, 0]])

@@ -13,7 +13,7 @@ from small_networks import PAPER, SMALL, TILED
 
 from phg2st_sc import models
 from phg2st_sc.models import Estimator, Prompts, SlideArrays, TrainingSlide
-from phg2st_sc.models._network_method import NetworkMethod
+from phg2st_sc.models.published._method import NetworkMethod
 
 NAMES = models.methods()
 SETTINGS = {**SMALL, "triplex": {**SMALL["triplex"], "network": {**SMALL["triplex"]["network"], **TILED}}}

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from phg2st_sc._arrays import SlideArrays
-from phg2st_sc.models._correction import Correction
-from phg2st_sc.models._correction_split import episode_split
-from phg2st_sc.models._correction_weights import Checked, trusted
-from phg2st_sc.models._episodes import LinearOutput, TrainingEpisode
+from phg2st_sc.linear._episodes import LinearOutput, TrainingEpisode
+from phg2st_sc.models.phg2st.correction.model import Correction
+from phg2st_sc.models.phg2st.correction.split import episode_split
+from phg2st_sc.models.phg2st.correction.weights import Checked, trusted
 from phg2st_sc.training import EpisodeConfig, Machine
 
 K, SIDE, DEPTH = 3, 12, 4.0

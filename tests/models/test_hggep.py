@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import save_file
 
 from phg2st_sc.models import SlideArrays, TrainingSlide
-from phg2st_sc.models._torchvision_weights import SHUFFLENET, load_torchvision
-from phg2st_sc.models.hggep import HGGEP
-from phg2st_sc.nn._shufflenet import ShuffleNetV2
-from phg2st_sc.nn._zinb import ZINBHead
+from phg2st_sc.models.published._zinb import ZINBHead
+from phg2st_sc.models.published.hggep.model import HGGEP
+from phg2st_sc.models.published.hggep.shufflenet import ShuffleNetV2
+from phg2st_sc.models.published.hggep.weights import SHUFFLENET, load_torchvision
 
 IMAGE_GENES = slice(8, 16)
 TINY = {"width": 8, "heads": 2, "patch_px": 36, "edge_channels": 2, "hypergraph_width": 4, "n_views": 1}
@@ -46,7 +46,7 @@ def test_what_the_image_says_is_learned(cohort, slide, draw, score):
 def test_counts_start_at_their_mean():
     head = ZINBHead(4, 3)
     counts = torch.tensor([[300.0, 1.0, 0.0], [900.0, 3.0, 0.0]])
-    head.initialise(counts, torch.tensor([0.5, 1.5]))
+    head.initialize(counts, torch.tensor([0.5, 1.5]))
     torch.testing.assert_close(head.log_mean.bias.exp().detach(), torch.tensor([600.0, 2.0, 1e-3]))
     model = HGGEP(max_epochs=1, lr=1e-9, fine_tune=0)
     training = tiny_slide(0)

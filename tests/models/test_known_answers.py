@@ -12,7 +12,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 from sklearn.linear_model import Ridge
 
 from phg2st_sc import models
-from phg2st_sc.linear import _krige
+from phg2st_sc.linear import _folds, _krige
 from phg2st_sc.linear._gaussian import Covariance, Skill
 from phg2st_sc.linear._gene_basis import learn_gene_basis
 from phg2st_sc.linear._image_regression import _weighted_ridge, learn_cohort_regression
@@ -20,7 +20,6 @@ from phg2st_sc.linear._kernels import Kernel, Places
 from phg2st_sc.linear._krige import predict_columns
 from phg2st_sc.linear._rates import RateScale
 from phg2st_sc.linear._working import Working
-from phg2st_sc.models import _folds
 
 
 @pytest.fixture
@@ -68,7 +67,7 @@ def test_leave_one_out_is_what_refits_give(field, mix):
 
 
 @pytest.mark.parametrize("mix", [0.0, 0.5])
-def test_moving_neighbourhoods_agree_with_the_exact_solution(monkeypatch, rng, mix):
+def test_moving_neighborhoods_agree_with_the_exact_solution(monkeypatch, rng, mix):
     positions = np.argwhere(np.ones((36, 36))).astype(float)
     image = np.stack([np.sin(positions[:, 0] / 5), np.cos(positions[:, 1] / 7)], axis=1)
     places = Places.of(positions, image)
@@ -87,7 +86,7 @@ def test_moving_neighbourhoods_agree_with_the_exact_solution(monkeypatch, rng, m
 
 
 @pytest.mark.parametrize("signal", [1.0, np.array([2.0, 0.5, 2.0])])
-def test_neighbourhood_of_all_prompts_is_exact(monkeypatch, field, signal):
+def test_neighborhood_of_all_prompts_is_exact(monkeypatch, field, signal):
     places, index, noise, columns = field
     covariance = Covariance(Kernel(3.0), 0.7)
     exact = predict_columns(places, index, noise, columns, covariance, signal)

@@ -15,9 +15,9 @@ import phg2st_sc as phg2st
 from phg2st_sc._arrays import Prompts, SlideArrays, TrainingSlide
 from phg2st_sc.models import _registry
 from phg2st_sc.models._hub import model_card
-from phg2st_sc.models._network_method import NetworkMethod, Preset
-from phg2st_sc.models._network_slides import lattice_grid
-from phg2st_sc.nn._spot_network import SpotNetwork
+from phg2st_sc.models.published._method import NetworkMethod, Preset
+from phg2st_sc.models.published._slides import lattice_grid
+from phg2st_sc.models.published._spot_network import SpotNetwork
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Network(SpotNetwork):
         self.head = nn.Linear(config.n_features or 3 * config.patch_px**2, config.n_genes)
         nn.init.zeros_(self.head.weight)
 
-    def initialise(self, expression):
+    def initialize(self, expression):
         with torch.no_grad():
             self.head.bias.copy_(expression)
 
@@ -103,9 +103,9 @@ def slide(name, *, n=80, genes=6, seed=0, image=True, patient=None):
     rate = np.exp(np.outer(feature, slope))
     counts = rng.poisson(200 * rate / rate.sum(axis=1, keepdims=True)).astype(np.float32)
     features = np.column_stack([feature, rng.normal(size=(n, 2))]).astype(np.float32)
-    colour = np.clip(128 + 50 * feature, 0, 255)
+    color = np.clip(128 + 50 * feature, 0, 255)
     arrays = SlideArrays(
-        name, positions, features if image else None, {}, patient, patches=Pictures(colour) if image else None
+        name, positions, features if image else None, {}, patient, patches=Pictures(color) if image else None
     )
     return TrainingSlide(arrays, counts, counts.sum(axis=1).astype(float), tuple(f"g{i}" for i in range(genes)))
 
@@ -339,14 +339,14 @@ def test_what_a_slide_adds_to_all_features_is_taken_out(cohort):
         replace(new.arrays, features=3.0 * new.arrays.features + 20.0), new.counts, new.totals, new.genes
     )
     prompts = prompts_of(new)
-    by_slide, by_cohort = (Tiny(standardise=how, fine_tune=0).fit(cohort) for how in ("slide", "cohort"))
+    by_slide, by_cohort = (Tiny(standardize=how, fine_tune=0).fit(cohort) for how in ("slide", "cohort"))
     one, other = (by_slide.predict(s.arrays, prompts).mean for s in (new, stained))
     np.testing.assert_allclose(one, other, rtol=1e-4)
     assert (
         np.abs(by_cohort.predict(new.arrays, prompts).mean - by_cohort.predict(stained.arrays, prompts).mean).max() > 1
     )
     with pytest.raises(ValueError, match="available: 'slide', 'cohort'"):
-        Tiny(standardise="spot")
+        Tiny(standardize="spot")
     wide = replace(new.arrays, features=np.zeros((80, 7), np.float32))
     with pytest.raises(ValueError, match="has 7 features per spot, and the model was trained on 3"):
         by_slide.predict(wide, prompts)

@@ -10,7 +10,7 @@ import pytest
 import phg2st_sc as phg2st
 from phg2st_sc import models
 from phg2st_sc.models import PHG2ST, SlideArrays, TrainingSlide
-from phg2st_sc.models._parts import PARTS
+from phg2st_sc.models.phg2st.parts import PARTS
 
 PITCH = 100.0
 
@@ -364,7 +364,7 @@ def test_training_slides_with_features_of_other_widths_are_refused(sections):
         PHG2ST().fit([sections[0], odd])
 
 
-def test_moving_neighbourhoods_agree_with_the_whole_system(make_slide, draw, monkeypatch):
+def test_moving_neighborhoods_agree_with_the_whole_system(make_slide, draw, monkeypatch):
     slide = make_slide(3, n_spots=400)
     prompts = draw(slide, 200)
     method = PHG2ST(without=["guard"])

@@ -194,7 +194,7 @@ def test_presets_reach_network_and_training():
     assert wide.network(n_features=9, n_genes=2).width == 64
 
 
-def colour(tiles: np.ndarray) -> np.ndarray:
+def color(tiles: np.ndarray) -> np.ndarray:
     """Mean and spread of each channel."""
     return np.concatenate([tiles.mean(axis=(1, 2)), tiles.std(axis=(1, 2))], axis=1) / 255.0
 
@@ -213,7 +213,7 @@ def simulated():
         seed=3,
     )
     for adata in found.values():
-        phg2st.pp.extract_embeddings(adata, image="hires", encoder=colour, input_px=16, context=5, progress=False)
+        phg2st.pp.extract_embeddings(adata, image="hires", encoder=color, input_px=16, context=5, progress=False)
     return found
 
 
@@ -266,8 +266,8 @@ def test_tiles_that_belong_to_other_spots_are_refused(simulated):
 
 def test_a_slice_of_spots_is_predicted_like_the_exact_blocks(simulated):
     """The index into the tiles survives slicing; blocks kept per spot give the same arrays."""
+    from phg2st_sc._reading._context import context_of
     from phg2st_sc._slide import open_slides
-    from phg2st_sc.tl._context import context_of
 
     adata = simulated["P1_S1"]
     part = adata[10:60].copy()

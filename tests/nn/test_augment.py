@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from phg2st_sc.nn._augment import dihedral, grayscale, random_turns
+from phg2st_sc.models.published._augment import dihedral, grayscale, random_turns
 
 
 def pictures(n: int, *, side: int = 3) -> torch.Tensor:
@@ -33,7 +33,7 @@ def test_each_picture_is_turned_by_itself_into_any_form():
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
-def test_some_pictures_lose_their_colours(dtype):
+def test_some_pictures_lose_their_colors(dtype):
     torch.manual_seed(0)
     patches = torch.randint(256, (500, 3, 2, 2)).to(dtype)
     result = grayscale(patches, 0.3)

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from phg2st_sc.models import STNet
-from phg2st_sc.models._backbone_weights import RANDOM_ORIGIN, pretrain
-from phg2st_sc.nn._backbones import Backbone
-from phg2st_sc.nn._bleep import BLEEPConfig, BLEEPNetwork
-from phg2st_sc.nn._stnet import STNetConfig, STNetwork
+from phg2st_sc.models.published._backbone_weights import RANDOM_ORIGIN, pretrain
+from phg2st_sc.models.published._backbones import Backbone
+from phg2st_sc.models.published.bleep.network import BLEEPConfig, BLEEPNetwork
+from phg2st_sc.models.published.stnet.network import STNetConfig, STNetwork
 
 
 def n_parameters(network):
@@ -70,7 +70,7 @@ def test_weights_out_of_reach_are_said(timm, monkeypatch, tmp_path):
         pretrain(backbone, str(tmp_path / "absent"), method="stnet")
 
 
-def test_results_are_labelled_with_the_origin(timm):
+def test_results_are_labeled_with_the_origin(timm):
     import phg2st_sc as phg2st
 
     slides = phg2st.datasets.simulate(n_slides=2, n_patients=2, n_spots=40, n_genes=12, progress=False)

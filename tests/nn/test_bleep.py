@@ -6,8 +6,14 @@ import numpy as np
 import torch
 from scipy.special import erf, log_softmax, softmax
 
-from phg2st_sc.nn._bleep import BLEEPConfig, BLEEPNetwork, ProjectionHead, contrastive_loss, retrieve
-from phg2st_sc.nn._spot_network import SpotInputs, SpotTargets
+from phg2st_sc.models.published._spot_network import SpotInputs, SpotTargets
+from phg2st_sc.models.published.bleep.network import (
+    BLEEPConfig,
+    BLEEPNetwork,
+    ProjectionHead,
+    contrastive_loss,
+    retrieve,
+)
 
 
 def test_projection():

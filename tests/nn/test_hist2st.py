@@ -9,10 +9,10 @@ import pytest
 import torch
 from scipy.special import erf
 
-from phg2st_sc.nn import Hist2STConfig, Hist2STNetwork
-from phg2st_sc.nn._convmixer import ConvMixer, ConvMixerBlock
-from phg2st_sc.nn._graphsage import GraphSAGE, neighbor_graph
-from phg2st_sc.nn._spot_network import SpotInputs, SpotTargets
+from phg2st_sc.models.published._spot_network import SpotInputs, SpotTargets
+from phg2st_sc.models.published.hist2st.convmixer import ConvMixer, ConvMixerBlock
+from phg2st_sc.models.published.hist2st.graphsage import GraphSAGE, neighbor_graph
+from phg2st_sc.models.published.hist2st.network import Hist2STConfig, Hist2STNetwork
 
 SMALL = {
     "n_genes": 3,
@@ -106,8 +106,8 @@ def test_a_mixer_block_is_the_written_formula():
     block = shaken(ConvMixerBlock(3, 3))
     x = torch.randn(2, 3, 4, 5)
     mixed = x.numpy()
-    for convolution, normalise in ((block.depthwise[0], block.depthwise[1]), (block.depthwise[3], block.depthwise[4])):
-        mixed = gelu(batch_norm(depthwise(mixed, convolution), normalise))
+    for convolution, normalize in ((block.depthwise[0], block.depthwise[1]), (block.depthwise[3], block.depthwise[4])):
+        mixed = gelu(batch_norm(depthwise(mixed, convolution), normalize))
     expected = batch_norm(gelu(pointwise(mixed + x.numpy(), block.pointwise[0])), block.pointwise[2])
     np.testing.assert_allclose(block(x).numpy(), expected, rtol=1e-4, atol=1e-5)
 
@@ -142,7 +142,7 @@ def test_a_graph_convolution_is_the_written_formula():
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_neighbours_are_the_nearest_and_not_the_spot_itself():
+def test_neighbors_are_the_nearest_and_not_the_spot_itself():
     seen = slide()
     weights = torch.zeros(9, 9)
     weights.scatter_add_(1, seen.graphs["neighbors"], seen.graphs["neighbor_weights"])

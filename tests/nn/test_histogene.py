@@ -9,8 +9,8 @@ import pytest
 import torch
 from scipy.special import erf, softmax
 
-from phg2st_sc.nn import HisToGeneConfig, HisToGeneNetwork
-from phg2st_sc.nn._spot_network import SpotInputs, SpotTargets
+from phg2st_sc.models.published._spot_network import SpotInputs, SpotTargets
+from phg2st_sc.models.published.histogene.network import HisToGeneConfig, HisToGeneNetwork
 
 SMALL = {"n_genes": 3, "patch_px": 4, "n_positions": 5, "width": 8, "depth": 1, "heads": 2}
 
@@ -99,7 +99,7 @@ def test_every_spot_is_seen_and_places_beyond_the_table_are_known():
 
 def test_only_rows_are_in_the_loss():
     made = network(n_features=6, dropout=0.0)
-    made.initialise(torch.tensor([1.0, 2.0, 3.0]))
+    made.initialize(torch.tensor([1.0, 2.0, 3.0]))
     assert made.head[1].bias.tolist() == [1.0, 2.0, 3.0]
     seen = replace(slide(), rows=torch.tensor([1, 4]))
     targets = SpotTargets(torch.ones(2, 3), torch.ones(2, 3), torch.ones(2))

@@ -94,7 +94,8 @@ def test_cross_attention_passes_over_keys_that_are_not_there():
 
 @pytest.mark.parametrize("fraction", [0.0, 0.3, 1.0])
 def test_loss_has_three_parts(fraction):
-    from phg2st_sc.nn import NetworkOutput, three_part_loss
+    from phg2st_sc.models.phg2st_paper.network import NetworkOutput
+    from phg2st_sc.nn import three_part_loss
 
     y = torch.tensor([[1.0, 2.0]])
     output = NetworkOutput(joint=y + 1.0, spots=y + 3.0, context=y - 1.0)
@@ -103,7 +104,8 @@ def test_loss_has_three_parts(fraction):
 
 
 def test_weighted_loss_weighs_spots():
-    from phg2st_sc.nn import NetworkOutput, three_part_loss
+    from phg2st_sc.models.phg2st_paper.network import NetworkOutput
+    from phg2st_sc.nn import three_part_loss
 
     y = torch.zeros(2, 3)
     output = NetworkOutput(joint=torch.tensor([[1.0] * 3, [3.0] * 3]))

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from phg2st_sc.graph import HypergraphOperator
-from phg2st_sc.nn import PHG2STNetwork, SlideTensors
+from phg2st_sc.models.phg2st_paper.network import PHG2STNetwork
+from phg2st_sc.nn import SlideTensors
 
 BRANCHES = ("both", "spot", "context")
 
@@ -139,9 +140,9 @@ def test_the_spot_branch_sees_its_hyperedges(slide, expression, measured, make_c
     features[14] += 2.0
     after = network(replace(slide, features=features), expression, measured).spots
     incidence = slide.propagation.incidence.toarray() > 0
-    neighbours = incidence @ incidence.T
-    reached = neighbours[:, 14].copy()
-    twice = (neighbours[:, reached].any(axis=1)).nonzero()[0]
+    neighbors = incidence @ incidence.T
+    reached = neighbors[:, 14].copy()
+    twice = (neighbors[:, reached].any(axis=1)).nonzero()[0]
     assert set((before != after).any(dim=1).nonzero().flatten().tolist()) <= set(twice.tolist())
     assert (before != after).any(dim=1).sum() > 1
 

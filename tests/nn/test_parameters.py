@@ -9,7 +9,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from phg2st_sc.nn import NetworkConfig, PHG2STNetwork
+from phg2st_sc.models.phg2st_paper.network import PHG2STNetwork
+from phg2st_sc.nn import NetworkConfig
 
 G, D = 785, 1024
 HEAD = D * G + G

@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from phg2st_sc.graph import HypergraphOperator, PositionKNN
-from phg2st_sc.nn import CorrectionNetwork, Evidence, KrigingHead, NetworkConfig, PHG2STNetwork, SlideTensors
+from phg2st_sc.models.phg2st.correction.kriging_head import KrigingHead, component_groups
+from phg2st_sc.models.phg2st.correction.network import CorrectionNetwork, Evidence
+from phg2st_sc.models.phg2st_paper.network import PHG2STNetwork
+from phg2st_sc.nn import NetworkConfig, SlideTensors
 from phg2st_sc.nn._config import CORRECTION
-from phg2st_sc.nn._kriging_head import component_groups
 from phg2st_sc.nn._propagate import PropagationBlock
 
 K = 5
@@ -194,7 +196,7 @@ def test_chunks_of_queries_change_nothing(monkeypatch, slide):
 
 
 def test_more_prompts_than_can_be_solved_are_thinned_evenly(monkeypatch):
-    from phg2st_sc.nn import _kriging_head
+    from phg2st_sc.models.phg2st.correction import kriging_head as _kriging_head
 
     monkeypatch.setattr(_kriging_head, "_MOST_PROMPTS", 10)
     where = line(40).positions

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from phg2st_sc.nn._shufflenet import ShuffleNetV2, ShuffleUnit, shuffle
+from phg2st_sc.models.published.hggep.shufflenet import ShuffleNetV2, ShuffleUnit, shuffle
 
 CLASSES = 1000 * 1024 + 1000  # of the published network
 SHAPES = {

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from phg2st_sc.models import STNet
-from phg2st_sc.nn._spot_network import SpotInputs
-from phg2st_sc.nn._stnet import STNetConfig, STNetwork
+from phg2st_sc.models.published._spot_network import SpotInputs
+from phg2st_sc.models.published.stnet.network import STNetConfig, STNetwork
 
 
 def inputs(n=6, width=4, rows=None):
@@ -23,7 +23,7 @@ def inputs(n=6, width=4, rows=None):
 
 def test_untrained_it_predicts_the_mean_expression_everywhere():
     network = STNetwork(STNetConfig(n_genes=3, n_features=4)).eval()
-    network.initialise(torch.tensor([1.0, 2.0, 3.0]))
+    network.initialize(torch.tensor([1.0, 2.0, 3.0]))
     torch.testing.assert_close(network(inputs()), torch.tensor([[1.0, 2.0, 3.0]]).expand(6, 3))
 
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch.nn.functional import conv2d
 
-from phg2st_sc.nn import TriplexConfig, TriplexNetwork
-from phg2st_sc.nn._apeg import PositionalConv, lattice_cells
-from phg2st_sc.nn._spot_network import SpotInputs, SpotTargets
+from phg2st_sc.models.published._spot_network import SpotInputs, SpotTargets
+from phg2st_sc.models.published.triplex.network import TriplexConfig, TriplexNetwork
+from phg2st_sc.models.published.triplex.positional_conv import PositionalConv, lattice_cells
 
 SMALL = {
     "n_genes": 5,
@@ -66,8 +66,8 @@ def part(w, prefix):
 
 
 def norm(w, name, x):
-    centred = x - x.mean(-1, keepdims=True)
-    return centred / np.sqrt(x.var(-1, keepdims=True) + 1e-5) * w[f"{name}.weight"] + w[f"{name}.bias"]
+    centered = x - x.mean(-1, keepdims=True)
+    return centered / np.sqrt(x.var(-1, keepdims=True) + 1e-5) * w[f"{name}.weight"] + w[f"{name}.bias"]
 
 
 def linear(w, name, x):
@@ -240,7 +240,7 @@ def test_every_weight_learns(neighbors):
 def test_negative_predictions_learn_too():
     """Clamped at zero before the loss, they would have no gradient."""
     net = network()
-    net.initialise(torch.full((5,), -3.0))
+    net.initialize(torch.full((5,), -3.0))
     assert (net(slide()) < 0).all()
     net.training_loss(slide(), targets(N_SPOTS)).backward()
     assert net.heads["joint"].bias.grad.abs().min() > 0
@@ -249,7 +249,7 @@ def test_negative_predictions_learn_too():
 def test_starts_at_the_mean_expression():
     net, mean = network(), torch.arange(5.0)
     before = net(slide()).std(dim=0).mean()
-    net.initialise(mean)
+    net.initialize(mean)
     assert (net(slide()) - mean).abs().max() < 1.5
     assert net(slide()).std(dim=0).mean() < 0.2 * before
 

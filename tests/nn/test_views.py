@@ -7,11 +7,11 @@ import pytest
 import torch
 from scipy.stats import nbinom
 
-from phg2st_sc.nn._layer_lstm import LayerLSTM
-from phg2st_sc.nn._position_embedding import GridEmbedding
-from phg2st_sc.nn._spot_network import SpotInputs, SpotTargets
-from phg2st_sc.nn._views import ViewConfig, ViewMean, ViewNetwork, changed_view
-from phg2st_sc.nn._zinb import ZINB, ZINBHead, zinb_loss
+from phg2st_sc.models.published._layer_lstm import LayerLSTM
+from phg2st_sc.models.published._position_embedding import GridEmbedding
+from phg2st_sc.models.published._spot_network import SpotInputs, SpotTargets
+from phg2st_sc.models.published._views import ViewConfig, ViewMean, ViewNetwork, changed_view
+from phg2st_sc.models.published._zinb import ZINB, ZINBHead, zinb_loss
 
 
 def sigmoid(x):
@@ -84,8 +84,8 @@ def test_a_view_changes_pictures_or_leaves_out_features():
     given = inputs(40, patches=True)
     changed = changed_view(given, 0.25)
     assert not torch.equal(changed.patches, given.patches)
-    coloured = (changed.patches != changed.patches[:, :1]).flatten(1).any(1)
-    sums = [p.float().sum((1, 2, 3))[coloured] for p in (changed.patches, given.patches)]
+    colored = (changed.patches != changed.patches[:, :1]).flatten(1).any(1)
+    sums = [p.float().sum((1, 2, 3))[colored] for p in (changed.patches, given.patches)]
     assert torch.equal(*sums)  # turned, not altered
 
 
@@ -113,7 +113,7 @@ def test_the_loss_is_the_sum_of_its_three_parts():
 
 def test_it_starts_from_the_mean_expression():
     network = Linear(ViewConfig(n_genes=3, n_features=8, width=8, n_views=0))
-    network.initialise(torch.tensor([1.0, 2.0, 3.0]))
+    network.initialize(torch.tensor([1.0, 2.0, 3.0]))
     assert network.head[1].bias.tolist() == [1.0, 2.0, 3.0]
     assert network.views is None
 

@@ -58,7 +58,7 @@ def test_a_finer_lattice_halves_the_pitch_and_keeps_the_phase(spot_adata):
     assert len(np.unique(np.round(inner / 20.0), axis=0)) == len(inner) == 23 * 19
 
 
-def test_lattice_is_recognised():
+def test_lattice_is_recognized():
     square = np.argwhere(np.ones((9, 9))) * 10.0
     assert fit_lattice(turned(square, 20), 10.0).kind == "square"
     hexed = fit_lattice(turned(hexagonal(), 20), 40.0)
@@ -359,8 +359,8 @@ class TestSpatialData:
         rng = np.random.default_rng(0)
         shapes, region, instance = {}, [], []
         for name in ("spots", "spots_1"):
-            centres = np.argwhere(np.ones((8, 9))) * 10.0 + 10.0
-            shapes[name] = ShapesModel.parse(centres, geometry=0, radius=3.0, transformations={"global": turn})
+            centers = np.argwhere(np.ones((8, 9))) * 10.0 + 10.0
+            shapes[name] = ShapesModel.parse(centers, geometry=0, radius=3.0, transformations={"global": turn})
             kept = [i for i in rng.permutation(72) if i not in (30, 41)]
             region += [name] * len(kept)
             instance += kept

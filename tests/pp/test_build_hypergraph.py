@@ -12,7 +12,7 @@ from anndata import AnnData
 
 import phg2st_sc as phg2st
 from phg2st_sc import _keys
-from phg2st_sc._hypergraph_slots import stored_hypergraph
+from phg2st_sc._reading._hypergraph import stored_hypergraph
 from phg2st_sc.graph import CombinedKNN, Given, PositionKNN
 
 SLOTS = ("hypergraph_incidence", "hypergraph_connectivities", "hypergraph_distances")
@@ -21,14 +21,14 @@ SLOTS = ("hypergraph_incidence", "hypergraph_connectivities", "hypergraph_distan
 @pytest.fixture
 def embedded(spot_adata: AnnData) -> AnnData:
     """The lattice with 6 features that carry a record of coming from the image."""
-    spot_adata.obsm["X_colour"] = np.random.default_rng(7).normal(size=(120, 6)).astype(np.float32)
-    spot_adata.uns[_keys.EMBEDDINGS] = {"X_colour": {"source": "image", "encoder": "colour"}}
+    spot_adata.obsm["X_color"] = np.random.default_rng(7).normal(size=(120, 6)).astype(np.float32)
+    spot_adata.uns[_keys.EMBEDDINGS] = {"X_color": {"source": "image", "encoder": "color"}}
     return spot_adata
 
 
 def test_slots_hold_what_the_builder_built(embedded: AnnData) -> None:
     phg2st.pp.build_hypergraph(embedded)
-    expected = CombinedKNN().build(embedded.obsm["spatial"] / 40.0, embedded.obsm["X_colour"])
+    expected = CombinedKNN().build(embedded.obsm["spatial"] / 40.0, embedded.obsm["X_color"])
     for slot, matrix in zip(SLOTS, (expected.incidence, expected.connectivities, expected.distances), strict=True):
         stored = embedded.obsp[slot]
         assert stored.format == "csr"
@@ -37,7 +37,7 @@ def test_slots_hold_what_the_builder_built(embedded: AnnData) -> None:
     record = embedded.uns["hypergraph"]
     assert record["connectivities_key"] == SLOTS[1]
     assert record["distances_key"] == SLOTS[2]
-    assert {"builder": "combined", "n_neighbors": 4, "use_rep": "X_colour", "source": "image"}.items() <= record[
+    assert {"builder": "combined", "n_neighbors": 4, "use_rep": "X_color", "source": "image"}.items() <= record[
         "params"
     ].items()
 
@@ -164,7 +164,7 @@ def test_a_given_hypergraph_needs_trust_and_stays_within_slides(spot_adata: AnnD
 
 
 def test_features_of_unknown_origin_are_refused(embedded: AnnData) -> None:
-    embedded.obsm["X_pca"] = embedded.obsm["X_colour"] * 2
+    embedded.obsm["X_pca"] = embedded.obsm["X_color"] * 2
     with pytest.raises(ValueError, match="trust_rep=True"):
         phg2st.pp.build_hypergraph(embedded, use_rep="X_pca")
     phg2st.pp.build_hypergraph(embedded, use_rep="X_pca", trust_rep=True)
@@ -183,7 +183,7 @@ def test_errors_name_the_call_that_mends_them(spot_adata: AnnData) -> None:
 
 def test_a_slide_without_features_is_built_from_positions_with_a_warning(embedded: AnnData) -> None:
     embedded.obs["slide"] = ["a"] * 60 + ["b"] * 60
-    embedded.obsm["X_colour"][60:] = np.nan
+    embedded.obsm["X_color"][60:] = np.nan
     with pytest.warns(UserWarning, match="'b' has no features.*positions alone"):
         phg2st.pp.build_hypergraph(embedded, slide_key="slide")
     alone = PositionKNN().build(embedded.obsm["spatial"][60:] / 40.0)
@@ -200,7 +200,7 @@ def test_a_real_section(real_data: Path) -> None:
     assert distances.data.max() < 6
 
 
-def test_more_neighbours_than_spots_are_all_of_them_and_said(spot_adata: AnnData) -> None:
+def test_more_neighbors_than_spots_are_all_of_them_and_said(spot_adata: AnnData) -> None:
     few = spot_adata[:6].copy()
     with pytest.warns(UserWarning, match="has 6 spots, so that n_neighbors=6 connects every spot with the 5 others"):
         phg2st.pp.build_hypergraph(few, builder="position", n_neighbors=6)

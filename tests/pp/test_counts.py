@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from phg2st_sc._counts import drop_empty_prompts, read_counts
+from phg2st_sc._reading._counts import drop_empty_prompts, read_counts
 
 N, G = 12, 7
 ROWS = np.array([7, 2, 11, 3])
@@ -95,7 +95,7 @@ def test_first_offending_value_is_named(counts, form, value, message):
 
 
 def test_a_bad_value_deep_in_a_large_table_is_found(monkeypatch, counts):
-    monkeypatch.setattr("phg2st_sc._counts._BLOCK", 2 * G)
+    monkeypatch.setattr("phg2st_sc._reading._counts._BLOCK", 2 * G)
     counts[9, 4] = -1
     with pytest.raises(ValueError, match="spot 's9', gene 'g4'"):
         read_counts(table_of(counts), np.arange(N))

@@ -7,17 +7,17 @@ import pytest
 from anndata import AnnData, read_h5ad
 
 from phg2st_sc import _keys, datasets, pp
-from phg2st_sc._provenance import names_hash
+from phg2st_sc._provenance._versions import names_hash
 
 PITCH_PX = 40.0
 
 
-def colour(tiles):
+def color(tiles):
     return tiles.mean(axis=(1, 2))
 
 
 def _extract(adata, image, **options):
-    options = {"encoder": colour, "input_px": 16, "pitch_um": 200, "progress": False, **options}
+    options = {"encoder": color, "input_px": 16, "pitch_um": 200, "progress": False, **options}
     pp.extract_embeddings(adata, image=image, **options)
     return adata
 
@@ -35,7 +35,7 @@ def test_every_spot_gets_its_own_tile(spot_adata, painted):
     # 90 µm at 200 µm / 40 px are 18 px: with the support of the resampling filter still inside the painted 24 px.
     _extract(spot_adata, painted, tile_um=90)
     i = np.arange(spot_adata.n_obs)
-    features = spot_adata.obsm["X_colour"]
+    features = spot_adata.obsm["X_color"]
     assert features.dtype == np.float32
     np.testing.assert_allclose(features, np.column_stack([i, 255 - i, i]), atol=0.6)
 
@@ -45,8 +45,8 @@ def test_permuting_spots_permutes_embeddings(spot_adata, he_image, rng):
     other = spot_adata[order].copy()
     _extract(spot_adata, he_image, context=3)
     _extract(other, he_image, context=3)
-    np.testing.assert_array_equal(other.obsm["X_colour"], spot_adata.obsm["X_colour"][order])
-    key = _keys.context_index("X_colour")
+    np.testing.assert_array_equal(other.obsm["X_color"], spot_adata.obsm["X_color"][order])
+    key = _keys.context_index("X_color")
     np.testing.assert_array_equal(other.obsm[key], spot_adata.obsm[key][order])
 
 
@@ -59,9 +59,9 @@ def test_batch_size_changes_no_bit(spot_adata, he_image):
 
 def test_record_says_where_features_come_from(spot_adata, he_image):
     _extract(spot_adata, he_image, context=3)
-    record = spot_adata.uns[_keys.EMBEDDINGS]["X_colour"]
+    record = spot_adata.uns[_keys.EMBEDDINGS]["X_color"]
     assert record["source"] == "image"
-    assert record["encoder"] == "colour"
+    assert record["encoder"] == "color"
     assert record["tile_um"] == 112
     assert record["context"] == 3
     assert record["input_px"] == 16
@@ -73,13 +73,13 @@ def test_record_says_where_features_come_from(spot_adata, he_image):
 
 def test_context_points_at_the_tiles_around(spot_adata, he_image):
     _extract(spot_adata, he_image, context=5, tile_um=100)
-    index = spot_adata.obsm["X_colour_context_index"]
-    tiles = spot_adata.uns[_keys.TILES]["X_colour"]
+    index = spot_adata.obsm["X_color_context_index"]
+    tiles = spot_adata.uns[_keys.TILES]["X_color"]
     assert index.shape == (120, 25)
     assert index.dtype == np.int32
     assert tiles["features"].dtype == np.float16
     # 100 µm = half the pitch: the grid is commensurate, so every middle tile is the spot's own.
-    np.testing.assert_allclose(tiles["features"][index[:, 12]], spot_adata.obsm["X_colour"], rtol=1e-3)
+    np.testing.assert_allclose(tiles["features"][index[:, 12]], spot_adata.obsm["X_color"], rtol=1e-3)
     np.testing.assert_allclose(tiles["positions"][index[:, 12]], spot_adata.obsm["spatial"])
     np.testing.assert_allclose(tiles["positions"][index[:, 13]] - spot_adata.obsm["spatial"], [[20.0, 0.0]] * 120)
 
@@ -87,26 +87,26 @@ def test_context_points_at_the_tiles_around(spot_adata, he_image):
 def test_exact_context_is_a_block_per_spot(spot_adata, he_image):
     spot_adata.obsm["spatial"] = spot_adata.obsm["spatial"] - 55.0
     _extract(spot_adata, he_image, context=3, exact_context=True)
-    blocks = spot_adata.obsm["X_colour_context"]
+    blocks = spot_adata.obsm["X_color_context"]
     assert blocks.shape == (120, 9, 3)
-    np.testing.assert_allclose(blocks[:, 4], spot_adata.obsm["X_colour"], rtol=1e-3)
+    np.testing.assert_allclose(blocks[:, 4], spot_adata.obsm["X_color"], rtol=1e-3)
     assert np.isnan(blocks[0, [0, 1, 2, 3, 6]]).all()
     assert np.isfinite(blocks[0, [4, 5, 7, 8]]).all()
-    assert "X_colour_context_index" not in spot_adata.obsm
+    assert "X_color_context_index" not in spot_adata.obsm
 
 
 def test_context_of_an_earlier_call_goes(spot_adata, he_image):
     _extract(spot_adata, he_image, context=3)
     _extract(spot_adata, he_image, context=3, key_added="X_other")
     _extract(spot_adata, he_image, context=None)
-    assert "X_colour_context_index" not in spot_adata.obsm
+    assert "X_color_context_index" not in spot_adata.obsm
     assert list(spot_adata.uns[_keys.TILES]) == ["X_other"]
-    assert sorted(spot_adata.uns[_keys.EMBEDDINGS]) == ["X_colour", "X_other"]
+    assert sorted(spot_adata.uns[_keys.EMBEDDINGS]) == ["X_color", "X_other"]
 
 
 def test_texture_needs_no_context_and_others_get_five(spot_adata, he_image):
     _extract(spot_adata, he_image)
-    assert spot_adata.obsm["X_colour_context_index"].shape == (120, 25)
+    assert spot_adata.obsm["X_color_context_index"].shape == (120, 25)
     _extract(spot_adata, he_image, encoder="texture", input_px=None)
     assert spot_adata.uns[_keys.EMBEDDINGS]["X_texture"]["context"] == 0
 
@@ -116,7 +116,7 @@ def test_expression_is_never_read_nor_changed(spot_adata, he_image):
     other.X = other.X.copy() * np.nan
     _extract(spot_adata, he_image)
     _extract(other, he_image)
-    np.testing.assert_array_equal(other.obsm["X_colour"], spot_adata.obsm["X_colour"])
+    np.testing.assert_array_equal(other.obsm["X_color"], spot_adata.obsm["X_color"])
     assert np.isnan(other.X.data).all()
 
 
@@ -124,28 +124,28 @@ def test_several_slides_in_one_table(spot_adata, he_image, painted):
     spot_adata.obs["section"] = np.where(np.arange(120) % 2 == 0, "a", "b")
     images = {"a": he_image, "b": painted}
     _extract(spot_adata, images, slide_key="section", context=3)
-    index, tiles = spot_adata.obsm["X_colour_context_index"], spot_adata.uns[_keys.TILES]["X_colour"]
+    index, tiles = spot_adata.obsm["X_color_context_index"], spot_adata.uns[_keys.TILES]["X_color"]
     for code, (name, image) in enumerate(images.items()):
         rows = np.flatnonzero(spot_adata.obs["section"] == name)
         alone = _extract(spot_adata[rows].copy(), image, slide_key="section", context=3)
-        np.testing.assert_array_equal(spot_adata.obsm["X_colour"][rows], alone.obsm["X_colour"])
+        np.testing.assert_array_equal(spot_adata.obsm["X_color"][rows], alone.obsm["X_color"])
         used = index[rows][index[rows] >= 0]
         assert (tiles["slide"][used] == code).all()
-        own = alone.obsm["X_colour_context_index"]
+        own = alone.obsm["X_color_context_index"]
         np.testing.assert_array_equal(
-            tiles["features"][index[rows]], alone.uns[_keys.TILES]["X_colour"]["features"][own]
+            tiles["features"][index[rows]], alone.uns[_keys.TILES]["X_color"]["features"][own]
         )
 
 
 def test_survives_h5ad(spot_adata, he_image, tmp_path):
     _extract(spot_adata, he_image, context=3).write_h5ad(tmp_path / "a.h5ad")
     back = read_h5ad(tmp_path / "a.h5ad")
-    for key in ("X_colour", "X_colour_context_index"):
+    for key in ("X_color", "X_color_context_index"):
         np.testing.assert_array_equal(back.obsm[key], spot_adata.obsm[key])
     np.testing.assert_array_equal(
-        back.uns[_keys.TILES]["X_colour"]["features"], spot_adata.uns[_keys.TILES]["X_colour"]["features"]
+        back.uns[_keys.TILES]["X_color"]["features"], spot_adata.uns[_keys.TILES]["X_color"]["features"]
     )
-    assert back.uns[_keys.EMBEDDINGS]["X_colour"]["encoder"] == "colour"
+    assert back.uns[_keys.EMBEDDINGS]["X_color"]["encoder"] == "color"
 
 
 def _state(adata: AnnData):
@@ -160,7 +160,7 @@ BAD = {
     "batch of none": ({"batch_size": 0}, ValueError, "batch_size"),
     "bad key": ({"key_added": "a/b"}, ValueError, "cannot name"),
     "wrong shape": ({"encoder": lambda t: t.mean(), "key_added": "X_m"}, ValueError, r"returned shape \(\) for 64"),
-    "NaN": ({"encoder": lambda t: colour(t) * np.nan, "key_added": "X_m"}, ValueError, "returned NaN"),
+    "NaN": ({"encoder": lambda t: color(t) * np.nan, "key_added": "X_m"}, ValueError, "returned NaN"),
 }
 
 
@@ -192,7 +192,7 @@ def test_interruption_leaves_nothing_behind(spot_adata, he_image):
         seen.append(len(tiles))
         if len(seen) == 2:
             raise KeyboardInterrupt
-        return colour(tiles)
+        return color(tiles)
 
     before = _state(spot_adata)
     with pytest.raises(KeyboardInterrupt):
@@ -211,19 +211,19 @@ def test_spatialdata_gets_the_same_embeddings_as_anndata_and_keeps_them(simulate
     from spatialdata import read_zarr
 
     adata, sdata = simulated
-    options = {"encoder": colour, "input_px": 32, "context": 3, "progress": False}
+    options = {"encoder": color, "input_px": 32, "context": 3, "progress": False}
     sdata.write(tmp_path / "a.zarr")
     sdata = read_zarr(tmp_path / "a.zarr")
     pp.extract_embeddings(adata, image="hires", **options)
     pp.extract_embeddings(sdata, write=True, **options)
     (table,) = sdata.tables.values()
     # The element is a pyramid: a coarser level, made by its own kind of averaging, may be read.
-    np.testing.assert_allclose(table.obsm["X_colour"], adata.obsm["X_colour"], atol=2.0)
+    np.testing.assert_allclose(table.obsm["X_color"], adata.obsm["X_color"], atol=2.0)
     (back,) = read_zarr(tmp_path / "a.zarr").tables.values()
-    for key in ("X_colour", "X_colour_context_index"):
+    for key in ("X_color", "X_color_context_index"):
         np.testing.assert_array_equal(back.obsm[key], table.obsm[key])
-    assert back.uns[_keys.EMBEDDINGS]["X_colour"]["source"] == "image"
-    assert len(back.uns[_keys.TILES]["X_colour"]["features"]) == table.obsm["X_colour_context_index"].max() + 1
+    assert back.uns[_keys.EMBEDDINGS]["X_color"]["source"] == "image"
+    assert len(back.uns[_keys.TILES]["X_color"]["features"]) == table.obsm["X_color_context_index"].max() + 1
 
 
 def test_texture_separates_simulated_compartments(simulated):
@@ -245,7 +245,7 @@ def test_tiles_of_a_pixel_or_larger_than_the_image_are_refused(spot_adata, he_im
     for mpp in (100.0, 0.1):
         with pytest.raises(ValueError, match=rf"a tile of 112 µm spans .* at {mpp:g} µm per pixel.*Pass `mpp=`"):
             _extract(spot_adata, he_image, mpp=mpp, pitch_um=mpp * PITCH_PX)
-    assert "X_colour" not in spot_adata.obsm
+    assert "X_color" not in spot_adata.obsm
 
 
 def test_tiles_of_few_pixels_are_warned_of(spot_adata, he_image):

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import phg2st_sc as phg2st
-from phg2st_sc._counts import read_counts
+from phg2st_sc._reading._counts import read_counts
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_prompts_counts_and_panel_read_measured_spots_only(a1):
     assert np.isnan(partly.layers["phg2st_lognorm"][~measured]).all()
 
 
-def test_panel_of_a_breast_tumour_holds_its_known_genes(a1):
+def test_panel_of_a_breast_tumor_holds_its_known_genes(a1):
     panel = phg2st.pp.select_genes(a1, n_top=1000)
     # immunoglobulins of plasma cells, the amplified HER2 locus, collagens of the stroma
     assert {"IGKC", "ERBB2", "COL1A1"} <= set(panel)

@@ -3,7 +3,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from phg2st_sc._prompts import full_mask, resolve_mask
+from phg2st_sc._reading._mask import full_mask, resolve_mask
 
 N = 8
 MEASURED = np.array([True, False, False, True, False, True, False, False])

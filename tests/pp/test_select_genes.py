@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse
 
 import phg2st_sc as phg2st
-from phg2st_sc.pp._genes import combine_ranks, residual_variance
+from phg2st_sc._reading._genes import combine_ranks, residual_variance
 
 
 def section(seed, patterned, n=64, n_genes=30, patient="P", kind=np.array):

@@ -3,7 +3,7 @@ import pytest
 from anndata import AnnData
 
 import phg2st_sc as phg2st
-from phg2st_sc._counts import read_counts
+from phg2st_sc._reading._counts import read_counts
 
 sd = pytest.importorskip("spatialdata")
 
@@ -16,8 +16,8 @@ def regions():
     rng = np.random.default_rng(0)
     shapes, region, instance = {}, [], []
     for name in ("left", "right"):
-        centres = np.argwhere(np.ones((8, 7))) * 50.0
-        shapes[name] = ShapesModel.parse(centres, geometry=0, radius=20.0)
+        centers = np.argwhere(np.ones((8, 7))) * 50.0
+        shapes[name] = ShapesModel.parse(centers, geometry=0, radius=20.0)
     for i in rng.permutation(56):
         region += ["left", "right"]
         instance += [i, 55 - i]
@@ -36,8 +36,8 @@ def test_regions_are_drawn_for_themselves_at_their_own_places(regions):
     for name in ("left", "right"):
         mine = obs[(obs["region"] == name) & obs["prompt"]]
         assert len(mine) == 9
-        centres = np.array([[p.x, p.y] for p in regions[name].loc[mine["instance"], "geometry"]])
-        assert np.ptp(centres, axis=0).max() <= 5 * 50
+        centers = np.array([[p.x, p.y] for p in regions[name].loc[mine["instance"], "geometry"]])
+        assert np.ptp(centers, axis=0).max() <= 5 * 50
 
 
 def test_stored_with_write(regions, tmp_path):

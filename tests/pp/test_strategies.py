@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import pdist
 
-from phg2st_sc.pp import nested_masks, register_strategy, sample_mask
-from phg2st_sc.pp._strategies import STRATEGIES
+from phg2st_sc.prompts import nested_masks, register_strategy, sample_mask
+from phg2st_sc.prompts._strategies import STRATEGIES
 
 NAMES = ["random", "poisson", "grid", "squares", "block"]
 
@@ -128,10 +128,10 @@ def test_block_in_the_middle_of_a_lattice_is_a_square():
 def test_squares_are_several_compact_groups():
     positions = lattice(40, 40, pitch=1.0)
     chosen = positions[sample_mask(positions, 90, "squares", np.random.default_rng(1))]
-    neighbours = cKDTree(chosen).sparse_distance_matrix(cKDTree(chosen), 1.5)
+    neighbors = cKDTree(chosen).sparse_distance_matrix(cKDTree(chosen), 1.5)
     from scipy.sparse.csgraph import connected_components
 
-    assert 7 <= connected_components(neighbours)[0] <= 10
+    assert 7 <= connected_components(neighbors)[0] <= 10
 
 
 @pytest.mark.parametrize("name", NAMES)

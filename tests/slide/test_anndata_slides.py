@@ -146,17 +146,17 @@ def test_thumbnail_only_when_asked_and_with_scaled_positions(visium_adata):
         open_slides(visium_adata, image="lowres")
 
 
-def test_centres_that_fit_pass(visium_adata):
+def test_centers_that_fit_pass(visium_adata):
     check_positions_in_image(open_slides(visium_adata)[0], 480, 560)
 
 
-def test_swapped_centres(visium_adata):
+def test_swapped_centers(visium_adata):
     visium_adata.obsm["spatial"] = visium_adata.obsm["spatial"][:, ::-1] * (1.0, 1.1)
     with pytest.raises(ValueError, match="x and y swapped"):
         check_positions_in_image(open_slides(visium_adata)[0], 430, 600)
 
 
-def test_full_resolution_centres_on_the_thumbnail(visium_adata):
+def test_full_resolution_centers_on_the_thumbnail(visium_adata):
     (slide,) = open_slides(visium_adata)
     with pytest.raises(ValueError, match=r"'hires' thumbnail.*`image='hires'`"):
         check_positions_in_image(slide, 240, 280)
@@ -165,12 +165,12 @@ def test_full_resolution_centres_on_the_thumbnail(visium_adata):
         check_positions_in_image(slide, 250, 290)
 
 
-def test_centres_outside_for_no_known_reason(visium_adata):
+def test_centers_outside_for_no_known_reason(visium_adata):
     with pytest.raises(ValueError, match=r"outside the image of 100 x 90.*x = 500.*Pass the image"):
         check_positions_in_image(open_slides(visium_adata)[0], 90, 100)
 
 
-def test_centres_that_are_no_number(visium_adata):
+def test_centers_that_are_no_number(visium_adata):
     visium_adata.obsm["spatial"][7] = np.nan
     with pytest.raises(ValueError, match=r"1 spot centres are NaN.*'spot7'"):
         check_positions_in_image(open_slides(visium_adata)[0], 480, 560)

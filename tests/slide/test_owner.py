@@ -10,12 +10,12 @@ import phg2st_sc as phg2st
 from phg2st_sc._slide import Owner, SlotUpdate, write_slots
 
 
-def colour(tiles):
+def color(tiles):
     return tiles.mean(axis=(1, 2))
 
 
 def embed(adata, image):
-    phg2st.pp.extract_embeddings(adata, image=image, encoder=colour, input_px=8, pitch_um=200, progress=False)
+    phg2st.pp.extract_embeddings(adata, image=image, encoder=color, input_px=8, pitch_um=200, progress=False)
 
 
 def impute(adata, key):
@@ -27,8 +27,8 @@ CALLS = {
     "impute, layer": ("layers", "mine", lambda a, _: impute(a, "mine")),
     "impute, uns": ("uns", "mine", lambda a, _: impute(a, "mine")),
     "normalize": ("layers", "phg2st_lognorm", lambda a, _: phg2st.pp.normalize(a)),
-    "embeddings": ("obsm", "X_colour", embed),
-    "context of embeddings": ("obsm", "X_colour_context_index", embed),
+    "embeddings": ("obsm", "X_color", embed),
+    "context of embeddings": ("obsm", "X_color_context_index", embed),
     "hypergraph": (
         "obsp",
         "h_distances",

@@ -12,7 +12,7 @@ from spatialdata import SpatialData
 from spatialdata.models import PointsModel, ShapesModel
 from spatialdata.transformations import Affine, Identity, Scale, Sequence, Translation, set_transformation
 
-from phg2st_sc._patches import SlidePatches
+from phg2st_sc._reading._patches import SlidePatches
 from phg2st_sc._slide import check_positions_in_image, open_slides
 
 from . import conftest as make
@@ -145,13 +145,13 @@ def test_image_that_shares_no_system_is_refused():
     assert open_slides(sdata)[0].image_source is None
 
 
-def test_centres_outside_the_image(sdata):
+def test_centers_outside_the_image(sdata):
     slide = open_slides(sdata)[0]
     with pytest.raises(ValueError, match="outside the image of 30 x 30"):
         check_positions_in_image(slide, 30, 30)
 
 
-def test_square_bins_are_spots_at_their_centres():
+def test_square_bins_are_spots_at_their_centers():
     bins = gpd.GeoDataFrame(geometry=[box(x, y, x + 8, y + 8) for x, y in POINTS], index=IDS)
     (slide,) = open_slides(one_region(spots=ShapesModel.parse(bins)))
     np.testing.assert_allclose(slide.positions, expected(slide) + 4.0)

@@ -64,7 +64,7 @@ def test_unprompted_values_are_nobodys_business(adata, value):
     assert np.isfinite(adata.layers["idw"][:, adata.var["idw_predicted"]]).all()
 
 
-def test_normalised_values_name_the_layer(adata, refused):
+def test_normalized_values_name_the_layer(adata, refused):
     adata.layers["counts"] = adata.X.copy()
     adata.X = np.log1p(adata.X.toarray())
     message = refused(ValueError, "counts_layer=", adata)

@@ -44,7 +44,7 @@ def test_no_skill_at_all_is_said(make_section, monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         phg2st.tl.predict(adata, method="best_simple")
-    from phg2st_sc.models._comparison import Record
+    from phg2st_sc.linear._comparison import Record
 
     monkeypatch.setattr(Record, "scores", {"explained": -0.1, "correlation": -0.02})
     with pytest.warns(UserWarning, match="nothing is predictable from these prompts.*24 prompts of slide 'P1_S1'"):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import phg2st_sc as phg2st
-from phg2st_sc._fingerprint import fingerprint, trained_on
+from phg2st_sc._provenance._fingerprint import fingerprint, trained_on
 
 SAME = "trained on slide 'P1_S1' itself"
 

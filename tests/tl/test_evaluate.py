@@ -27,7 +27,7 @@ def test_the_maker_is_named(make_section, trained):
     chosen = phg2st.tl.predict(adata, method="best_simple").uns["details"]["P1_S1"]["chosen"]
     assert makers(scores) == {"phg2st": "phg2st", "best_simple": chosen, "idw": "idw"}
     assert list(scores.columns[1:4]) == ["patient", "method", "made_by"]
-    assert phg2st.metrics.summarise(scores, by="method").index.tolist() == ["phg2st", "best_simple", "idw"]
+    assert phg2st.metrics.summarize(scores, by="method").index.tolist() == ["phg2st", "best_simple", "idw"]
 
 
 def test_a_method_with_the_name_of_the_layer_is_not_dropped(make_section, trained):

@@ -103,8 +103,8 @@ def test_prompts_do_matter(adata, trained):
 @pytest.mark.parametrize("source", [None, {"source": "expression"}, {"encoder": "pca"}])
 def test_embeddings_must_be_shown_to_come_from_the_image(adata, snapshot, unchanged, source):
     """A PCA of all spots' expression would carry the answer."""
-    centred = np.log1p(adata.X.toarray())
-    adata.obsm["X_pca"] = np.linalg.svd(centred - centred.mean(0), full_matrices=False)[0][:, :5]
+    centered = np.log1p(adata.X.toarray())
+    adata.obsm["X_pca"] = np.linalg.svd(centered - centered.mean(0), full_matrices=False)[0][:, :5]
     if source is not None:
         adata.uns["phg2st_embeddings"]["X_pca"] = source
     before = snapshot(adata)

@@ -11,7 +11,7 @@ FUSIONS = {
 }
 
 
-def colour(tiles):
+def color(tiles):
     return np.concatenate([tiles.mean((1, 2)), tiles.std((1, 2))], axis=1).astype(np.float32) / 100
 
 
@@ -19,7 +19,7 @@ def colour(tiles):
 def sections():
     slides = phg2st.datasets.simulate(n_slides=3, n_patients=3, n_spots=60, n_genes=20, progress=False)
     for slide in slides.values():
-        phg2st.pp.extract_embeddings(slide, encoder=colour, context=None, progress=False)
+        phg2st.pp.extract_embeddings(slide, encoder=color, context=None, progress=False)
         phg2st.pp.build_hypergraph(slide, builder="position", n_neighbors=2)
     phg2st.pp.sample_prompts(slides["P3_S1"], fraction=0.3, seed=0)
     return slides

@@ -39,14 +39,14 @@ def test_slide_key_on_joined_spatialdata(make_section):
     parts = {}
     for seed, name in enumerate("ab"):
         table = make_section(seed, image=False)
-        centres = table.obsm.pop("spatial")
+        centers = table.obsm.pop("spatial")
         for key in ("spatial", "simulation"):
             table.uns.pop(key, None)
         table.obs["region"] = pd.Categorical(["spots"] * table.n_obs)
         table.obs["spot"] = np.arange(table.n_obs)
         table.obs["half"] = np.where(np.arange(table.n_obs) < table.n_obs // 2, "left", "right")
         table = sd.models.TableModel.parse(table, region="spots", region_key="region", instance_key="spot")
-        shapes = sd.models.ShapesModel.parse(centres, geometry=0, radius=20.0)
+        shapes = sd.models.ShapesModel.parse(centers, geometry=0, radius=20.0)
         parts[name] = sd.SpatialData(shapes={"spots": shapes}, tables={"table": table})
     joined = sd.concatenate(parts, concatenate_tables=True)
     joined["table"].obs_names_make_unique()

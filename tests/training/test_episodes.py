@@ -6,9 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from phg2st_sc.nn import Evidence, SlideTensors
-from phg2st_sc.training import Episode, EpisodeConfig, EpisodeSlide
-from phg2st_sc.training._episodes import correlations, draw_prompts, episode_loss, fixed_episodes, training_draw
+from phg2st_sc.models.phg2st.correction.draws import (
+    Episode,
+    EpisodeSlide,
+    correlations,
+    draw_prompts,
+    episode_loss,
+    fixed_episodes,
+    training_draw,
+)
+from phg2st_sc.models.phg2st.correction.network import Evidence
+from phg2st_sc.nn import SlideTensors
+from phg2st_sc.training import EpisodeConfig
 
 SIDE = 20
 

@@ -52,8 +52,8 @@ def test_of_one_slide_a_block_is_left_out():
     assert found.train == found.validation == (0,)
     assert found.held_out.sum() == 20
     inside, outside = SQUARE[found.held_out], SQUARE[~found.held_out]
-    centre = inside.mean(axis=0)
-    assert np.linalg.norm(inside - centre, axis=1).max() < np.linalg.norm(outside - centre, axis=1).mean()
+    center = inside.mean(axis=0)
+    assert np.linalg.norm(inside - center, axis=1).max() < np.linalg.norm(outside - center, axis=1).mean()
 
 
 def test_nothing_is_left_out_when_not_asked_for():

@@ -8,11 +8,12 @@ import torch
 
 from phg2st_sc.graph import HypergraphOperator, PositionKNN
 from phg2st_sc.metrics import depth_free_target
-from phg2st_sc.nn import NetworkConfig, PHG2STNetwork, SlideTensors
-from phg2st_sc.training import Machine, TrainingConfig, TrainingSet, ValidationSet, device_of, train_network
-from phg2st_sc.training._batch import Measured
-from phg2st_sc.training._data import EpochOrder
-from phg2st_sc.training._module import SlideModule, predict_rows
+from phg2st_sc.models.phg2st_paper.batch import Measured, TrainingSet, ValidationSet
+from phg2st_sc.models.phg2st_paper.data import EpochOrder
+from phg2st_sc.models.phg2st_paper.module import SlideModule, predict_rows, train_network
+from phg2st_sc.models.phg2st_paper.network import PHG2STNetwork
+from phg2st_sc.nn import NetworkConfig, SlideTensors
+from phg2st_sc.training import Machine, TrainingConfig, device_of
 
 N_GENES, N_FEATURES, SIDE = 6, 5, 7
 QUIET = Machine(accelerator="cpu", progress=False)

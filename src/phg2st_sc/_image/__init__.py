@@ -3,6 +3,33 @@
 from __future__ import annotations
 
 from ._base import ImageLevel, SlideImage, is_slide_image
+from ._on_tissue import check_tissue
 from ._open import open_image
+from ._tiles import (
+    Tiles,
+    check_length,
+    check_resolution,
+    choose_level,
+    context_blocks,
+    context_grid,
+    iter_tiles,
+    read_padded,
+    tile_pixels,
+)
 
-__all__ = ["ImageLevel", "SlideImage", "is_slide_image", "open_image"]
+__all__ = [
+    "ImageLevel",
+    "SlideImage",
+    "Tiles",
+    "check_length",
+    "check_resolution",
+    "check_tissue",
+    "choose_level",
+    "context_blocks",
+    "context_grid",
+    "is_slide_image",
+    "iter_tiles",
+    "open_image",
+    "read_padded",
+    "tile_pixels",
+]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._warn import warn_user
 from ._base import ImageLevel, check_box, downsample
 from ._pixels import check_dtype, to_rgb
 
@@ -124,7 +124,7 @@ class ChunkedImage:
             "it. Write it in chunks (e.g. `sdata.write(...)` after `Image2DModel.parse(..., chunks=1024)`) and read it "
             "back to keep memory low."
         )
-        warnings.warn(msg, UserWarning, stacklevel=3)
+        warn_user(msg)
 
     def close(self) -> None:
         """Drop decoded chunks and close the file."""

@@ -7,6 +7,7 @@ from ._model import Slide
 from ._open import open_slides, resolve_datas
 from ._owner import Owner, refuse_foreign
 from ._store import StoreLockedError
+from ._targets import is_target
 from ._update import SlotUpdate
 from ._write import write_slots, write_table
 
@@ -19,6 +20,7 @@ __all__ = [
     "StoreLockedError",
     "check_positions_in_image",
     "extend",
+    "is_target",
     "lattice_pitch",
     "open_slides",
     "refuse_foreign",

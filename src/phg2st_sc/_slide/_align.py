@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 _DEFAULT_SYSTEM = "global"
-_COLOURS = (3, 4)
+_COLORS = (3, 4)
 _SAME_EXTENT = 0.05
 _HALF_PIXEL = 0.5
 
@@ -57,13 +57,13 @@ class Alignment:
         """Whether the spots' own units are the pixels."""
         return bool(np.allclose(self.affine, np.eye(3)))
 
-    def transform(self, centres: NDArray[np.float64]) -> NDArray[np.float64]:
+    def transform(self, centers: NDArray[np.float64]) -> NDArray[np.float64]:
         """Map (n, 2) centres into pixels."""
-        return centres @ self.affine[:2, :2].T + self.affine[:2, 2]
+        return centers @ self.affine[:2, :2].T + self.affine[:2, 2]
 
 
 def align(
-    sdata: SpatialData, spots: Any, region: str, centres: NDArray[np.float64], image: Any, system: str | None
+    sdata: SpatialData, spots: Any, region: str, centers: NDArray[np.float64], image: Any, system: str | None
 ) -> Alignment:
     """Choose the image of a region and work out the map into its pixels.
 
@@ -81,14 +81,14 @@ def align(
         return Alignment(image, element, _affine(sdata, spots, element, f"{region!r} and {image!r}", system))
     if image is not None:
         return Alignment(None, image, _to_system(sdata, spots, systems, system))
-    return _choose(sdata, spots, region, centres, systems, system)
+    return _choose(sdata, spots, region, centers, systems, system)
 
 
 def _choose(
-    sdata: SpatialData, spots: Any, region: str, centres: NDArray[np.float64], systems: list[str], system: str | None
+    sdata: SpatialData, spots: Any, region: str, centers: NDArray[np.float64], systems: list[str], system: str | None
 ) -> Alignment:
     wanted = set(systems) if system is None else {system}
-    names = [name for name, item in sdata.images.items() if _is_colour(item) and _systems(item) & wanted]
+    names = [name for name, item in sdata.images.items() if _is_color(item) and _systems(item) & wanted]
     found = {
         name: Alignment(
             name, sdata.images[name], _affine(sdata, spots, sdata.images[name], f"{region!r} and {name!r}", system)
@@ -96,7 +96,7 @@ def _choose(
         for name in names
     }
     # an image of another slide may share the coordinate system
-    covering = {name: a for name, a in found.items() if _covers(sdata.images[name], a.transform(centres))}
+    covering = {name: a for name, a in found.items() if _covers(sdata.images[name], a.transform(centers))}
     left = covering or found
     finest = max(left, key=lambda name: left[name].scale, default=None)
     if finest is not None and all(_same_extent(sdata, left[finest], left[name]) for name in left):
@@ -171,9 +171,9 @@ def _size(image: Any) -> tuple[int, int]:
     return int(sizes["x"]), int(sizes["y"])
 
 
-def _is_colour(image: Any) -> bool:
+def _is_color(image: Any) -> bool:
     base = _base(image)
-    return base.ndim == 3 and int(base.sizes.get("c", 0)) in _COLOURS
+    return base.ndim == 3 and int(base.sizes.get("c", 0)) in _COLORS
 
 
 def _covers(image: Any, positions: NDArray[np.float64]) -> bool:

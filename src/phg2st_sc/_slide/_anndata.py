@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 def anndata_slides(adata: AnnData, *, slide_key: str | None, image: Any, said: Scale, patient_key: str) -> list[Slide]:
     """One slide for each value of ``slide_key``, else for each library."""
     check_table(adata)
-    centres = _centres(adata)
+    centers = _centers(adata)
     groups = split_rows(adata, slide_key)
-    return [_slide(adata, centres, name, rows, image, said, patient_key) for name, rows in groups.items()]
+    return [_slide(adata, centers, name, rows, image, said, patient_key) for name, rows in groups.items()]
 
 
-def _centres(adata: AnnData) -> NDArray[np.float64]:
+def _centers(adata: AnnData) -> NDArray[np.float64]:
     if _keys.SPATIAL not in adata.obsm:
         msg = (
             f"No spot coordinates: obsm[{_keys.SPATIAL!r}] is missing. Store the spot centres there, (n_obs, 2) as (x, y) "
@@ -35,19 +35,19 @@ def _centres(adata: AnnData) -> NDArray[np.float64]:
         )
         raise KeyError(msg)
     try:
-        centres = np.asarray(adata.obsm[_keys.SPATIAL], dtype=np.float64)
+        centers = np.asarray(adata.obsm[_keys.SPATIAL], dtype=np.float64)
     except (TypeError, ValueError) as error:
         msg = f"obsm[{_keys.SPATIAL!r}] must hold numbers: {error}"
         raise ValueError(msg) from error
-    if centres.ndim != 2 or centres.shape[1] != 2:
-        msg = f"obsm[{_keys.SPATIAL!r}] must be (n_obs, 2), spot centres (x, y); it is {centres.shape}."
+    if centers.ndim != 2 or centers.shape[1] != 2:
+        msg = f"obsm[{_keys.SPATIAL!r}] must be (n_obs, 2), spot centres (x, y); it is {centers.shape}."
         raise ValueError(msg)
-    return centres
+    return centers
 
 
 def _slide(
     adata: AnnData,
-    centres: NDArray[np.float64],
+    centers: NDArray[np.float64],
     name: str | None,
     rows: NDArray[np.int64],
     image: Any,
@@ -57,7 +57,7 @@ def _slide(
     library, record = find_record(adata, rows, name)
     name = slide_name(adata, rows, library) if name is None else name
     source, thumbnail, scale = _image_source(record, None if image is None else pick_image(image, name), name)
-    positions = centres[rows] * scale
+    positions = centers[rows] * scale
     pitch = lattice_pitch(measured_places(adata, rows, positions))
     diameter = spot_diameter(record)
     in_pixels = Scale(None if said.mpp is None else said.mpp / scale, said.pitch_um, said.platform)

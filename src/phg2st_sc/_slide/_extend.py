@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .. import _keys
-from .._target_rows import is_target
 from ._model import Slide
 from ._record import records
+from ._targets import is_target
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -95,7 +95,7 @@ def extend_table(
     gone = {key for key in table.obsm if _is_image_side(table, key)}
     obsm = {key: _longer(table.obsm[key], n_new, names, gaps=True) for key in table.obsm if key not in gone}
     if _keys.SPATIAL in table.obsm:
-        obsm[_keys.SPATIAL] = _centres(table, added)
+        obsm[_keys.SPATIAL] = _centers(table, added)
     return AnnData(
         None if table.X is None else _longer(table.X, n_new, counts=True),
         obs=_obs(table, added, names, slide_key, obs),
@@ -145,13 +145,13 @@ def _is_image_side(table: AnnData, key: str) -> bool:
     return any(key in (rep, _keys.context(rep), _keys.context_index(rep)) for rep in reps)
 
 
-def _centres(table: AnnData, added: list[Added]) -> NDArray[Any]:
+def _centers(table: AnnData, added: list[Added]) -> NDArray[Any]:
     old = np.asarray(table.obsm[_keys.SPATIAL])
     new = [back_to(one.slide, old[one.slide.rows].astype(np.float64), one.places) for one in added]
-    centres = np.concatenate(new)
+    centers = np.concatenate(new)
     if old.dtype.kind in "iu":
-        centres = np.rint(centres)
-    return np.concatenate([old, centres.astype(old.dtype)])
+        centers = np.rint(centers)
+    return np.concatenate([old, centers.astype(old.dtype)])
 
 
 def _obs(

@@ -68,8 +68,8 @@ def _with_circles(
         )
         raise ValueError(msg)
     instances = one.slide.table.obs[instance_key].iloc[one.slide.rows]
-    centres, _ = _centroids(element.loc[instances.to_numpy()])
-    places = back_to(one.slide, centres.to_numpy(dtype=np.float64), one.places)
+    centers, _ = _centroids(element.loc[instances.to_numpy()])
+    places = back_to(one.slide, centers.to_numpy(dtype=np.float64), one.places)
     index = _new_ids(element.index, len(places))
     circles = gpd.GeoDataFrame(
         {"radius": np.full(len(places), float(np.median(element.loc[instances.to_numpy(), "radius"])))},

@@ -27,7 +27,7 @@ _MOST_QUERIES = 20_000
 _FIRST_GUESS_PERCENTILE = 15
 _WINDOW = (0.75, 1.25)
 _MOST_ROUNDS = 20
-_NEIGHBOURS = 8
+_NEIGHBORS = 8
 
 
 def lattice_pitch(positions: NDArray[np.float64]) -> float:
@@ -60,7 +60,7 @@ def lattice_pitch(positions: NDArray[np.float64]) -> float:
     if len(points) < 2:
         return float("nan")
     take = np.unique(np.linspace(0, len(points) - 1, min(len(points), _MOST_QUERIES)).astype(np.int64))
-    found, _ = cKDTree(points).query(points[take], k=min(_NEIGHBOURS + 1, len(points)))
+    found, _ = cKDTree(points).query(points[take], k=min(_NEIGHBORS + 1, len(points)))
     distances = found[:, 1:]
     pitch = float(np.percentile(distances[:, 0], _FIRST_GUESS_PERCENTILE))
     for _ in range(_MOST_ROUNDS):

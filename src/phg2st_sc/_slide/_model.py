@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from .. import _keys
 from .._text import some
+from .._warn import warn_user
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -151,7 +151,7 @@ class Slide:
             )
             raise ValueError(msg)
         if self.mpp_doubt:
-            warnings.warn(self.mpp_doubt, UserWarning, stacklevel=3)
+            warn_user(self.mpp_doubt)
         return self.mpp
 
     def _in_spatialdata(self) -> bool:

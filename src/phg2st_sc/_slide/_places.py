@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from .. import _keys
 from .._text import some
+from .._warn import warn_user
 from ._model import Slide
 
 _MOST_SHARED = 0.01
@@ -45,7 +44,7 @@ def check_places(slide: Slide, slide_key: str | None) -> None:
             raise ValueError(msg + " (If it is one slide, pass a column that holds one value.)")
     else:
         msg += f"Does obs[{slide_key!r}] tell all slides apart?"
-    warnings.warn(msg, UserWarning, stacklevel=4)
+    warn_user(msg)
 
 
 def _repeated(places: NDArray[np.generic]) -> NDArray[np.bool_]:

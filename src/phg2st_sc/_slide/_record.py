@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._target_rows import is_target
 from .._text import some
+from .._warn import warn_user
+from ._targets import is_target
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -76,7 +76,7 @@ def _split_column(table: AnnData, rows: NDArray[np.int64]) -> str | None:
                 f"obs[{key!r}] has {len(values)} values ({some(values)}) but the spots are taken as one slide. If they "
                 f"are several, pass `slide_key={key!r}`."
             )
-            warnings.warn(msg, UserWarning, stacklevel=2)
+            warn_user(msg)
             break
     return None
 

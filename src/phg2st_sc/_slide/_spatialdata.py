@@ -36,7 +36,7 @@ class _Call:
 class _Spots:
     """Spots of one region in the order of the table's rows, in the element's own units."""
 
-    centres: NDArray[np.float64]
+    centers: NDArray[np.float64]
     diameter: float | None
 
 
@@ -116,7 +116,7 @@ def _region_slides(
         if value is not None and several and call.slide_key not in (None, _attrs(table)[0]):
             name = f"{region}/{value}"
         inside = np.searchsorted(rows, part)
-        slides.append(_slide(sdata, table, region, name, part, _Spots(spots.centres[inside], spots.diameter), call))
+        slides.append(_slide(sdata, table, region, name, part, _Spots(spots.centers[inside], spots.diameter), call))
     return slides
 
 
@@ -124,9 +124,9 @@ def _slide(
     sdata: SpatialData, table: AnnData, region: str, name: str, rows: NDArray[np.int64], spots: _Spots, call: _Call
 ) -> Slide:
     image = None if call.image is None else pick_image(call.image, name)
-    alignment = align(sdata, _element(sdata, region), region, spots.centres, image, call.coordinate_system)
+    alignment = align(sdata, _element(sdata, region), region, spots.centers, image, call.coordinate_system)
     _, record = _record(table, rows, name, region)
-    positions = alignment.transform(spots.centres)
+    positions = alignment.transform(spots.centers)
     pitch = lattice_pitch(measured_places(table, rows, positions))
     diameter = spots.diameter if spots.diameter is not None else spot_diameter(record)
     size = resolve_mpp(call.said, record, pitch, pixel_scale=alignment.scale, name=name)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tqdm.auto import tqdm
 
+from .._warn import warn_user
 from ._legacy import LegacyArray, read_legacy_section
 
 if TYPE_CHECKING:
@@ -121,11 +121,7 @@ def _image(root: Path, name: str) -> Path | None:
     picture = _first(root, rf"^(?:GSM\d+_)?{name}\.jpe?g$")
     packed = _first(root, rf"^(?:GSM\d+_)?{name}\.jpe?g\.gz$")
     if picture is None and packed is not None:
-        warnings.warn(
-            f"The picture of {name} is gzipped and was left out; run `gunzip {packed}` and read again.",
-            UserWarning,
-            stacklevel=4,
-        )
+        warn_user(f"The picture of {name} is gzipped and was left out; run `gunzip {packed}` and read again.")
     return picture
 
 

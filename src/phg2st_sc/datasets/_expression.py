@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from ._tissue import Lattice, Tissue
 
-IMAGE_PROGRAMMES = (*COMPARTMENTS, "cellularity")
-SPACE_PROGRAMMES = ("gradient", "domain", "patch")
-PROGRAMMES = IMAGE_PROGRAMMES + SPACE_PROGRAMMES
+IMAGE_PROGRAMS = (*COMPARTMENTS, "cellularity")
+SPACE_PROGRAMS = ("gradient", "domain", "patch")
+PROGRAMS = IMAGE_PROGRAMS + SPACE_PROGRAMS
 NOISE = "none"
 _KINDS = ("image", "space", "mixed", "noise")
 
@@ -37,12 +37,12 @@ class GeneDesign:
         """Truth about the genes, for ``var``."""
         power = self.loadings**2
         total = np.maximum(power.sum(1), np.finfo(float).tiny)
-        n_image = len(IMAGE_PROGRAMMES)
+        n_image = len(IMAGE_PROGRAMS)
         noise = self.kind == _KINDS.index("noise")
-        names = np.where(noise, NOISE, np.array(PROGRAMMES)[np.abs(self.loadings).argmax(1)])
+        names = np.where(noise, NOISE, np.array(PROGRAMS)[np.abs(self.loadings).argmax(1)])
         return pd.DataFrame(
             {
-                _keys.GENE_PROGRAMME: pd.Categorical(names, categories=[*PROGRAMMES, NOISE]),
+                _keys.GENE_PROGRAM: pd.Categorical(names, categories=[*PROGRAMS, NOISE]),
                 _keys.IS_NOISE: noise,
                 _keys.IMAGE_DRIVEN: power[:, :n_image].sum(1) / total,
                 _keys.SPACE_DRIVEN: power[:, n_image:].sum(1) / total,
@@ -59,15 +59,15 @@ def design_genes(
     n_space, n_mixed, n_noise = (round(share * n_genes) for share in fractions)
     sizes = [n_genes - n_space - n_mixed - n_noise, n_space, n_mixed, n_noise]
     kind = np.repeat(np.arange(len(_KINDS)), sizes)
-    n_image = len(IMAGE_PROGRAMMES)
-    minor = rng.normal(0.0, 0.12, (n_genes, len(PROGRAMMES)))
+    n_image = len(IMAGE_PROGRAMS)
+    minor = rng.normal(0.0, 0.12, (n_genes, len(PROGRAMS)))
     strength = rng.normal(0.75, 0.15, (n_genes, 2)) * rng.choice([1.0, 1.0, 1.0, -1.0], (n_genes, 2))
     number = np.arange(n_genes)
     image_part, space_part = (np.zeros_like(minor) for _ in range(2))
     image_part[:, :n_image] = minor[:, :n_image]
     image_part[number, number % n_image] = strength[:, 0]
     space_part[:, n_image:] = minor[:, n_image:]
-    space_part[number, n_image + number % len(SPACE_PROGRAMMES)] = strength[:, 1]
+    space_part[number, n_image + number % len(SPACE_PROGRAMS)] = strength[:, 1]
     loadings = np.where(np.isin(kind, [0, 2])[:, None], image_part, 0.0)
     loadings += np.where(np.isin(kind, [1, 2])[:, None], space_part, 0.0)
     return GeneDesign(
@@ -78,7 +78,7 @@ def design_genes(
     )
 
 
-def programme_activity(rng: np.random.Generator, tissue: Tissue, lattice: Lattice) -> NDArray[np.float64]:
+def program_activity(rng: np.random.Generator, tissue: Tissue, lattice: Lattice) -> NDArray[np.float64]:
     """(n_spots, programmes) activities; those of space are linearly unrelated to those of the picture on each slide."""
     share = spot_compartments(tissue, lattice)
     typical = 2500 * np.pi * (lattice.spot_um / 2) ** 2 / 1e6

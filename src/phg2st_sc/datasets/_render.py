@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from ._tissue import Tissue
 
-HAEMATOXYLIN = np.array([0.62, 0.74, 0.34])
+HEMATOXYLIN = np.array([0.62, 0.74, 0.34])
 EOSIN = np.array([0.11, 0.82, 0.42])
 WHITE = 243.0
 TEXTURE_UM = 2.0
 # Optical density of either stain in pure tumour, stroma, immune aggregate, fat, necrosis.
 EOSIN_LEVEL = (0.42, 0.52, 0.20, 0.05, 0.62)
-HAEMATOXYLIN_LEVEL = (0.24, 0.04, 0.22, 0.0, 0.10)
+HEMATOXYLIN_LEVEL = (0.24, 0.04, 0.22, 0.0, 0.10)
 ADIPOCYTE_UM = 58.0
 _TURNS, _VARIANTS = 16, 4
 
@@ -34,17 +34,17 @@ def render(rng: np.random.Generator, tissue: Tissue, mpp: float, stain: NDArray[
     """
     shape = Grid(tissue.grid.height_um, tissue.grid.width_um, mpp).shape
     fine = Grid(tissue.grid.height_um, tissue.grid.width_um, max(1.5 * mpp, TEXTURE_UM))
-    eosin, haematoxylin = _stroma_and_cytoplasm(rng, tissue, fine)
+    eosin, hematoxylin = _stroma_and_cytoplasm(rng, tissue, fine)
     nuclei = draw_nuclei(rng, tissue, mpp, shape)
-    eosin, haematoxylin = fine.resize(eosin, shape), fine.resize(haematoxylin, shape)
+    eosin, hematoxylin = fine.resize(eosin, shape), fine.resize(hematoxylin, shape)
     np.clip(eosin, 0, None, out=eosin)
-    np.clip(haematoxylin, 0, None, out=haematoxylin)
-    haematoxylin += nuclei
+    np.clip(hematoxylin, 0, None, out=hematoxylin)
+    hematoxylin += nuclei
     eosin *= 1 - 0.35 * np.minimum(nuclei, 1.0)
     grain = rng.normal(0.0, 1.6, shape).astype(np.float32)
     picture = np.empty((*shape, 3), dtype=np.uint8)
     for channel in range(3):
-        density = (HAEMATOXYLIN[channel] * stain[channel]) * haematoxylin
+        density = (HEMATOXYLIN[channel] * stain[channel]) * hematoxylin
         density += (EOSIN[channel] * stain[3 + channel]) * eosin
         light = np.exp(-density, dtype=np.float32) * np.float32(WHITE)
         picture[..., channel] = np.clip(light + grain, 0, 255)
@@ -62,19 +62,19 @@ def _stroma_and_cytoplasm(
     share = memberships(logits)
     grain = fine.random(rng, 3.0)
     mottle = fine.random(rng, 16.0)
-    fibres, clefts = _fibres(rng, fine)
-    texture = (1 + 0.13 * grain + 0.08 * mottle, fibres, 1 + 0.1 * grain, None, 1 + 0.2 * mottle + 0.14 * grain)
-    eosin, haematoxylin = (np.zeros(fine.shape, dtype=np.float32) for _ in range(2))
-    for part, pattern, level_e, level_h in zip(share, texture, EOSIN_LEVEL, HAEMATOXYLIN_LEVEL, strict=True):
+    fibers, clefts = _fibers(rng, fine)
+    texture = (1 + 0.13 * grain + 0.08 * mottle, fibers, 1 + 0.1 * grain, None, 1 + 0.2 * mottle + 0.14 * grain)
+    eosin, hematoxylin = (np.zeros(fine.shape, dtype=np.float32) for _ in range(2))
+    for part, pattern, level_e, level_h in zip(share, texture, EOSIN_LEVEL, HEMATOXYLIN_LEVEL, strict=True):
         eosin += part * level_e * (_adipocytes(rng, fine, part > 0.02) if pattern is None else pattern)
-        haematoxylin += part * level_h * (1 + 0.15 * grain)
+        hematoxylin += part * level_h * (1 + 0.15 * grain)
     eosin *= 1 - clefts * share[1]
-    _retract(eosin, haematoxylin, share, mottle)
+    _retract(eosin, hematoxylin, share, mottle)
     edge = np.clip(tissue.grid.resize(tissue.inside, fine.shape) * 70 + 0.25 * ragged, 0, 1)
-    return eosin * edge, haematoxylin * edge
+    return eosin * edge, hematoxylin * edge
 
 
-def _fibres(rng: np.random.Generator, fine: Grid) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _fibers(rng: np.random.Generator, fine: Grid) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Wavy collagen, as eosin factor, and the empty clefts between its bundles."""
     y, x = fine.axes()
     angle = rng.uniform(0, np.pi)
@@ -82,9 +82,9 @@ def _fibres(rng: np.random.Generator, fine: Grid) -> tuple[NDArray[np.float32], 
     along = along + 75 * fine.random(rng, 120) + 9 * fine.random(rng, 25)
     patchy = fine.random(rng, 14.0)
     wave = np.sin(along * (2 * np.pi / 17)) + 0.5 * np.sin(along * (2 * np.pi / 7.3) + 2 * patchy)
-    fibres = 1.0 + 0.2 * wave + 0.1 * patchy
+    fibers = 1.0 + 0.2 * wave + 0.1 * patchy
     clefts = np.clip(1.6 * (np.sin(along * (2 * np.pi / 41) + 0.8 * patchy) - 0.72) + 0.35 * patchy - 0.2, 0, 0.85)
-    return fibres.astype(np.float32), clefts.astype(np.float32)
+    return fibers.astype(np.float32), clefts.astype(np.float32)
 
 
 def _adipocytes(rng: np.random.Generator, fine: Grid, where: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -102,7 +102,7 @@ def _adipocytes(rng: np.random.Generator, fine: Grid, where: NDArray[np.bool_]) 
 
 def _retract(
     eosin: NDArray[np.float32],
-    haematoxylin: NDArray[np.float32],
+    hematoxylin: NDArray[np.float32],
     share: NDArray[np.float32],
     mottle: NDArray[np.float32],
 ) -> None:
@@ -110,7 +110,7 @@ def _retract(
     border = np.clip(4 * share[0] * share[1] - 0.55, 0, None) * np.clip(mottle, 0, 1.5)
     keep = np.clip(1 - 1.3 * border, 0.25, 1)
     eosin *= keep
-    haematoxylin *= keep
+    hematoxylin *= keep
 
 
 def draw_nuclei(rng: np.random.Generator, tissue: Tissue, mpp: float, shape: tuple[int, int]) -> NDArray[np.float32]:

@@ -14,15 +14,7 @@ from tqdm.auto import tqdm
 
 from .. import _keys
 from ._containers import to_spatialdata, write_picture
-from ._expression import (
-    PROGRAMMES,
-    GeneDesign,
-    design_genes,
-    draw_counts,
-    draw_depth,
-    programme_activity,
-    true_rates,
-)
+from ._expression import PROGRAMS, GeneDesign, design_genes, draw_counts, draw_depth, program_activity, true_rates
 from ._record import visium_record
 from ._render import render
 from ._tissue import COMPARTMENTS, LATTICES, grow_tissue, spot_compartments, spot_nuclei
@@ -237,7 +229,7 @@ def _slide(
 ) -> tuple[AnnData, NDArray[np.uint8] | None]:
     lattice = LATTICES[settings.lattice]
     tissue = grow_tissue(settings.rng(_TISSUE, index), settings.n_spots, lattice)
-    activity = programme_activity(settings.rng(_SPACE, index), tissue, lattice)
+    activity = program_activity(settings.rng(_SPACE, index), tissue, lattice)
     rates = true_rates(settings.rng(_PATIENT, patient), genes, activity)
     counts_rng = settings.rng(_COUNTS, index)
     totals = draw_depth(counts_rng, tissue, settings.depth, settings.depth_sd)
@@ -259,8 +251,8 @@ def _slide(
     table = AnnData(csr_matrix(counts), obs=obs, var=genes.var())
     table.layers[_keys.TRUE_RATE] = rates.astype(np.float32)
     table.obsm[_keys.SPATIAL] = tissue.spots / settings.mpp
-    table.obsm[_keys.TRUE_PROGRAMMES] = activity.astype(np.float32)
-    table.uns[_keys.SIMULATION] = {**vars(settings), "programmes": list(PROGRAMMES), "slide": index}
+    table.obsm[_keys.TRUE_PROGRAMS] = activity.astype(np.float32)
+    table.uns[_keys.SIMULATION] = {**vars(settings), "programmes": list(PROGRAMS), "slide": index}
     metadata = {_keys.MPP: settings.mpp, _keys.PLATFORM: lattice.platform, _keys.PITCH_UM: lattice.pitch_um}
     record = visium_record(spot_diameter_px=lattice.spot_um / settings.mpp, metadata=metadata)
     table.uns[_keys.SPATIAL] = {name: record}

@@ -84,8 +84,8 @@ def grow_tissue(rng: np.random.Generator, n_spots: int, lattice: Lattice) -> Tis
     kept = field < threshold
     inside = (threshold - outline).astype(np.float32)
     logits = _compartments(rng, grid, inside > 0)
-    centres, kind, size = _place_nuclei(rng, grid, logits, inside)
-    return Tissue(grid, inside, logits, centres, kind, size, spots[kept], array[kept])
+    centers, kind, size = _place_nuclei(rng, grid, logits, inside)
+    return Tissue(grid, inside, logits, centers, kind, size, spots[kept], array[kept])
 
 
 def _outline(rng: np.random.Generator, grid: Grid) -> NDArray[np.float32]:
@@ -112,15 +112,15 @@ def _lattice_points(grid: Grid, lattice: Lattice) -> tuple[NDArray[np.float64], 
 def _compartments(rng: np.random.Generator, grid: Grid, tissue: NDArray[np.bool_]) -> NDArray[np.float32]:
     nest = grid.random(rng, 110) + 0.35 * grid.random(rng, 35)
     infiltrate, adipose = grid.random(rng, 75), grid.random(rng, 170)
-    tumour_edge, core = np.quantile(nest[tissue], [0.52, 0.93])
-    rim = np.exp(-0.5 * ((nest - tumour_edge) / 0.35) ** 2)
+    tumor_edge, core = np.quantile(nest[tissue], [0.52, 0.93])
+    rim = np.exp(-0.5 * ((nest - tumor_edge) / 0.35) ** 2)
     logits = np.stack(
         [
-            7 * (nest - tumour_edge),
+            7 * (nest - tumor_edge),
             np.zeros_like(nest),
             7 * (infiltrate - np.quantile(infiltrate[tissue], 0.9)) + 4 * rim - 2.5,
-            8 * (adipose - np.quantile(adipose[tissue], 0.88)) - 5 * np.maximum(nest - tumour_edge + 0.2, 0),
-            7 * (nest - tumour_edge) + 9 * (nest - core),
+            8 * (adipose - np.quantile(adipose[tissue], 0.88)) - 5 * np.maximum(nest - tumor_edge + 0.2, 0),
+            7 * (nest - tumor_edge) + 9 * (nest - core),
         ]
     )
     return logits.astype(np.float32)

@@ -7,11 +7,19 @@ Another encoder is one more recipe, or one more module here and one line below.
 
 from __future__ import annotations
 
+from ._apply import encode_tiles as encode_tiles
 from ._base import Encoder, EncoderCard
 from ._pathology import register_all
+from ._registry import TileFunction as TileFunction
+from ._registry import check_name as check_name
 from ._registry import get_encoder, list_encoders, register_encoder
 from ._texture import CARD as _TEXTURE
 from ._texture import TextureEncoder
+from ._timm import load_weights as load_weights
+from ._torch import require_timm as require_timm
+from ._weights import WeightsFile as WeightsFile
+from ._weights import load_strictly as load_strictly
+from ._weights import read_state as read_state
 
 register_encoder(_TEXTURE, TextureEncoder)
 register_all()

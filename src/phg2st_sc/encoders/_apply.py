@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._image import SlideImage
-from .._tiles import Tiles, iter_tiles
+from .._image import SlideImage, Tiles, iter_tiles
 from ._base import Encoder
 
 

@@ -26,7 +26,7 @@ class EncoderCard:
     fields
         Fields of view, as multiples of the tile side: every tile is read once per field around the same centre, each
         resampled to ``input_px``, and the features are concatenated.
-    licence
+    license
         Licence of the weights, or of the code where there are none.
     needs_weights
         Whether weights have to be fetched first.
@@ -51,7 +51,7 @@ class EncoderCard:
     input_px: int
     tile_um: float
     fields: tuple[float, ...] = (1.0,)
-    licence: str = "unknown"
+    license: str = "unknown"
     needs_weights: bool = False
     revision: str = "unknown"
     transform: str = "none"

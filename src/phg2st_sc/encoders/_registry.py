@@ -112,8 +112,8 @@ def get_encoder(
 
     Examples
     --------
-    >>> get_encoder(lambda tiles: tiles.mean(axis=(1, 2)), name="colour").card.name
-    'colour'
+    >>> get_encoder(lambda tiles: tiles.mean(axis=(1, 2)), name="color").card.name
+    'color'
     """
     given = {"weights": weights, "revision": revision, "device": device, "precision": precision}
     options = {option: value for option, value in given.items() if value is not None}

@@ -32,12 +32,12 @@ def distribution(channel: Map) -> Iterator[tuple[str, float]]:
     """Mean, standard deviation, skewness and percentiles of a channel."""
     values = channel.ravel()
     mean = values.mean()
-    centred = values - mean
-    variance = np.mean(centred * centred)
+    centered = values - mean
+    variance = np.mean(centered * centered)
     std = np.sqrt(variance)
     yield "mean", mean
     yield "std", std
-    yield "skew", np.mean(centred**3) / (variance * std + _EPS)
+    yield "skew", np.mean(centered**3) / (variance * std + _EPS)
     ordered = np.sort(values)
     for q in PERCENTILES:
         yield f"p{q:02d}", ordered[int(q / 100 * (len(ordered) - 1))]

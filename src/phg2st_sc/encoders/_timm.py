@@ -193,7 +193,7 @@ def _card(timm: Any, model: Any, name: str) -> EncoderCard:
         dim=int(model.num_features if not hasattr(model, "head_hidden_size") else model.head_hidden_size),
         input_px=side,
         tile_um=_TILE_UM,
-        licence=str(model.pretrained_cfg.get("license") or "see the model's page"),
+        license=str(model.pretrained_cfg.get("license") or "see the model's page"),
         needs_weights=True,
         transform=describe(config["mean"], config["std"]),
         source=f"https://huggingface.co/{_repository(model, name)}",

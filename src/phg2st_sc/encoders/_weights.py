@@ -166,7 +166,7 @@ def _no_access(card: EncoderCard, repo: str) -> str:
         "account, `hf auth login` changes it."
     )
     return (
-        f"The weights of {card.name!r} are gated. 1. Accept the conditions at {_page(repo)} (licence: {card.licence}). "
+        f"The weights of {card.name!r} are gated. 1. Accept the conditions at {_page(repo)} (licence: {card.license}). "
         f"2. {step} Weights that are on disk already: pass `weights=<folder>`. {_WITHOUT}"
     )
 

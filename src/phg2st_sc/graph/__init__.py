@@ -13,6 +13,9 @@ from ._combined_knn import CombinedKNN
 from ._feature_knn import FeatureKNN
 from ._given import Given
 from ._hypergraph import Hypergraph
+from ._hypergraph import scatter_blocks as scatter_blocks
+from ._nearest import canonical_order as canonical_order
+from ._nearest import nearest as nearest
 from ._position_knn import PositionKNN
 from ._radius import Radius
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._base import Array, register_builder
-from ._knn import NearestBuilder, normalised
+from ._knn import NearestBuilder, normalized
 
 
 @register_builder("combined")
@@ -52,4 +52,4 @@ class CombinedKNN(NearestBuilder):
 
     def terms(self, positions: NDArray[np.float64], features: NDArray[np.float32] | None) -> Sequence[Array]:
         """Both, normalised."""
-        return [normalised(values) for values in (positions, features) if values is not None]
+        return [normalized(values) for values in (positions, features) if values is not None]

@@ -35,9 +35,9 @@ def context_operator(features: torch.Tensor, mask: torch.Tensor | None = None, n
         raise ValueError(msg)
     exact = features if features.dtype == torch.float64 else features.float()
     exact = torch.where(present[..., None], exact, 0.0)
-    distances, neighbours, linked = _nearest_tiles(exact, present, n_neighbors)
+    distances, neighbors, linked = _nearest_tiles(exact, present, n_neighbors)
     weights = _weights(distances, linked)
-    incidence = torch.diag_embed(present.to(exact.dtype)).scatter_add(1, neighbours.mT, weights.mT)
+    incidence = torch.diag_embed(present.to(exact.dtype)).scatter_add(1, neighbors.mT, weights.mT)
     into_edges = _divide(incidence, incidence.sum(dim=1, keepdim=True)).mT
     into_spots = _divide(incidence, incidence.sum(dim=2, keepdim=True))
     return torch.bmm(into_spots, into_edges)

@@ -55,7 +55,7 @@ def node_expansion(incidence: sparse.spmatrix) -> sparse.csr_matrix:
 
 
 def from_members(
-    centres: NDArray[np.int64], members: NDArray[np.int64], distances: NDArray[np.float64], n_spots: int
+    centers: NDArray[np.int64], members: NDArray[np.int64], distances: NDArray[np.float64], n_spots: int
 ) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
     """Assemble incidence and distances from (centre, member, distance) triples that leave the centre itself out.
 
@@ -63,9 +63,9 @@ def from_members(
     """
     weights = np.concatenate([edge_weights(distances), np.ones(n_spots)]).astype(np.float32)
     selves = np.arange(n_spots)
-    spots, edges = np.concatenate([members, selves]), np.concatenate([centres, selves])
+    spots, edges = np.concatenate([members, selves]), np.concatenate([centers, selves])
     incidence = sparse.csr_matrix((weights, (spots, edges)), shape=(n_spots, n_spots))
-    lengths = sparse.csr_matrix((distances.astype(np.float32), (centres, members)), shape=(n_spots, n_spots))
+    lengths = sparse.csr_matrix((distances.astype(np.float32), (centers, members)), shape=(n_spots, n_spots))
     for matrix in (incidence, lengths):
         matrix.sort_indices()
     return incidence, lengths

@@ -46,15 +46,15 @@ class NearestBuilder(HypergraphBuilder):
             self.n_neighbors,
             exact_up_to=self.exact_up_to,
         )
-        centres = np.repeat(order, found.index.shape[1])
+        centers = np.repeat(order, found.index.shape[1])
         incidence, distances = from_members(
-            centres, order[found.index.ravel()], found.distance.ravel(), n_spots=len(where)
+            centers, order[found.index.ravel()], found.distance.ravel(), n_spots=len(where)
         )
         search = {"search": "all pairs" if found.exact else "candidates", "with_features": what is not None}
         return Hypergraph(incidence, distances, {**self.describe(), **search})
 
 
-def normalised(values: Array) -> NDArray[np.float64]:
+def normalized(values: Array) -> NDArray[np.float64]:
     """Divide by the root mean square distance of all pairs; constant values become 0."""
     scale = rms_distance(values)
     return np.asarray(values, dtype=np.float64) / scale if scale > 0 else np.zeros(values.shape)

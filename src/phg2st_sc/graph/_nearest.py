@@ -49,8 +49,8 @@ def rms_distance(values: NDArray[np.floating]) -> float:
     n = len(values)
     if n < 2:
         return 0.0
-    centred = values - values.mean(axis=0, dtype=np.float64)
-    return float(np.sqrt(2.0 * np.square(centred).sum() / (n - 1)))
+    centered = values - values.mean(axis=0, dtype=np.float64)
+    return float(np.sqrt(2.0 * np.square(centered).sum() / (n - 1)))
 
 
 def canonical_order(positions: NDArray[np.float64], features: NDArray[np.float32] | None) -> NDArray[np.int64]:
@@ -82,10 +82,10 @@ def nearest(terms: Sequence[NDArray[np.floating]], k: int, *, exact_up_to: int =
     k = min(k, n - 1)
     if k < 1:
         return Nearest(np.zeros((n, 0), np.int64), np.zeros((n, 0)), exact=True)
-    centred = [np.ascontiguousarray(term - term.mean(axis=0, dtype=np.float64), dtype=np.float64) for term in terms]
+    centered = [np.ascontiguousarray(term - term.mean(axis=0, dtype=np.float64), dtype=np.float64) for term in terms]
     exact = n <= exact_up_to
-    candidates = _all_pairs(centred, min(k + MARGIN, n - 1)) if exact else _joint_candidates(centred, k)
-    return Nearest(*_rank(centred, candidates, k), exact=exact)
+    candidates = _all_pairs(centered, min(k + MARGIN, n - 1)) if exact else _joint_candidates(centered, k)
+    return Nearest(*_rank(centered, candidates, k), exact=exact)
 
 
 def _all_pairs(terms: Sequence[NDArray[np.float64]], m: int) -> NDArray[np.int64]:

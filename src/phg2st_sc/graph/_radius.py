@@ -38,6 +38,6 @@ class Radius(HypergraphBuilder):
 
         where = check_positions(positions)
         pairs = cKDTree(where).query_pairs(self.radius * (1.0 + _TOLERANCE), output_type="ndarray").astype(np.int64)
-        centres, members = np.concatenate([pairs, pairs[:, ::-1]]).T
-        lengths = np.linalg.norm(where[centres] - where[members], axis=1)
-        return Hypergraph(*from_members(centres, members, lengths, len(where)), self.describe())
+        centers, members = np.concatenate([pairs, pairs[:, ::-1]]).T
+        lengths = np.linalg.norm(where[centers] - where[members], axis=1)
+        return Hypergraph(*from_members(centers, members, lengths, len(where)), self.describe())

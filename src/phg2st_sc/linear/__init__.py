@@ -4,3 +4,62 @@
 by covariance; ``_gene_basis`` and ``_image_regression`` hold what genes and images have in common over slides, and
 ``_cohort`` how settings are chosen on training slides.
 """
+
+from ._cohort import PRIOR_COUNTS, check_training, choose_on_cohort, cohort_levels, episodes
+from ._comparison import Record, join, record
+from ._dispersion import gene_spread
+from ._episodes import EpisodeSource, LinearOutput, TrainingEpisode
+from ._folds import matched_folds
+from ._gaussian import COMPONENT_RATIOS, RATIOS, Covariance, Skill, System
+from ._gene_basis import NEIGHBOR_RADIUS, GeneBasis, learn_gene_basis, prompt_gene_basis
+from ._image_regression import ALPHAS, CohortRegression, Radial, learn_cohort_regression, within_slide
+from ._image_space import image_components, require_features, standardize
+from ._kernels import LENGTH_SCALES, MIXES, Kernel, Places
+from ._krige import MAX_EXACT, MAX_JUDGED, choose, even_subset, predict_columns
+from ._rates import RateScale
+from ._working import Working, gene_signal
+
+__all__ = [
+    "ALPHAS",
+    "COMPONENT_RATIOS",
+    "LENGTH_SCALES",
+    "MAX_EXACT",
+    "MAX_JUDGED",
+    "MIXES",
+    "NEIGHBOR_RADIUS",
+    "PRIOR_COUNTS",
+    "RATIOS",
+    "CohortRegression",
+    "Covariance",
+    "EpisodeSource",
+    "GeneBasis",
+    "Kernel",
+    "LinearOutput",
+    "Places",
+    "Radial",
+    "RateScale",
+    "Record",
+    "Skill",
+    "System",
+    "TrainingEpisode",
+    "Working",
+    "check_training",
+    "choose",
+    "choose_on_cohort",
+    "cohort_levels",
+    "episodes",
+    "even_subset",
+    "gene_signal",
+    "gene_spread",
+    "image_components",
+    "join",
+    "learn_cohort_regression",
+    "learn_gene_basis",
+    "matched_folds",
+    "predict_columns",
+    "prompt_gene_basis",
+    "record",
+    "require_features",
+    "standardize",
+    "within_slide",
+]

@@ -63,8 +63,8 @@ def episodes(slides: Sequence[TrainingSlide], *, seed: int) -> Iterator[Episode]
         if slide.arrays.n_spots < 2 * n_prompts:
             continue
         yield _episode(slide, rng.choice(slide.arrays.n_spots, n_prompts, replace=False))
-        centre = slide.arrays.positions[rng.integers(slide.arrays.n_spots)]
-        distance = ((slide.arrays.positions - centre) ** 2).sum(axis=1)
+        center = slide.arrays.positions[rng.integers(slide.arrays.n_spots)]
+        distance = ((slide.arrays.positions - center) ** 2).sum(axis=1)
         yield _episode(slide, np.argsort(distance, kind="stable")[:n_prompts])
 
 

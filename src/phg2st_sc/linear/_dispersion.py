@@ -14,7 +14,7 @@ from ._rates import RateScale
 
 Array = NDArray[np.float64]
 
-NEIGHBOUR_RADIUS = 1.6
+NEIGHBOR_RADIUS = 1.6
 """In lattice pitches: the 8 nearest of a square lattice, the 6 of a hexagonal one."""
 _LEAST_VARIANCE = 0.3
 
@@ -36,7 +36,7 @@ def _noise_variance(slide: TrainingSlide) -> Array | None:
     totals = slide.counts.sum(axis=1, dtype=np.float64)
     used = totals > 0
     counts, totals = slide.counts[used], totals[used]
-    mean_of = neighbour_mean(slide.arrays.positions[used])
+    mean_of = neighbor_mean(slide.arrays.positions[used])
     degree = np.diff(mean_of.indptr)
     inner = degree > 0
     if inner.sum() < 2:
@@ -47,9 +47,9 @@ def _noise_variance(slide: TrainingSlide) -> Array | None:
     return np.asarray((share[:, None] * difference**2).mean(axis=0))
 
 
-def neighbour_mean(positions: Array) -> csr_matrix:
+def neighbor_mean(positions: Array) -> csr_matrix:
     """(n, n) operator: mean over neighbouring spots, itself left out."""
-    pairs = cKDTree(positions).query_pairs(NEIGHBOUR_RADIUS, output_type="ndarray")
+    pairs = cKDTree(positions).query_pairs(NEIGHBOR_RADIUS, output_type="ndarray")
     rows = np.concatenate([pairs[:, 0], pairs[:, 1]])
     columns = np.concatenate([pairs[:, 1], pairs[:, 0]])
     degree = np.bincount(rows, minlength=len(positions))

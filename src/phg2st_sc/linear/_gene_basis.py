@@ -17,7 +17,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from scipy.spatial import cKDTree
 
 from .._arrays import TrainingSlide
-from ._dispersion import NEIGHBOUR_RADIUS
+from ._dispersion import NEIGHBOR_RADIUS
 from ._rates import RateScale
 
 Array = NDArray[np.float64]
@@ -61,7 +61,7 @@ def learn_gene_basis(
     spread
         (G,) noise of the genes in units of the Poisson one, as whitened rates are to be divided by.
     """
-    pairs = [_neighbour_pairs(slide, spread) for slide in slides]
+    pairs = [_neighbor_pairs(slide, spread) for slide in slides]
     n_genes = pairs[0][0].shape[1]
     k = min(n_components, n_genes - 1)
     if k < 1:
@@ -94,7 +94,7 @@ def prompt_gene_basis(values: Array, noise: Array, n_components: int) -> GeneBas
     return GeneBasis(_fix_signs(right[:n_components].T))
 
 
-def _neighbour_pairs(slide: TrainingSlide, spread: Array | None) -> tuple[Array, csr_matrix, float]:
+def _neighbor_pairs(slide: TrainingSlide, spread: Array | None) -> tuple[Array, csr_matrix, float]:
     """Values in units of the noise of the slide's median spot, weights of neighbouring pairs, and that spot's depth."""
     totals = slide.counts.sum(axis=1, dtype=np.float64)
     used = totals > 0
@@ -111,7 +111,7 @@ def _neighbour_pairs(slide: TrainingSlide, spread: Array | None) -> tuple[Array,
 
 def _adjacency(positions: Array, weight: Array) -> csr_matrix:
     """Symmetric weights of neighbouring pairs, scaled so that a slide counts by its number of spots."""
-    pairs = cKDTree(positions).query_pairs(NEIGHBOUR_RADIUS, output_type="ndarray")
+    pairs = cKDTree(positions).query_pairs(NEIGHBOR_RADIUS, output_type="ndarray")
     n = positions.shape[0]
     rows = np.concatenate([pairs[:, 0], pairs[:, 1]])
     columns = np.concatenate([pairs[:, 1], pairs[:, 0]])

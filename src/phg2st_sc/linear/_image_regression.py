@@ -12,7 +12,7 @@ from scipy.spatial.distance import cdist
 
 from .._arrays import TrainingSlide
 from ._cohort import check_training
-from ._image_space import standardise
+from ._image_space import standardize
 from ._krige import even_subset
 from ._rates import RateScale
 
@@ -45,15 +45,15 @@ def within_slide(components: Array, index: NDArray[np.int64], values: Array, noi
 def _weighted_ridge(design: Array, values: Array, weight: Array, alpha: float) -> tuple[Array, Array, Array]:
     """Coefficients, intercept and exact leave-one-out predictions of a ridge with free intercept."""
     total = weight.sum()
-    centre, level = weight @ design / total, weight @ values / total
-    x, y = design - centre, values - level
+    center, level = weight @ design / total, weight @ values / total
+    x, y = design - center, values - level
     # components have unit mean square length, so the penalty is in units of spots
     gram = (x * weight[:, None]).T @ x + alpha / design.shape[1] * np.eye(design.shape[1])
     inverse = np.linalg.inv(gram)
     coefficients = inverse @ ((x * weight[:, None]).T @ y)
     leverage = weight * np.einsum("ij,jk,ik->i", x, inverse, x) + weight / total
     residual = y - x @ coefficients
-    return coefficients, level - centre @ coefficients, values - residual / (1.0 - np.minimum(leverage, 0.999))[:, None]
+    return coefficients, level - center @ coefficients, values - residual / (1.0 - np.minimum(leverage, 0.999))[:, None]
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Radial:
 
     def __call__(self, features: NDArray[np.float32]) -> Array:
         """(n, m) regressors of a slide's features."""
-        components = (standardise(features) - self.mean) @ self.directions
+        components = (standardize(features) - self.mean) @ self.directions
         if self.landmarks is None or self.whiten is None:
             return components / self.scale
         return np.exp(-cdist(components, self.landmarks) / self.scale) @ self.whiten
@@ -113,25 +113,25 @@ class CohortRegression:
     ----------
     radial
         The regressors.
-    centre
+    center
         (m,) mean of the regressors in training.
     coefficients
         (m, G) effect on whitened rates.
     """
 
     radial: Radial
-    centre: Array
+    center: Array
     coefficients: Array
 
     def predict(self, features: NDArray[np.float32]) -> Array:
         """Whitened rates (n, G), about zero over the slide."""
-        out = (self.radial(features) - self.centre) @ self.coefficients
+        out = (self.radial(features) - self.center) @ self.coefficients
         return np.asarray(out - out.mean(axis=0))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Arrays to keep."""
         kept = {
-            "centre": self.centre,
+            "centre": self.center,
             "coefficients": self.coefficients,
             "mean": self.radial.mean,
             "directions": self.radial.directions,
@@ -200,7 +200,7 @@ def _training_rows(slides: Sequence[TrainingSlide]) -> _Rows:
         used = np.flatnonzero(totals > 0)
         used = used[even_subset(used.size, limit)]
         scale = RateScale.from_counts(slide.counts[used], totals[used])
-        features.append(standardise(slide.arrays.features)[used])
+        features.append(standardize(slide.arrays.features)[used])
         values.append(scale.whiten(slide.counts[used], totals[used]))
         weights.append(totals[used])
         groups.append(np.full(used.size, codes[group]))
@@ -219,22 +219,22 @@ def _left_out_errors(design: Array, rows: _Rows) -> list[float]:
     for group in groups:
         held_out = rows.groups == group
         train = ~held_out
-        centre, gram, cross = _moments(design[train], rows.values[train], rows.weight[train])
+        center, gram, cross = _moments(design[train], rows.values[train], rows.weight[train])
         for position, alpha in enumerate(ALPHAS):
             coefficients = np.linalg.solve(gram + alpha * np.eye(len(gram)), cross)
-            predicted = (design[held_out] - centre) @ coefficients
+            predicted = (design[held_out] - center) @ coefficients
             predicted -= predicted.mean(axis=0)
             errors[position] += float((rows.weight[held_out, None] * (rows.values[held_out] - predicted) ** 2).sum())
     return [float(e) for e in errors]
 
 
 def _moments(design: Array, values: Array, weight: Array) -> tuple[Array, Array, Array]:
-    centre = weight @ design / weight.sum()
-    weighted = (design - centre) * weight[:, None]
-    return centre, weighted.T @ (design - centre), weighted.T @ values
+    center = weight @ design / weight.sum()
+    weighted = (design - center) * weight[:, None]
+    return center, weighted.T @ (design - center), weighted.T @ values
 
 
 def _solve(radial: Radial, design: Array, values: Array, weight: Array, alpha: float) -> CohortRegression:
-    centre, gram, cross = _moments(design, values, weight)
+    center, gram, cross = _moments(design, values, weight)
     coefficients = np.linalg.solve(gram + alpha * np.eye(len(gram)), cross)
-    return CohortRegression(radial, centre, np.asarray(coefficients, dtype=np.float64))
+    return CohortRegression(radial, center, np.asarray(coefficients, dtype=np.float64))

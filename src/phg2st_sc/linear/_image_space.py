@@ -12,7 +12,7 @@ Array = NDArray[np.float64]
 N_COMPONENTS = 20
 
 
-def standardise(features: NDArray[np.float32]) -> Array:
+def standardize(features: NDArray[np.float32]) -> Array:
     """Zero mean and unit variance over the slide: differences of stain and scanner between slides go out here."""
     values = np.asarray(features, dtype=np.float64)
     spread = values.std(axis=0)
@@ -24,7 +24,7 @@ def image_components(features: NDArray[np.float32], *, n_components: int = N_COM
 
     The image of the whole slide is known before anything is measured, so no prompt enters.
     """
-    values = standardise(features)
+    values = standardize(features)
     left, singular, _ = np.linalg.svd(values, full_matrices=False)
     components = left[:, :n_components] * singular[:n_components]
     return components / max(float(np.sqrt((components**2).sum(axis=1).mean())), 1e-12)

@@ -21,7 +21,7 @@ MAX_JUDGED = 400
 """Prompts used to choose a covariance and the amplitude: an even subset when there are more."""
 MIN_TO_CHOOSE = 100
 """Prompts below which the default covariance is kept: a choice made on fewer was worse than none on real sections."""
-NEIGHBOURS = 48
+NEIGHBORS = 48
 """Prompts in a moving neighbourhood, plus half as many by the image where the kernel sees it."""
 _ROWS = 4096
 _LOCAL_ROWS = 256
@@ -129,12 +129,12 @@ def _predict_locally(
     signal: Array | float,
 ) -> Array:
     prompts = places[index]
-    neighbours = _neighbourhoods(places, prompts, covariance)
+    neighbors = _neighborhoods(places, prompts, covariance)
     ratios, which = np.unique(covariance.ratio * np.broadcast_to(signal, columns.shape[1]), return_inverse=True)
     out = np.empty((places.n, columns.shape[1]))
     for start in range(0, places.n, _LOCAL_ROWS):
         rows = slice(start, start + _LOCAL_ROWS)
-        near = neighbours[rows]
+        near = neighbors[rows]
         among, towards = _local_covariances(places, prompts, rows, near, covariance)
         diagonal = np.arange(near.shape[1])
         for position, ratio in enumerate(ratios):
@@ -146,12 +146,12 @@ def _predict_locally(
     return out
 
 
-def _neighbourhoods(places: Places, prompts: Places, covariance: Covariance) -> NDArray[np.int64]:
-    by_space = np.asarray(cKDTree(prompts.positions).query(places.positions, k=NEIGHBOURS)[1], dtype=np.int64)
+def _neighborhoods(places: Places, prompts: Places, covariance: Covariance) -> NDArray[np.int64]:
+    by_space = np.asarray(cKDTree(prompts.positions).query(places.positions, k=NEIGHBORS)[1], dtype=np.int64)
     if not covariance.kernel.sees_image(places) or prompts.image is None:
         return by_space
-    by_image = cKDTree(prompts.image).query(places.image, k=NEIGHBOURS + NEIGHBOURS // 2)[1]
-    fresh = [i[~np.isin(i, s, assume_unique=True)][: NEIGHBOURS // 2] for s, i in zip(by_space, by_image, strict=True)]
+    by_image = cKDTree(prompts.image).query(places.image, k=NEIGHBORS + NEIGHBORS // 2)[1]
+    fresh = [i[~np.isin(i, s, assume_unique=True)][: NEIGHBORS // 2] for s, i in zip(by_space, by_image, strict=True)]
     return np.concatenate([by_space, np.asarray(fresh, dtype=np.int64)], axis=1)
 
 

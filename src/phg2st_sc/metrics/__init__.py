@@ -9,15 +9,16 @@ from ._correlation import ccc, mae, partial_pcc, pcc
 from ._extras import EXTRAS
 from ._gene_correlation import GeneCorrelation, gene_correlation
 from ._hotspots import hotspot_coverage, hotspot_kappa
+from ._published import PUBLISHED_WARNING as PUBLISHED_WARNING
 from ._published import published_counts, score_published, smooth_published
 from ._section import SCORES, score_section
 from ._ssim import ssim
-from ._summary import summarise
+from ._summary import summarize
 from ._targets import (
     depth_free_target,
     lognorm_target,
-    neighbour_mean,
-    neighbour_operator,
+    neighbor_mean,
+    neighbor_operator,
     pearson_residuals,
     predicted_rate,
     predicted_share,
@@ -38,8 +39,8 @@ __all__ = [
     "mae",
     "morans_i",
     "morans_i_ratio",
-    "neighbour_mean",
-    "neighbour_operator",
+    "neighbor_mean",
+    "neighbor_operator",
     "noise_ceiling",
     "partial_pcc",
     "pcc",
@@ -52,5 +53,5 @@ __all__ = [
     "share_target",
     "smooth_published",
     "ssim",
-    "summarise",
+    "summarize",
 ]

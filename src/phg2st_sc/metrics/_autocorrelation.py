@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from ._correlation import is_constant, paired
-from ._targets import RADIUS, neighbour_operator
+from ._targets import RADIUS, neighbor_operator
 
 MIN_Z = 2.0
 """Standard errors above its expectation from which a measured Moran's I counts as spatial structure."""
@@ -52,7 +52,7 @@ def morans_i(values: ArrayLike, positions: ArrayLike, *, radius: float = RADIUS)
     array([0.667])
     """
     x, _ = paired(values, values)
-    weights = neighbour_weights(neighbour_operator(positions, radius=radius))
+    weights = neighbor_weights(neighbor_operator(positions, radius=radius))
     if weights.shape[0] != x.shape[0]:
         msg = f"`values` is over {x.shape[0]} spots, `positions` over {weights.shape[0]}."
         raise ValueError(msg)
@@ -104,7 +104,7 @@ def morans_i_ratio(
     True
     """
     x, y = paired(truth, prediction)
-    weights = neighbour_weights(neighbour_operator(positions, radius=radius))
+    weights = neighbor_weights(neighbor_operator(positions, radius=radius))
     if weights.shape[0] != x.shape[0]:
         msg = f"`truth` is over {x.shape[0]} spots, `positions` over {weights.shape[0]}."
         raise ValueError(msg)
@@ -112,7 +112,7 @@ def morans_i_ratio(
     return ratio_of(measured, morans_i_of(y, weights, is_constant(y, prediction)), weights)
 
 
-def neighbour_weights(operator: sparse.csr_array) -> sparse.csr_array:
+def neighbor_weights(operator: sparse.csr_array) -> sparse.csr_array:
     """Weights of the neighbours of each spot, without itself, that sum to 1 (to 0 for a spot without neighbours)."""
     others = sparse.csr_array(operator - sparse.diags_array(operator.diagonal()))
     others.eliminate_zeros()
@@ -124,10 +124,10 @@ def morans_i_of(
     values: NDArray[np.float64], weights: sparse.csr_array, constant: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """Moran's I of the columns for given weights; NaN where constant."""
-    centred = values - values.mean(axis=0)
-    squares, total = np.einsum("ij,ij->j", centred, centred), float(weights.sum())
+    centered = values - values.mean(axis=0)
+    squares, total = np.einsum("ij,ij->j", centered, centered), float(weights.sum())
     defined = ~constant & (squares > 0) & (total > 0)
-    cross = np.einsum("ij,ij->j", centred, np.asarray(weights @ centred))
+    cross = np.einsum("ij,ij->j", centered, np.asarray(weights @ centered))
     scale = np.where(defined, total * squares / values.shape[0], 1.0)
     return np.where(defined, cross / scale, np.nan)
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from ._correlation import is_constant, pcc
-from ._targets import RADIUS, THETA, Counts, average, gene_blocks, neighbour_operator, pearson_residuals
+from ._targets import RADIUS, THETA, Counts, average, gene_blocks, neighbor_operator, pearson_residuals
 
 N_SPLITS = 5
 
@@ -55,7 +55,7 @@ def noise_ceiling(
     Notes
     -----
     Each gene's r is itself noisy. Do not average these ceilings over genes: see
-    :func:`~phg2st_sc.metrics.ceiling_of`, and the ceiling in :func:`~phg2st_sc.metrics.summarise`.
+    :func:`~phg2st_sc.metrics.ceiling_of`, and the ceiling in :func:`~phg2st_sc.metrics.summarize`.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def noise_ceiling(
     >>> bool(noise_ceiling(deep, None)[0] > 0.95)
     True
     """
-    operator = None if positions is None else neighbour_operator(positions, radius=radius)
+    operator = None if positions is None else neighbor_operator(positions, radius=radius)
     r = half_correlations(counts, (operator,), seed=seed, n_splits=n_splits, theta=theta)[0]
     return ceiling_of(r)
 

@@ -38,7 +38,7 @@ def pcc(truth: ArrayLike, prediction: ArrayLike) -> NDArray[np.float64]:
     array([1.])
     """
     x, y = paired(truth, prediction)
-    sxy, sxx, syy = _centred_sums(x, y)
+    sxy, sxx, syy = _centered_sums(x, y)
     return _coefficient(sxy, np.sqrt(sxx * syy), is_constant(x, truth), is_constant(y, prediction))
 
 
@@ -62,7 +62,7 @@ def ccc(truth: ArrayLike, prediction: ArrayLike) -> NDArray[np.float64]:
         If the shapes do not fit, or a value is not finite.
     """
     x, y = paired(truth, prediction)
-    sxy, sxx, syy = _centred_sums(x, y)
+    sxy, sxx, syy = _centered_sums(x, y)
     shift = (x.shape[0] - 1) * (x.mean(axis=0) - y.mean(axis=0)) ** 2
     return _coefficient(2 * sxy, sxx + syy + shift, is_constant(x, truth), is_constant(y, prediction))
 
@@ -121,7 +121,7 @@ def partial_pcc(truth: ArrayLike, prediction: ArrayLike, covariate: ArrayLike) -
         raise ValueError(msg)
     x_left, x_empty = _take_out(x, z, truth)
     y_left, y_empty = _take_out(y, z, prediction)
-    sxy, sxx, syy = _centred_sums(x_left, y_left)
+    sxy, sxx, syy = _centered_sums(x_left, y_left)
     return _coefficient(sxy, np.sqrt(sxx * syy), x_empty, y_empty)
 
 
@@ -156,7 +156,7 @@ def _tolerance(source: ArrayLike) -> float:
     return _ULPS * float(np.finfo(dtype if dtype.kind == "f" else np.float64).eps)
 
 
-def _centred_sums(
+def _centered_sums(
     x: NDArray[np.float64], y: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     x = x - x.mean(axis=0)
@@ -172,12 +172,12 @@ def _take_out(
     values: NDArray[np.float64], covariate: NDArray[np.float64], source: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Residuals of a straight-line fit, and which columns it explains down to rounding."""
-    centred = values - values.mean(axis=0)
+    centered = values - values.mean(axis=0)
     z = covariate - covariate.mean(axis=0)
     if not is_constant(covariate, covariate)[0]:
-        centred -= z @ (z.T @ centred) / float(z[:, 0] @ z[:, 0])
+        centered -= z @ (z.T @ centered) / float(z[:, 0] @ z[:, 0])
     rounding = _tolerance(source) * np.abs(values).max(axis=0)
-    return centred, np.sqrt((centred**2).mean(axis=0)) <= rounding
+    return centered, np.sqrt((centered**2).mean(axis=0)) <= rounding
 
 
 def _coefficient(

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ._autocorrelation import morans_i_of, neighbour_weights, noise_free_ratio, ratio_of
+from ._autocorrelation import morans_i_of, neighbor_weights, noise_free_ratio, ratio_of
 from ._ceiling import split_counts, whole_counts
 from ._correlation import is_constant
 from ._gene_correlation import GeneCorrelation, gene_correlation
@@ -87,7 +87,7 @@ class Section:
             half_r=ceilings["half_r"],
             half_r_unsmoothed=ceilings["half_r_unsmoothed"],
             ceiling=ceilings["ceiling"],
-            weights=neighbour_weights(spots.operator),
+            weights=neighbor_weights(spots.operator),
             is_marker=is_marker,
             n_missing=n_missing,
         )

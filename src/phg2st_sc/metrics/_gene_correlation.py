@@ -97,9 +97,9 @@ def gene_correlation(
 
 def _unit(values: NDArray[np.float64]) -> NDArray[np.float32]:
     """Columns of mean 0 and length 1, whose products are correlations."""
-    centred = values - values.mean(axis=0)
-    length = np.sqrt(np.einsum("ij,ij->j", centred, centred))
-    return np.divide(centred, length, out=np.zeros_like(centred), where=length > 0).astype(np.float32)
+    centered = values - values.mean(axis=0)
+    length = np.sqrt(np.einsum("ij,ij->j", centered, centered))
+    return np.divide(centered, length, out=np.zeros_like(centered), where=length > 0).astype(np.float32)
 
 
 def _compare(x: NDArray[np.float32], y: NDArray[np.float32]) -> GeneCorrelation:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from ._targets import Counts, neighbour_operator, spot_values
+from ._targets import Counts, neighbor_operator, spot_values
 
 MIN_SPOTS = 3
 
@@ -26,7 +26,7 @@ class HeldOut:
     kept
         (given spots,) bool: which of the given spots these are.
     operator
-        (n, n) neighbourhoods, see :func:`~phg2st_sc.metrics.neighbour_operator`.
+        (n, n) neighbourhoods, see :func:`~phg2st_sc.metrics.neighbor_operator`.
     positions
         (n, 2) spot centres in lattice pitches.
     """
@@ -62,7 +62,7 @@ class HeldOut:
         rows = matrix[kept]
         counted = sparse.csc_array(rows) if sparse.issparse(rows) else rows
         points = points[kept]
-        return cls(counted, total[kept], depths[kept], kept, neighbour_operator(points, radius=radius), points)
+        return cls(counted, total[kept], depths[kept], kept, neighbor_operator(points, radius=radius), points)
 
     @property
     def n_spots(self) -> int:

@@ -8,13 +8,13 @@ is scored against itself: on pure noise, interpolation reaches a correlation abo
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from .._warn import warn_user
 from ._correlation import ccc, mae, pcc
 from ._targets import (
     RADIUS,
@@ -23,7 +23,7 @@ from ._targets import (
     average,
     dense_counts,
     lognorm_target,
-    neighbour_operator,
+    neighbor_operator,
     predicted_share,
 )
 
@@ -62,10 +62,10 @@ def smooth_published(values: Counts, positions: ArrayLike) -> NDArray[np.float64
     >>> import numpy as np
     >>> from phg2st_sc.metrics import smooth_published
     >>> grid = np.argwhere(np.ones((3, 3)))
-    >>> float(smooth_published(np.eye(9), grid)[4, 0])  # the centre carries a ninth of its corner
+    >>> float(smooth_published(np.eye(9), grid)[4, 0])  # the center carries a ninth of its corner
     0.1111111111111111
     """
-    dense, operator = dense_counts(values), neighbour_operator(positions, radius=RADIUS)
+    dense, operator = dense_counts(values), neighbor_operator(positions, radius=RADIUS)
     if dense.shape[0] != operator.shape[0]:
         msg = f"The values are over {dense.shape[0]} spots, `positions` over {operator.shape[0]}."
         raise ValueError(msg)
@@ -144,7 +144,7 @@ def score_published(
     UserWarning
         Always.
     """
-    warnings.warn(PUBLISHED_WARNING, UserWarning, stacklevel=2)
+    warn_user(PUBLISHED_WARNING)
     labels = smooth_published(lognorm_target(counts, totals, target_sum=SHARE_SCALE), positions)
     predicted = predicted_share(prediction, target_sum)
     heldout = ~np.asarray(prompts, dtype=bool)

@@ -139,13 +139,13 @@ def _mean_ssim(
     if operator.shape[0] == 0:
         return np.full(x.shape[1], np.nan)
     size = operator.sum(axis=1)[:, None]
-    centre = x.mean(axis=0), y.mean(axis=0)  # moments about them lose no digits to a large level
-    a, b = x - centre[0], y - centre[1]
+    center = x.mean(axis=0), y.mean(axis=0)  # moments about them lose no digits to a large level
+    a, b = x - center[0], y - center[1]
     ux, uy = operator @ a / size, operator @ b / size
     sample = size / (size - 1)
     vx, vy = sample * (operator @ a**2 / size - ux**2), sample * (operator @ b**2 / size - uy**2)
     cov = sample * (operator @ (a * b) / size - ux * uy)
-    ux, uy = ux + centre[0], uy + centre[1]
+    ux, uy = ux + center[0], uy + center[1]
     c1, c2 = (_K1 * span) ** 2, (_K2 * span) ** 2
     below = (ux**2 + uy**2 + c1) * (vx + vy + c2)
     above = (2 * ux * uy + c1) * (2 * cov + c2)

@@ -43,7 +43,7 @@ def _with_ceilings(means: pd.DataFrame) -> pd.DataFrame:
     return means
 
 
-def summarise(scores: pd.DataFrame, *, by: str | Sequence[str] = ("method", "section")) -> pd.DataFrame:
+def summarize(scores: pd.DataFrame, *, by: str | Sequence[str] = ("method", "section")) -> pd.DataFrame:
     """Means over genes of a per-gene table, averaged over masks, then sections, then patients.
 
     Each step averages what the step before left: a section with many masks, or a patient with many sections, weighs no
@@ -70,9 +70,9 @@ def summarise(scores: pd.DataFrame, *, by: str | Sequence[str] = ("method", "sec
     Examples
     --------
     >>> import pandas as pd
-    >>> from phg2st_sc.metrics import summarise
+    >>> from phg2st_sc.metrics import summarize
     >>> table = pd.DataFrame({"method": ["idw", "idw"], "section": ["A", "A"], "gene": ["x", "y"], "pcc": [0.2, 0.4]})
-    >>> summarise(table, by="method")["pcc"].round(2).tolist()
+    >>> summarize(table, by="method")["pcc"].round(2).tolist()
     [0.3]
     """
     keep = [by] if isinstance(by, str) else list(by)

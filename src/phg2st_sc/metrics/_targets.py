@@ -75,7 +75,7 @@ def pearson_residuals(
     return np.clip(residuals, -limit, limit, out=residuals)
 
 
-def neighbour_operator(positions: ArrayLike, *, radius: float = RADIUS) -> sparse.csr_array:
+def neighbor_operator(positions: ArrayLike, *, radius: float = RADIUS) -> sparse.csr_array:
     """Sparse (n, n) 0/1 matrix of the spots within ``radius`` of each spot, itself included.
 
     Parameters
@@ -109,7 +109,7 @@ def neighbour_operator(positions: ArrayLike, *, radius: float = RADIUS) -> spars
     return sparse.csr_array((np.ones(rows.size), (rows, columns)), shape=(n, n))
 
 
-def neighbour_mean(values: ArrayLike, positions: ArrayLike, *, radius: float = RADIUS) -> NDArray[np.float64]:
+def neighbor_mean(values: ArrayLike, positions: ArrayLike, *, radius: float = RADIUS) -> NDArray[np.float64]:
     """Average values over each spot's neighbourhood among the given spots, itself included.
 
     Parameters
@@ -132,12 +132,12 @@ def neighbour_mean(values: ArrayLike, positions: ArrayLike, *, radius: float = R
 
     Examples
     --------
-    >>> from phg2st_sc.metrics import neighbour_mean
-    >>> neighbour_mean([1.0, 3.0, 9.0], [[0, 0], [1, 0], [5, 0]]).tolist()
+    >>> from phg2st_sc.metrics import neighbor_mean
+    >>> neighbor_mean([1.0, 3.0, 9.0], [[0, 0], [1, 0], [5, 0]]).tolist()
     [2.0, 2.0, 9.0]
     """
     array = np.asarray(values, dtype=np.float64)
-    operator = neighbour_operator(positions, radius=radius)
+    operator = neighbor_operator(positions, radius=radius)
     if array.shape[0] != operator.shape[0]:
         msg = f"`values` is over {array.shape[0]} spots, `positions` over {operator.shape[0]}."
         raise ValueError(msg)
@@ -145,7 +145,7 @@ def neighbour_mean(values: ArrayLike, positions: ArrayLike, *, radius: float = R
 
 
 def average(values: NDArray[np.float64], operator: sparse.csr_array) -> NDArray[np.float64]:
-    """Mean over each neighbourhood of :func:`neighbour_operator`."""
+    """Mean over each neighbourhood of :func:`neighbor_operator`."""
     size = operator.sum(axis=1)
     return np.asarray(operator @ values) / (size if values.ndim == 1 else size[:, None])
 
@@ -172,7 +172,7 @@ def depth_free_target(
     depths, theta
         As in :func:`pearson_residuals`.
     radius
-        As in :func:`neighbour_mean`.
+        As in :func:`neighbor_mean`.
 
     Returns
     -------
@@ -181,10 +181,10 @@ def depth_free_target(
     Raises
     ------
     ValueError
-        As :func:`pearson_residuals` and :func:`neighbour_mean`.
+        As :func:`pearson_residuals` and :func:`neighbor_mean`.
     """
     residuals = pearson_residuals(counts, depths=depths, theta=theta)
-    return residuals if positions is None else neighbour_mean(residuals, positions, radius=radius)
+    return residuals if positions is None else neighbor_mean(residuals, positions, radius=radius)
 
 
 def lognorm_target(counts: Counts, totals: ArrayLike, *, target_sum: float) -> NDArray[np.float64]:
@@ -243,12 +243,12 @@ def share_target(
     Raises
     ------
     ValueError
-        As :func:`lognorm_target` and :func:`neighbour_operator`.
+        As :func:`lognorm_target` and :func:`neighbor_operator`.
     """
     dense = dense_counts(counts)
     total = spot_values(totals, "totals", dense.shape[0])
     if positions is not None:
-        operator = neighbour_operator(positions, radius=radius)
+        operator = neighbor_operator(positions, radius=radius)
         dense, total = np.asarray(operator @ dense), np.asarray(operator @ total)
     return lognorm_target(dense, total, target_sum=SHARE_SCALE)
 

@@ -2,24 +2,16 @@
 
 from .._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
 from ._base import Estimator
-from ._network_method import NetworkMethod
+from ._choice import DEFAULT_METHOD as DEFAULT_METHOD
+from ._choice import check_parameters as check_parameters
+from ._choice import check_seed as check_seed
+from ._choice import choose_estimator as choose_estimator
 from ._registry import create, get_method, methods, register
 from ._store import load, save
-from .best_simple import BestSimple
-from .bleep import BLEEP
-from .gene_kriging import GeneKriging
-from .hggep import HGGEP
-from .hist2st import Hist2ST
-from .histogene import HisToGene
-from .idw import IDW
-from .image_ridge import ImageRidge
-from .kriging import Kriging
+from ._store import parameters as parameters
 from .phg2st import PHG2ST
-from .prompt_mean import PromptMean
-from .regression_kriging import RegressionKriging
-from .space_image_kriging import SpaceImageKriging
-from .stnet import STNet
-from .triplex import TRIPLEX
+from .published import BLEEP, HGGEP, TRIPLEX, Hist2ST, HisToGene, NetworkMethod, STNet
+from .simple import IDW, BestSimple, GeneKriging, ImageRidge, Kriging, PromptMean, RegressionKriging, SpaceImageKriging
 
 __all__ = [
     "BLEEP",

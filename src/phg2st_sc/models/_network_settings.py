@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ._nested import check_nested
 
 if TYPE_CHECKING:
-    from ..nn._config import NetworkConfig
-    from ..training import Machine, TrainingConfig
-    from ..training._config import EpisodeConfig
+    from ..nn import NetworkConfig
+    from ..training import EpisodeConfig, Machine, TrainingConfig
 
 DEFAULT_PRESET = "default"
 PROPAGATE, PAPER = "propagate", "paper"
@@ -42,8 +41,8 @@ class NetworkSettings:
         """Raise where a setting within ``network`` or ``training`` is not there, or not the user's to give."""
         if not self.network_changes and not self.training_changes:
             return  # what follows loads torch
-        from ..nn._config import NetworkConfig
-        from ..training._config import EpisodeConfig, TrainingConfig
+        from ..nn import NetworkConfig
+        from ..training import EpisodeConfig, TrainingConfig
 
         config = EpisodeConfig if self.fusion == PROPAGATE else TrainingConfig
         check_nested(self.training_changes, config, argument="training", method=method, hidden=("seed",))
@@ -52,7 +51,7 @@ class NetworkSettings:
 
     def network(self, **sizes: int) -> NetworkConfig:
         """Sizes and options of the network."""
-        from ..nn._config import NetworkConfig
+        from ..nn import NetworkConfig
 
         changes = {"fusion": self.fusion, "branches": self.branches, **self.network_changes, **sizes}
         return NetworkConfig.preset(self.preset or DEFAULT_PRESET, **changes)
@@ -65,7 +64,7 @@ class NetworkSettings:
 
     def episodes(self) -> EpisodeConfig:
         """How to train the correction."""
-        from ..training._config import EpisodeConfig
+        from ..training import EpisodeConfig
 
         return EpisodeConfig(**{**self.training_changes, "seed": self.seed})
 

@@ -27,9 +27,9 @@ def register(method: type[Estimator]) -> type[Estimator]:
 @cache
 def _load_all() -> None:
     package = importlib.import_module(__package__)
-    for module in pkgutil.iter_modules(package.__path__):
-        if not module.name.startswith("_"):
-            importlib.import_module(f"{__package__}.{module.name}")
+    for module in pkgutil.iter_modules(package.__path__, f"{__package__}."):
+        if module.ispkg:
+            importlib.import_module(module.name)
 
 
 def methods() -> tuple[str, ...]:

@@ -1,57 +1,42 @@
-"""Network modules: tensors in, tensors out. Importing this package loads no torch; taking a module from it does."""
+"""Blocks that several networks share: tensors in, tensors out. Importing this package loads torch."""
 
-from __future__ import annotations
+from ._config import CONTEXT_SIDE as CONTEXT_SIDE
+from ._config import CORRECTION as CORRECTION
+from ._config import PRESETS, NetworkConfig
+from ._context import ContextEncoder
+from ._fusion import CrossAttention
+from ._fusion import FusionInput as FusionInput
+from ._fusions import FUSIONS
+from ._hypergraph import HypergraphBlock, HypergraphConv
+from ._image import CHUNK as CHUNK
+from ._image import ImageTokens as ImageTokens
+from ._image import tokens_in_chunks as tokens_in_chunks
+from ._loss import three_part_loss
+from ._prompt import PromptEmbedding
+from ._propagate import PropagateFusion, PropagationBlock
+from ._seeds import own_randomness as own_randomness
+from ._slide import SlideTensors
+from ._spots import SpotEncoder
+from ._tensors import FeatureStats as FeatureStats
+from ._tensors import slide_tensors as slide_tensors
+from ._vit import ViTBlock
+from ._vit import mean_of_known as mean_of_known
+from ._vit import offset_bias as offset_bias
+from ._vit import offset_index as offset_index
 
-import importlib
-from typing import Any
-
-_HOME = {
-    "FUSIONS": "._fusions",
-    "BLEEPConfig": "._bleep",
-    "BLEEPNetwork": "._bleep",
-    "Backbone": "._backbones",
-    "STNetConfig": "._stnet",
-    "STNetwork": "._stnet",
-    "SpotInputs": "._spot_network",
-    "SpotNetwork": "._spot_network",
-    "SpotTargets": "._spot_network",
-    "ContextEncoder": "._context",
-    "CorrectionNetwork": "._correction",
-    "CrossAttention": "._fusion",
-    "Evidence": "._correction",
-    "HGGEPConfig": "._hggep",
-    "HGGEPNetwork": "._hggep",
-    "HisToGeneConfig": "._histogene",
-    "HisToGeneNetwork": "._histogene",
-    "Hist2STConfig": "._hist2st",
-    "Hist2STNetwork": "._hist2st",
-    "HypergraphBlock": "._hypergraph",
-    "HypergraphConv": "._hypergraph",
-    "KrigingHead": "._kriging_head",
-    "NetworkConfig": "._config",
-    "NetworkOutput": "._network",
-    "PHG2STNetwork": "._network",
-    "PRESETS": "._config",
-    "PromptEmbedding": "._prompt",
-    "PropagateFusion": "._propagate",
-    "PropagationBlock": "._propagate",
-    "SlideTensors": "._slide",
-    "SpotEncoder": "._spots",
-    "TriplexConfig": "._triplex",
-    "TriplexNetwork": "._triplex",
-    "ViTBlock": "._vit",
-    "three_part_loss": "._loss",
-}
-
-__all__ = sorted(_HOME)  # noqa: PLE0605
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    return getattr(importlib.import_module(_HOME[name], __name__), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(_HOME)
+__all__ = [
+    "FUSIONS",
+    "PRESETS",
+    "ContextEncoder",
+    "CrossAttention",
+    "HypergraphBlock",
+    "HypergraphConv",
+    "NetworkConfig",
+    "PromptEmbedding",
+    "PropagateFusion",
+    "PropagationBlock",
+    "SlideTensors",
+    "SpotEncoder",
+    "ViTBlock",
+    "three_part_loss",
+]

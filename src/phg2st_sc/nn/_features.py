@@ -9,7 +9,7 @@ from torch import Tensor, nn
 class FeatureInput(nn.Module):
     """Image features to tokens.
 
-    Features are standardised by the mean and scale of the training slides (:meth:`standardise`). Where there is no image
+    Features are standardised by the mean and scale of the training slides (:meth:`standardize`). Where there is no image
     a learned token stands in, which starts as the mean of the training features.
 
     Parameters
@@ -30,12 +30,12 @@ class FeatureInput(nn.Module):
         self.missing = nn.Parameter(torch.zeros(n_features))
         self.project = nn.Identity() if n_features == width else nn.Linear(n_features, width)
 
-    def standardise(self, mean: Tensor, scale: Tensor) -> None:
+    def standardize(self, mean: Tensor, scale: Tensor) -> None:
         """Set mean and scale of the training features."""
         self.mean.copy_(mean)
         self.scale.copy_(scale)
 
-    def standardised(self, features: Tensor) -> Tensor:
+    def standardized(self, features: Tensor) -> Tensor:
         """Features (..., F) by the mean and scale of the training features."""
         return (features.to(self.mean.dtype) - self.mean) / self.scale
 
@@ -43,6 +43,6 @@ class FeatureInput(nn.Module):
         """Tokens (*shape, d) of features (*shape, F), or of their absence."""
         if features is None:
             return self.project(self.missing).expand(*shape, -1)
-        tokens = self.project(self.standardised(features))
+        tokens = self.project(self.standardized(features))
         # all parameters take part in every step, as distributed training asks for
         return tokens + 0.0 * self.missing.sum()

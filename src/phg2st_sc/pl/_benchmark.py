@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _METHOD = ["method", "learned"]
 _CEILING = "noise_ceiling"
-_COLOURS = {"cohort": "#1d3557", "section": "#8d99ae", "reference": "#2b2d42"}
+_COLORS = {"cohort": "#1d3557", "section": "#8d99ae", "reference": "#2b2d42"}
 _HEIGHT = 0.28
 
 
@@ -66,9 +66,9 @@ def benchmark(
     """
     import matplotlib.pyplot as plt
 
-    from ..tl import summarise_benchmark
+    from ..tl import summarize_benchmark
 
-    summary = summarise_benchmark(table, metric=metric, protocol=protocol)["mean"]
+    summary = summarize_benchmark(table, metric=metric, protocol=protocol)["mean"]
     order = _order(summary, methods)
     rows = table[(table["metric"] == metric) & (table["protocol"] == protocol)]
     sections = rows.groupby(["regime", *_METHOD, "section"])["value"].mean()
@@ -108,7 +108,7 @@ def _order(summary: pd.Series, methods: str | Sequence[str] | None) -> list[tupl
 
 
 def _found(there: pd.MultiIndex, wanted: str) -> list[tuple[str, str]]:
-    from ..tl._benchmark_summary import find_methods
+    from .._benchmark import find_methods
 
     found = find_methods(there, wanted)
     if not found:
@@ -121,12 +121,12 @@ def _panel(axis: Axes, means: pd.Series, sections: pd.Series, order: Sequence[tu
     for height, key in enumerate(order):
         if key not in means.index:
             continue
-        colour = _COLOURS[key[1]]
+        color = _COLORS[key[1]]
         dots = sections.loc[key].to_numpy()
-        axis.barh(height, means[key], color=colour, alpha=0.4)
-        axis.plot(dots, np.full(dots.size, height), "o", color=colour, markersize=3)
+        axis.barh(height, means[key], color=color, alpha=0.4)
+        axis.plot(dots, np.full(dots.size, height), "o", color=color, markersize=3)
     if (_CEILING, "reference") in means.index:
-        axis.axvline(means[_CEILING, "reference"], color=_COLOURS["reference"], linestyle="--", linewidth=1)
+        axis.axvline(means[_CEILING, "reference"], color=_COLORS["reference"], linestyle="--", linewidth=1)
     repeated = {method for method, _ in order if sum(method == other for other, _ in order) > 1}
     names = [f"{method} ({learned})" if method in repeated else method for method, learned in order]
     axis.set_yticks(range(len(order)), names)

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._image import SlideImage
+from .._image import SlideImage, Tiles, choose_level, context_grid, read_padded, tile_pixels
 from .._slide import Slide, open_slides
-from .._tiles import Tiles, choose_level, context_grid, read_padded, tile_pixels
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from spatialdata import SpatialData
 
-_SPOT_COLOUR, _TILE_COLOUR, _CONTEXT_COLOUR = "#00a0ff", "#ffd000", "#404040"
+_SPOT_COLOR, _TILE_COLOR, _CONTEXT_COLOR = "#00a0ff", "#ffd000", "#404040"
 _MARGIN = 0.02
 
 Box = tuple[float, float, float, float]
@@ -187,7 +186,7 @@ def _draw_spots(ax: Axes, slide: Slide, linewidth: float) -> None:
     from matplotlib.collections import EllipseCollection
 
     if slide.spot_diameter_px is None:
-        ax.plot(*slide.positions.T, "+", color=_SPOT_COLOUR, markersize=4, label="spots")
+        ax.plot(*slide.positions.T, "+", color=_SPOT_COLOR, markersize=4, label="spots")
         return
     size = np.full(len(slide.positions), slide.spot_diameter_px)
     circles = EllipseCollection(
@@ -198,7 +197,7 @@ def _draw_spots(ax: Axes, slide: Slide, linewidth: float) -> None:
         offsets=slide.positions,
         offset_transform=ax.transData,
         facecolors="none",
-        edgecolors=_SPOT_COLOUR,
+        edgecolors=_SPOT_COLOR,
         linewidths=linewidth,
         label="spots",
     )
@@ -213,15 +212,15 @@ def _draw_tiles(
         return
     spots = Tiles(slide.positions, tile_pixels(tile_um, mpp))
     if context is not None:
-        grid, _ = context_grid(spots.centres, spots.size_px, context, image)
-        _draw_boxes(ax, grid, _CONTEXT_COLOUR, linewidth / 2, "context tiles")
-    _draw_boxes(ax, spots, _TILE_COLOUR, linewidth, "tiles")
+        grid, _ = context_grid(spots.centers, spots.size_px, context, image)
+        _draw_boxes(ax, grid, _CONTEXT_COLOR, linewidth / 2, "context tiles")
+    _draw_boxes(ax, spots, _TILE_COLOR, linewidth, "tiles")
 
 
-def _draw_boxes(ax: Axes, tiles: Tiles, colour: str, linewidth: float, label: str) -> None:
+def _draw_boxes(ax: Axes, tiles: Tiles, color: str, linewidth: float, label: str) -> None:
     from matplotlib.collections import PolyCollection
 
     x0, y0, x1, y1 = tiles.boxes.T
     corners = np.stack([np.column_stack(c) for c in ((x0, y0), (x1, y0), (x1, y1), (x0, y1))], axis=1)
-    boxes = PolyCollection(list(corners), facecolors="none", edgecolors=colour, linewidths=linewidth, label=label)
+    boxes = PolyCollection(list(corners), facecolors="none", edgecolors=color, linewidths=linewidth, label=label)
     ax.add_collection(boxes)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from ..prompts import nested_masks, register_strategy, sample_mask
 from ._add_targets import add_targets
 from ._embeddings import extract_embeddings
 from ._genes import select_genes
 from ._hypergraph import build_hypergraph
 from ._normalize import normalize
 from ._prompts import sample_prompts
-from ._strategies import nested_masks, register_strategy, sample_mask
 
 __all__ = [
     "add_targets",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._slide import Added, Slide, check_positions_in_image, extend, open_slides
-from .._target_rows import is_target
+from .._slide import Added, Slide, check_positions_in_image, extend, is_target, open_slides
+from .._warn import warn_user
 from ._target_lattice import Lattice, LatticeKind, fit_lattice
 from ._target_region import Polygon, Region, capture_area, polygon
 
@@ -150,7 +149,7 @@ def add_targets(
         laid.append((fitted.kind, slide.pitch_px * factor, len(places)))
         if not len(places):
             msg = f"Slide {slide.name!r} gets no target: the lattice has no free place in the region (see `pitch_um=`)."
-            warnings.warn(msg, UserWarning, stacklevel=2)
+            warn_user(msg)
     record: dict[str, Any] = {
         "slides": np.array([slide.name for slide in slides], dtype=object),
         "region": region if isinstance(region, str) else "polygon",

@@ -11,14 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._alignment import check_tissue
-from .._patches import pixel_size
+from .._image import Tiles, check_length, check_resolution, check_tissue, context_blocks, context_grid, tile_pixels
 from .._provenance import names_hash, package_versions
+from .._reading import pixel_size
 from .._slide import Owner, Slide, SlotUpdate, check_positions_in_image, open_slides, refuse_foreign, write_slots
-from .._tiles import Tiles, check_length, check_resolution, context_blocks, context_grid, tile_pixels
-from ..encoders import Encoder, get_encoder
-from ..encoders._apply import encode_tiles
-from ..encoders._registry import check_name
+from ..encoders import Encoder, check_name, encode_tiles, get_encoder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +25,7 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
     from .._image import SlideImage
-    from ..encoders._registry import TileFunction
+    from ..encoders import TileFunction
 
 logger = logging.getLogger("phg2st_sc")
 
@@ -268,7 +265,7 @@ def _context(spots: Tiles, image: SlideImage, job: _Job) -> tuple[Tiles | None, 
     if not job.context:
         return None, None
     make = context_blocks if job.exact else context_grid
-    return make(spots.centres, spots.size_px, job.context, image)
+    return make(spots.centers, spots.size_px, job.context, image)
 
 
 def _gather(features: NDArray[np.float16], index: NDArray[np.int32]) -> NDArray[np.float16]:
@@ -313,7 +310,7 @@ def _scatter(n_obs: int, encoded: Sequence[_Encoded], what: str, fill: np.generi
 def _join_tiles(n_obs: int, encoded: Sequence[_Encoded]) -> tuple[NDArray[np.int32], dict[str, Any]]:
     """Index over all rows of the table, and the tiles of its slides one slide after the other."""
     index: NDArray[np.int32] | None = None
-    features, centres, codes, start = [], [], [], 0
+    features, centers, codes, start = [], [], [], 0
     for code, one in enumerate(encoded):
         if one.index is None or one.tiles is None or one.tile_features is None:
             continue
@@ -321,12 +318,12 @@ def _join_tiles(n_obs: int, encoded: Sequence[_Encoded]) -> tuple[NDArray[np.int
             index = np.full((n_obs, one.index.shape[1]), -1, dtype=np.int32)
         index[one.slide.rows] = np.where(one.index >= 0, one.index + start, -1)
         features.append(one.tile_features)
-        centres.append(one.tiles.centres)
+        centers.append(one.tiles.centers)
         codes.append(np.full(len(one.tiles), code, dtype=np.int32))
         start += len(one.tiles)
     tiles = {
         "features": np.concatenate(features),
-        "positions": np.concatenate(centres),
+        "positions": np.concatenate(centers),
         "slide": np.concatenate(codes),
         "slides": np.array([one.slide.name for one in encoded]),
     }
@@ -343,7 +340,7 @@ def _record(table: AnnData, encoded: Sequence[_Encoded], job: _Job, dim: int) ->
         "weights": card.weights,
         "transform": card.transform,
         "precision": card.precision,
-        "licence": card.licence,
+        "licence": card.license,
         "dim": dim,
         "input_px": card.input_px,
         "fields": np.array(card.fields),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._features import choose_rep, features_of
-from .._hypergraph_slots import hypergraph_update
+from .._reading import choose_rep, features_of, hypergraph_update
 from .._slide import open_slides, write_slots
 from .._text import some
-from ..graph import Given, Hypergraph, HypergraphBuilder, get_builder
-from ..graph._hypergraph import scatter_blocks
+from .._warn import warn_user
+from ..graph import Given, Hypergraph, HypergraphBuilder, get_builder, scatter_blocks
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -165,7 +163,7 @@ def _build(slide: Slide, maker: HypergraphBuilder, rep: str | None) -> Hypergrap
         if maker.needs_features:
             msg = f"{msg}, which builder={maker.name!r} needs: embed the slide, {_POSITION_ADVICE}."
             raise ValueError(msg)
-        warnings.warn(f"{msg}: its hyperedges come from positions alone.", UserWarning, stacklevel=5)
+        warn_user(f"{msg}: its hyperedges come from positions alone.")
     return maker.build(_pitches(slide), features)
 
 
@@ -176,7 +174,7 @@ def _warn_of_few(slide: Slide, maker: HypergraphBuilder) -> None:
             f"Slide {slide.name!r} has {slide.n_spots} spots, so that n_neighbors={wanted} connects every spot with the "
             f"{slide.n_spots - 1} others."
         )
-        warnings.warn(msg, UserWarning, stacklevel=6)
+        warn_user(msg)
 
 
 def _pitches(slide: Slide) -> NDArray[np.float64]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,16 +9,16 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .. import _keys
-from .._counts import check_counts, gene_columns, read_rows, row_totals
-from .._slide import Owner, SlotUpdate, open_slides, write_slots
-from .._target_rows import is_target
+from .._reading import check_counts, gene_columns, read_rows, row_totals
+from .._slide import Owner, SlotUpdate, is_target, open_slides, write_slots
 from .._text import some
+from .._warn import warn_user
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
 
-    from .._counts import Matrix
+    from .._reading import Matrix
 
 _BLOCK_ROWS = 4096
 _OWNER = Owner((_keys.LOGNORM,), ("formula",), mend="rename or")
@@ -135,11 +134,7 @@ def _target_sums(
 def _warn_of_empty(table: AnnData, totals: NDArray[np.float64]) -> None:
     empty = totals == 0
     if empty.any():
-        warnings.warn(
-            f"{int(empty.sum())} spots have no counts at all and become zeros: {some(table.obs_names[empty])}.",
-            UserWarning,
-            stacklevel=3,
-        )
+        warn_user(f"{int(empty.sum())} spots have no counts at all and become zeros: {some(table.obs_names[empty])}.")
 
 
 def _lognorm(matrix: Matrix, totals: NDArray[np.float64], sums: NDArray[np.float64]) -> Any:

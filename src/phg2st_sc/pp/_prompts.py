@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._prompts import full_mask
-from .._slide import Owner, SlotUpdate, open_slides, write_slots
-from .._target_rows import is_target
-from ._strategies import get_strategy, number_of_prompts, sample_mask
+from .._reading import full_mask
+from .._slide import Owner, SlotUpdate, is_target, open_slides, write_slots
+from ..prompts import generator_of, get_strategy, number_of_prompts, sample_mask
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -113,7 +111,7 @@ def sample_prompts(
     mask = np.zeros(target.n_obs, dtype=bool)
     for slide, these, number in zip(slides, open_to, numbers, strict=True):
         if number:
-            drawn = sample_mask(slide.positions[these], number, strategy, generator_of(seed, slide))
+            drawn = sample_mask(slide.positions[these], number, strategy, generator_of(seed, slide.name))
             mask[slide.rows[these]] = drawn
     record: dict[str, Any] = {
         "strategy": strategy,
@@ -141,10 +139,6 @@ def _allowed(table: AnnData, within: Any) -> NDArray[np.bool_]:
 
 def _named(slide: Slide, within: Any) -> str:
     return f"slide {slide.name!r}" if within is None else f"slide {slide.name!r} (those within `within=`)"
-
-
-def generator_of(seed: int, slide: Slide) -> np.random.Generator:
-    return np.random.default_rng([int(seed), crc32(slide.name.encode())])
 
 
 def _refuse_to_overwrite(table: AnnData, key: str) -> None:

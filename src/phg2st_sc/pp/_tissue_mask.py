@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .._tiles import choose_level
+from .._image import choose_level
 from ._target_region import Raster
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,30 +11,36 @@ import numpy as np
 import pandas as pd
 
 from .. import _keys
-from .._provenance import package_versions
-from .._text import some
-from ..metrics._published import PUBLISHED_WARNING
-from ..pp._strategies import number_of_prompts
-from ._benchmark_plan import (
+from .._benchmark import (
+    HONEST,
     PATIENT,
+    PUBLISHED,
+    REFERENCE,
     Fold,
+    FoldData,
     MethodSpec,
+    Scoring,
     Section,
+    UnitStore,
     choose_genes,
     describe_settings,
+    guarded,
     make_folds,
     method_specs,
     most_variable,
     open_sections,
     picture_mark,
+    run_method,
+    run_references,
     section_mark,
 )
-from ._benchmark_run import HONEST, PUBLISHED, REFERENCE, FoldData, Scoring, guarded, run_method, run_references
-from ._benchmark_store import UnitStore
-from ._context import context_of
-from ._inputs import check_gene_names, readable
-from ._method import check_seed
-from ._train import feature_kinds
+from .._provenance import package_versions
+from .._reading import check_gene_names, context_of, feature_kinds, readable
+from .._text import some
+from .._warn import warn_user
+from ..metrics import PUBLISHED_WARNING
+from ..models import check_seed
+from ..prompts import number_of_prompts
 
 if TYPE_CHECKING:
     from ..models import Estimator
@@ -123,7 +128,7 @@ def benchmark(
     ``predict_gpu_mb`` (the most that torch gave out, 0 without a GPU) are of each draw, the first of which encodes the
     section; ``train_...`` of each fold, in rows without a section. A method that fails has a row with ``metric="error"``, of
     the fold, or of a section that lacks what it needs; all else goes on. Reduce it with
-    :func:`phg2st_sc.tl.summarise_benchmark`.
+    :func:`phg2st_sc.tl.summarize_benchmark`.
 
     Raises
     ------
@@ -221,7 +226,7 @@ def _checked(
     counts_layer: str | None,
 ) -> tuple[tuple[str, ...], Scoring, tuple[int, ...]]:
     from ..metrics import EXTRAS
-    from ..pp._strategies import get_strategy
+    from ..prompts import get_strategy
 
     protocols = (protocol,) if isinstance(protocol, str) else tuple(protocol)
     unknown = [one for one in protocols if one not in (HONEST, PUBLISHED)]
@@ -229,7 +234,7 @@ def _checked(
         msg = f"`protocol` is {HONEST!r}, {PUBLISHED!r} or both, not {protocol!r}"
         raise ValueError(msg)
     if PUBLISHED in protocols:
-        warnings.warn(PUBLISHED_WARNING, UserWarning, stacklevel=3)
+        warn_user(PUBLISHED_WARNING)
     regimes = (strategies,) if isinstance(strategies, str) else tuple(strategies)
     for name in regimes:
         get_strategy(name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,12 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._counts import read_counts, read_rows
-from .._slide import Slide, open_slides
-from .._target_rows import is_target
+from .._reading import by_place, read_counts, read_rows, readable
+from .._slide import Slide, is_target, open_slides
 from .._text import some
-from ..metrics import published_counts, score_published, score_section, summarise
-from ._inputs import by_place, readable
+from .._warn import warn_user
+from ..metrics import published_counts, score_published, score_section, summarize
 from ._rivals import Rival, predict_rival, rivals
 from ._stored import HIDE, Stored, check_mask, find_layer, stored
 
@@ -178,7 +176,7 @@ def _warn_of_training(slides: Sequence[Slide], results: Sequence[Stored]) -> Non
             f"the model that made layers[{results[0].layer!r}] was trained on {some(seen)} itself, every spot of it: the "
             "scores there mean nothing. Train without the slides that are to be scored."
         )
-        warnings.warn(msg, UserWarning, stacklevel=3)
+        warn_user(msg)
 
 
 def _score_honest(slide: Slide, result: Stored, others: Sequence[Rival], call: _Call) -> pd.DataFrame:
@@ -288,7 +286,7 @@ def _assemble(
     scores = pd.concat(parts, ignore_index=True)
     if genes is not None:
         scores = _only(scores, genes)
-    means = summarise(scores, by="method")
+    means = summarize(scores, by="method")
     scores.attrs = {
         "protocol": protocol,
         "layer": layer,

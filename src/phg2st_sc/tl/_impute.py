@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import _keys
 from .._slide import Owner, SlotUpdate, refuse_foreign, write_slots, write_table
-from ._method import DEFAULT_METHOD
+from ..models import DEFAULT_METHOD
 from ._predict import Predicted, as_table, run
 from ._record import facts
 

@@ -12,30 +12,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._features import choose_rep, identity, why_ignored, without_features
-from .._fingerprint import trained_on
-from .._slide import open_slides
-from .._text import some
-from ._inputs import (
+from .._provenance import trained_on
+from .._reading import (
     DEFAULT_TARGET_SUM,
+    Panel,
     by_place,
     check_gene_names,
+    choose_rep,
     common_target_sum,
+    identity,
+    model_panel,
+    prompted_panel,
     read_measured,
     readable,
     slide_arrays,
+    why_ignored,
+    without_features,
 )
-from ._method import DEFAULT_METHOD, choose_estimator
-from ._panel import Panel, model_panel, prompted_panel
+from .._slide import open_slides
+from .._text import some
+from .._warn import warn_user
+from ..models import DEFAULT_METHOD, choose_estimator
 from ._record import facts
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
 
+    from .._arrays import Prediction
+    from .._reading import Measured
     from .._slide import Slide
-    from ..models import Estimator, Prediction
-    from ._inputs import Measured
+    from ..models import Estimator
 
 _WORDS = {"dim": "number of features of"}
 
@@ -255,14 +262,12 @@ def run(
 
 
 def _check_number(estimator: Estimator, measured: Measured) -> None:
-    import warnings
-
     n = measured.index.size
     if n == 0 and estimator.is_fitted:
         msg = (
             f"slide {measured.slide.name!r} has no prompts: predicted from the model alone, at the level of its cohort"
         )
-        warnings.warn(msg, UserWarning, stacklevel=4)
+        warn_user(msg)
     elif not estimator.is_fitted and n < estimator.min_prompts:
         msg = (
             f"method {estimator.name!r} needs at least {estimator.min_prompts} prompts, and slide "
@@ -273,8 +278,6 @@ def _check_number(estimator: Estimator, measured: Measured) -> None:
 
 def _seen_in_training(estimator: Estimator, measured: Measured) -> str:
     """Name of the training slide that this slide is; empty for a new one."""
-    import warnings
-
     slide = measured.slide
     names = slide.table.obs_names[slide.rows[measured.index]]
     found = trained_on(estimator.card, names, measured.totals)
@@ -283,7 +286,7 @@ def _seen_in_training(estimator: Estimator, measured: Measured) -> str:
             f"the model was trained on slide {slide.name!r} itself (as {found!r}) and has read every spot of it: a score on "
             "this slide means nothing. Train without it to predict or score it."
         )
-        warnings.warn(msg, UserWarning, stacklevel=5)
+        warn_user(msg)
     return found
 
 
@@ -315,8 +318,6 @@ def _check_features(table: AnnData, rep: str | None, estimator: Estimator) -> No
 
 def _say_what_was_chosen(measured: Measured, prediction: Prediction) -> None:
     """Log how left-out prompts were predicted; warn where nothing predicted them at all."""
-    import warnings
-
     name, chosen, compared = measured.slide.name, prediction.details.get("chosen"), prediction.details.get("compared")
     if prediction.details.get("another_tissue"):
         msg = (
@@ -324,7 +325,7 @@ def _say_what_was_chosen(measured: Measured, prediction: Prediction) -> None:
             f"correlation of only {prediction.details['level_agreement']:.2f}. It is predicted from its own prompts, as "
             "without a model. Check that counts and gene names are what they should be."
         )
-        warnings.warn(msg, UserWarning, stacklevel=4)
+        warn_user(msg)
     if not compared:
         if chosen is not None:
             logger.info("slide %r: predicted by %r, without a comparison on its prompts", name, chosen)
@@ -341,7 +342,7 @@ def _say_what_was_chosen(measured: Measured, prediction: Prediction) -> None:
             f"in turn, neither correlation (best: {best:.2f}) nor squares explained come out above 0. Check that counts and "
             "spot centres belong together, or measure more spots."
         )
-        warnings.warn(msg, UserWarning, stacklevel=4)
+        warn_user(msg)
 
 
 def _may_use_image(estimator: Estimator) -> bool:
@@ -349,14 +350,12 @@ def _may_use_image(estimator: Estimator) -> bool:
 
 
 def _say_without_image(slides: Sequence[Slide], rep: str | None) -> None:
-    import warnings
-
     if without_features(slides, [rep] * len(slides)):
         msg = (
             "no image features: predicted from places and prompts alone; call `phg2st_sc.pp.extract_embeddings(data)` "
             f"first to use the image.{why_ignored(slides[0].table)}"
         )
-        warnings.warn(msg, UserWarning, stacklevel=4)
+        warn_user(msg)
 
 
 def _predict_one(
@@ -367,7 +366,7 @@ def _predict_one(
     shown: NDArray[np.int64],
     target_sum: float,
 ) -> Prediction:
-    from ..models import Prediction
+    from .._arrays import Prediction
 
     arrays = slide_arrays(
         measured.slide,

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from .. import _keys
-from .._features import identity
-from .._fingerprint import FINGERPRINTS
-from .._provenance import names_hash, package_versions
+from .._provenance import FINGERPRINTS, names_hash, package_versions
+from .._reading import identity
 
 if TYPE_CHECKING:
     from ._predict import Predicted
@@ -20,7 +19,7 @@ _T = TypeVar("_T")
 
 def facts(done: Predicted, seed: int) -> dict[str, Any]:
     """Provenance of a prediction, as ``uns`` takes it."""
-    from ..models._store import parameters
+    from ..models import parameters
 
     record = done.table.uns.get(_keys.EMBEDDINGS, {}).get(done.rep, {}) if done.rep else {}
     return {

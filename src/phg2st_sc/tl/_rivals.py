@@ -86,7 +86,7 @@ def _rival(label: str | None, value: Any, slides: Sequence[Slide], result: Store
     else:
         get_method(value)  # says what the names are
         raise TypeError(f"`compare` takes names of methods, models and stored predictions, not {value!r}")
-    return rival if rival.label != result.layer else _relabelled(rival)
+    return rival if rival.label != result.layer else _relabeled(rival)
 
 
 def _is_plain(result: Stored, method: str) -> bool:
@@ -94,7 +94,7 @@ def _is_plain(result: Stored, method: str) -> bool:
     return str(result.record.get(_keys.METHOD, method)) == method and not result.record.get(_keys.MODEL)
 
 
-def _relabelled(rival: Rival) -> Rival:
+def _relabeled(rival: Rival) -> Rival:
     ending = "this slide" if rival.method is not None else "compared"
     return Rival(f"{rival.label} ({ending})", rival.method, rival.model, rival.layer)
 

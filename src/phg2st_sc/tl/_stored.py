@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._prompts import full_mask
+from .._reading import full_mask
 from .._text import some
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,18 +9,27 @@ import numpy as np
 import pandas as pd
 
 from .. import _keys
-from .._features import choose_rep, identity, why_ignored, without_features
-from .._fingerprint import FINGERPRINTS
-from .._provenance import package_versions
-from .._slide import resolve_datas
-from .._target_rows import is_target
+from .._provenance import FINGERPRINTS, package_versions
+from .._reading import (
+    by_place,
+    check_gene_names,
+    check_patient_key,
+    choose_reps,
+    readable,
+    same_features,
+    why_ignored,
+    with_fingerprint,
+    without_features,
+)
+from .._slide import is_target, resolve_datas
 from .._text import some
-from ._inputs import by_place, check_gene_names, readable, with_fingerprint
-from ._method import check_parameters, check_seed
+from .._warn import warn_user
+from ..models import check_parameters, check_seed
 
 if TYPE_CHECKING:
+    from .._arrays import TrainingSlide
     from .._slide import Slide
-    from ..models import Estimator, TrainingSlide
+    from ..models import Estimator
 
 DEFAULT_COHORT_METHOD = "phg2st"
 
@@ -166,19 +174,6 @@ def _create(method: str, seed: int, progress: bool, parameters: Mapping[str, Any
     return estimator
 
 
-def choose_reps(slides: Sequence[Slide], use_rep: str | None, *, trust_rep: bool) -> list[str | None]:
-    """Features of every slide; where some are named, a slide without them has none."""
-    if use_rep is None:
-        return [choose_rep(slide.table, None, trust_rep=trust_rep) for slide in slides]
-    having = [use_rep in slide.table.obsm for slide in slides]
-    if not any(having):
-        choose_rep(slides[0].table, use_rep, trust_rep=trust_rep)  # raises the error for a missing key
-    return [
-        choose_rep(slide.table, use_rep, trust_rep=trust_rep) if has else None
-        for slide, has in zip(slides, having, strict=True)
-    ]
-
-
 def _say_without_image(slides: Sequence[Slide], reps: Sequence[str | None]) -> None:
     lacking = without_features(slides, reps)
     if lacking:
@@ -187,7 +182,7 @@ def _say_without_image(slides: Sequence[Slide], reps: Sequence[str | None]) -> N
             "is learned from their images; call `phg2st_sc.pp.extract_embeddings(data)` first."
             f"{why_ignored(lacking[0].table)}"
         )
-        warnings.warn(msg, UserWarning, stacklevel=3)
+        warn_user(msg)
 
 
 def _shared_panel(slides: Sequence[Slide]) -> list[str]:
@@ -208,41 +203,6 @@ def _shared_panel(slides: Sequence[Slide]) -> list[str]:
     return list(pd.Index(shared))
 
 
-def same_features(slides: Sequence[Slide], reps: Sequence[str | None], read: Sequence[TrainingSlide]) -> dict[str, Any]:
-    """Kind of the embeddings that all slides share; an error where they differ."""
-    there = [slide.name for slide, one in zip(slides, read, strict=True) if one.arrays.features is not None]
-    kinds = feature_kinds(slides, reps)
-    return one_kind({name: kinds[name] for name in there})
-
-
-def feature_kinds(slides: Sequence[Slide], reps: Sequence[str | None]) -> dict[str, dict[str, Any]]:
-    """Encoder, tile and width of the embeddings of each slide that has some, by its name."""
-    kinds: dict[str, dict[str, Any]] = {}
-    for slide, rep in zip(slides, reps, strict=True):
-        if rep is not None:
-            record = slide.table.uns.get(_keys.EMBEDDINGS, {}).get(rep, {})
-            kinds[slide.name] = {**identity(record), "dim": int(slide.table.obsm[rep].shape[1])}
-    return kinds
-
-
-def one_kind(kinds: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """The kind that all slides share, empty where there is none; an error where they differ."""
-    first = next(iter(kinds), None)
-    for name, kind in kinds.items():
-        if first is not None and kind != kinds[first]:
-            msg = f"slides {first!r} and {name!r} have embeddings of different kinds: {kinds[first]} and {kind}"
-            raise ValueError(msg)
-    return {} if first is None else kinds[first]
-
-
-def check_patient_key(slides: Sequence[Slide], patient_key: str) -> None:
-    """A key that was asked for and is nowhere is a mistake: patients would be lost without a word."""
-    if patient_key == _keys.PATIENT or any(patient_key in slide.table.obs for slide in slides):
-        return
-    columns = slides[0].table.obs.columns
-    raise KeyError(f"no object has a column {patient_key!r} in obs with the patient; there are: {some(columns)}")
-
-
 def _warn_of_prompts(slides: Sequence[Slide]) -> None:
     marked = [slide.name for slide in slides if _some_prompted(slide)]
     if marked:
@@ -250,7 +210,7 @@ def _warn_of_prompts(slides: Sequence[Slide]) -> None:
             f"every spot of {some(marked)} is read, although obs[{_keys.PROMPT!r}] marks only some as measured. Right for "
             "training slides; leave out a slide that is to be predicted or scored."
         )
-        warnings.warn(msg, UserWarning, stacklevel=3)
+        warn_user(msg)
 
 
 def _some_prompted(slide: Slide) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ._config import Optimisation
+from ._config import Optimization
 
 LOSS = "train_loss"
 
@@ -34,7 +34,7 @@ class TrainingModule(L.LightningModule):
     score = "val_pcc"
     """Name of the validation score: the higher the better."""
 
-    def __init__(self, network: nn.Module, config: Optimisation, *, run: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, network: nn.Module, config: Optimization, *, run: Mapping[str, Any] | None = None) -> None:
         super().__init__()
         self.run = dict(run or {})
         self.network: Any = network
@@ -102,3 +102,8 @@ class TrainingModule(L.LightningModule):
         """What must not change between a run and its resumption: all but how long to train."""
         settings = {k: v for k, v in self.settings.as_dict().items() if k not in ("max_epochs", "patience")}
         return {**self.network.config.as_dict(), **settings, **self.run}
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Number of trainable parameters."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)

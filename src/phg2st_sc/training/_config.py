@@ -29,7 +29,7 @@ TRAINING_PRESETS: Mapping[str, Mapping[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class Optimisation:
+class Optimization:
     """Settings that all trainings share.
 
     Attributes
@@ -85,7 +85,7 @@ class Optimisation:
 
 
 @dataclass(frozen=True)
-class TrainingConfig(Optimisation):
+class TrainingConfig(Optimization):
     """Settings of training a network that predicts by itself; one epoch shows every training slide once.
 
     Attributes
@@ -119,7 +119,7 @@ class TrainingConfig(Optimisation):
 
 
 @dataclass(frozen=True)
-class EpisodeConfig(Optimisation):
+class EpisodeConfig(Optimization):
     """Settings of training a network that corrects a linear prediction.
 
     Attributes
@@ -172,7 +172,7 @@ class EpisodeConfig(Optimisation):
 
 
 @dataclass(frozen=True)
-class SpotConfig(Optimisation):
+class SpotConfig(Optimization):
     """Settings of training a network that predicts spots from the image alone; one epoch shows every spot once.
 
     Attributes

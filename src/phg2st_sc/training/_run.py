@@ -17,14 +17,9 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.strategies.launchers.multiprocessing import _MultiProcessingLauncher
 
-from ..nn._network import PHG2STNetwork
-from ..nn._seeds import own_randomness
+from ..nn import own_randomness
 from ._base import TrainingModule
-from ._batch import TrainingSet, ValidationSet
 from ._best import KeepBest
-from ._config import TrainingConfig
-from ._data import SlideDataModule
-from ._module import SlideModule
 
 
 @dataclass(frozen=True)
@@ -73,39 +68,6 @@ class FitResult:
     scores: tuple[float, ...]
     best_epoch: int | None
     best_score: float | None
-
-
-def train_network(
-    network: PHG2STNetwork,
-    training: TrainingSet,
-    validation: ValidationSet,
-    config: TrainingConfig,
-    machine: Machine | None = None,
-) -> FitResult:
-    """Train a network in place, and leave it with the weights of its best epoch, on the CPU, in evaluation mode.
-
-    Parameters
-    ----------
-    network
-        The network.
-    training, validation
-        Slides; without validation slides the last epoch is kept.
-    config
-        Settings.
-    machine
-        Where to run.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the checkpoint to go on from does not exist.
-    ValueError
-        If the strategy trains in child processes that cannot hand back the best weights, or the checkpoint is of another
-        network, other settings or other slides.
-    """
-    module = SlideModule(network, config, run={"spots": [item.slide.n_spots for item in training.slides]})
-    data = SlideDataModule(training, validation, seed=config.seed)
-    return run_training(module, data, machine or Machine(), validated=len(validation) > 0)
 
 
 def run_training(

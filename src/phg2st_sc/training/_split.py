@@ -90,8 +90,8 @@ def _by_group(unit: str, groups: Sequence[str | None], sizes: Sequence[int], fra
 def _block(positions: NDArray[np.float64], fraction: float, seed: int) -> NDArray[np.bool_]:
     n = len(positions)
     size = min(max(round(fraction * n), 3), n - 1)
-    centre = positions[np.random.default_rng(seed).integers(n)]
-    nearest = np.argsort(((positions - centre) ** 2).sum(axis=1), kind="stable")[:size]
+    center = positions[np.random.default_rng(seed).integers(n)]
+    nearest = np.argsort(((positions - center) ** 2).sum(axis=1), kind="stable")[:size]
     block = np.zeros(n, dtype=bool)
     block[nearest] = True
     return block

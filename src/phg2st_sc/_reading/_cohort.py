@@ -1,0 +1,62 @@
+"""What the slides of a cohort must share: embeddings of one kind, a column with the patient."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .. import _keys
+from .._reading._features import choose_rep, identity
+from .._text import some
+
+if TYPE_CHECKING:
+    from .._arrays import TrainingSlide
+    from .._slide import Slide
+
+
+def choose_reps(slides: Sequence[Slide], use_rep: str | None, *, trust_rep: bool) -> list[str | None]:
+    """Features of every slide; where some are named, a slide without them has none."""
+    if use_rep is None:
+        return [choose_rep(slide.table, None, trust_rep=trust_rep) for slide in slides]
+    having = [use_rep in slide.table.obsm for slide in slides]
+    if not any(having):
+        choose_rep(slides[0].table, use_rep, trust_rep=trust_rep)  # raises the error for a missing key
+    return [
+        choose_rep(slide.table, use_rep, trust_rep=trust_rep) if has else None
+        for slide, has in zip(slides, having, strict=True)
+    ]
+
+
+def same_features(slides: Sequence[Slide], reps: Sequence[str | None], read: Sequence[TrainingSlide]) -> dict[str, Any]:
+    """Kind of the embeddings that all slides share; an error where they differ."""
+    there = [slide.name for slide, one in zip(slides, read, strict=True) if one.arrays.features is not None]
+    kinds = feature_kinds(slides, reps)
+    return one_kind({name: kinds[name] for name in there})
+
+
+def feature_kinds(slides: Sequence[Slide], reps: Sequence[str | None]) -> dict[str, dict[str, Any]]:
+    """Encoder, tile and width of the embeddings of each slide that has some, by its name."""
+    kinds: dict[str, dict[str, Any]] = {}
+    for slide, rep in zip(slides, reps, strict=True):
+        if rep is not None:
+            record = slide.table.uns.get(_keys.EMBEDDINGS, {}).get(rep, {})
+            kinds[slide.name] = {**identity(record), "dim": int(slide.table.obsm[rep].shape[1])}
+    return kinds
+
+
+def one_kind(kinds: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """The kind that all slides share, empty where there is none; an error where they differ."""
+    first = next(iter(kinds), None)
+    for name, kind in kinds.items():
+        if first is not None and kind != kinds[first]:
+            msg = f"slides {first!r} and {name!r} have embeddings of different kinds: {kinds[first]} and {kind}"
+            raise ValueError(msg)
+    return {} if first is None else kinds[first]
+
+
+def check_patient_key(slides: Sequence[Slide], patient_key: str) -> None:
+    """A key that was asked for and is nowhere is a mistake: patients would be lost without a word."""
+    if patient_key == _keys.PATIENT or any(patient_key in slide.table.obs for slide in slides):
+        return
+    columns = slides[0].table.obs.columns
+    raise KeyError(f"no object has a column {patient_key!r} in obs with the patient; there are: {some(columns)}")

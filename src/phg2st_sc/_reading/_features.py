@@ -1,0 +1,147 @@
+"""Which image features a method is given, and the proof that they come from the image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _keys
+from .._text import some
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from .._slide import Slide
+
+IDENTITY = ("encoder", "revision", "transform", "tile_um")
+"""What two embeddings must share to be features of the same kind."""
+_ADVICE = "compute them with `phg2st_sc.pp.extract_embeddings(data)`"
+_OF_EXPRESSION = (
+    "pca",
+    "umap",
+    "tsne",
+    "diffmap",
+    "draw_graph",
+    "phate",
+    "harmony",
+    "scvi",
+    "scanvi",
+    "lsi",
+    "svd",
+    "nmf",
+)
+"""What other packages write beside image embeddings as ``obsm["X_..."]``."""
+
+
+def choose_rep(
+    table: AnnData, use_rep: str | None, *, trust_rep: bool = False, like: Mapping[str, Any] | None = None
+) -> str | None:
+    """Key in ``obsm`` of the features to use; ``None`` when there are none.
+
+    Parameters
+    ----------
+    table
+        Table annotating the spots.
+    use_rep
+        Key the user asked for.
+    trust_rep
+        Accept features without proof that they come from the image.
+    like
+        Provenance of the features a model was trained on: take those, whatever else is there.
+    """
+    recorded = table.uns.get(_keys.EMBEDDINGS, {})
+    if use_rep is not None:
+        _check_rep(table, use_rep, recorded, trust_rep=trust_rep)
+        return use_rep
+    found = [rep for rep, record in recorded.items() if rep in table.obsm and _from_image(record)]
+    if like:
+        found = [rep for rep in found if identity(recorded[rep]) == identity(like)]
+    if len(found) > 1:
+        msg = f"several embeddings are there ({some(found)}): say which to use, e.g. `use_rep={found[0]!r}`"
+        raise ValueError(msg)
+    return found[0] if found else None
+
+
+def features_of(slide: Slide, rep: str | None) -> tuple[NDArray[np.float32] | None, dict[str, Any]]:
+    """Features (n, d) of a slide and their provenance; ``(None, {})`` for a slide that was not embedded."""
+    if rep is None or rep not in slide.table.obsm:
+        return None, {}
+    values = slide.table.obsm[rep]
+    rows = np.asarray(values[slide.rows], dtype=np.float32)
+    if rows.ndim != 2:
+        msg = f"obsm[{rep!r}] has shape {values.shape}: expected one row of features per spot"
+        raise ValueError(msg)
+    finite = np.isfinite(rows).all(axis=1)
+    if not finite.any():
+        return None, {}
+    if not finite.all():
+        names = slide.table.obs_names[slide.rows[~finite]]
+        msg = f"obsm[{rep!r}] is not finite at {len(names)} spots of slide {slide.name!r} ({some(names)}): {_ADVICE}"
+        raise ValueError(msg)
+    return rows, identity(slide.table.uns.get(_keys.EMBEDDINGS, {}).get(rep, {}))
+
+
+def unproven(table: AnnData) -> list[str]:
+    """Keys ``X_...`` of ``obsm`` that may be image embeddings, and carry no record that they are."""
+    recorded = table.uns.get(_keys.EMBEDDINGS, {})
+    start = _keys.embedding("")
+    blocks = (_keys.context_index(""), _keys.context(""))
+    found = [key for key in table.obsm if key.startswith(start) and not key.endswith(blocks)]
+    return [
+        key
+        for key in found
+        if not _from_image(recorded.get(key)) and not key.removeprefix(start).lower().startswith(_OF_EXPRESSION)
+    ]
+
+
+def why_ignored(table: AnnData) -> str:
+    """Sentence on the embeddings that are not used for want of a record, with a leading space; empty where none are."""
+    keys = unproven(table)
+    if not keys:
+        return ""
+    return (
+        f" obsm[{keys[0]!r}] is not used: no record in uns[{_keys.EMBEDDINGS!r}] says that it was computed from the image "
+        "(`anndata.concat` drops records unless it is given `uns_merge='unique'`). If you are sure that it was, name it "
+        f"with `use_rep={keys[0]!r}, trust_rep=True`."
+    )
+
+
+def without_features(slides: Sequence[Slide], reps: Sequence[str | None]) -> list[Slide]:
+    """Slides that have no features to use, and could have: they have an image, or embeddings without a record."""
+    return [
+        slide
+        for slide, rep in zip(slides, reps, strict=True)
+        if rep is None and (_has_image(slide) or unproven(slide.table))
+    ]
+
+
+def _has_image(slide: Slide) -> bool:
+    return slide.image_source is not None or bool(slide.other_images) or bool(slide.record.get(_keys.IMAGES))
+
+
+def identity(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a provenance record that tells one kind of features from another, as plain JSON values."""
+    return {key: _plain(record[key]) for key in IDENTITY if key in record}
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _from_image(record: Any) -> bool:
+    return isinstance(record, Mapping) and str(record.get("source", "")) == "image"
+
+
+def _check_rep(table: AnnData, rep: str, recorded: Mapping[str, Any], *, trust_rep: bool) -> None:
+    if rep not in table.obsm:
+        msg = f"no embeddings in obsm[{rep!r}] (there are: {some(table.obsm.keys()) or 'none'}): {_ADVICE}"
+        raise KeyError(msg)
+    if not trust_rep and not _from_image(recorded.get(rep)):
+        msg = (
+            f"obsm[{rep!r}] carries no record that it was computed from the image. Features computed from expression "
+            f"would leak the spots to be predicted. Either {_ADVICE}, or pass `trust_rep=True` if you are sure."
+        )
+        raise ValueError(msg)

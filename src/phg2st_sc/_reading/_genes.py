@@ -1,0 +1,171 @@
+"""Rank genes by how much their expression varies beyond what sequencing depth explains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from .._reading._counts import gene_columns, read_counts, row_totals
+from .._reading._mask import resolve_mask
+from .._text import some
+from .._warn import warn_user
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from .._slide import Slide
+
+
+THETA = 100.0
+"""Overdispersion of the negative binomial behind the residuals."""
+
+
+_MIN_ROWS = 3
+
+
+_BLOCK = 1 << 22
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Genes in order of choice, and what was read to choose them."""
+
+    genes: list[str]
+    min_spots: int
+    n_spots: int
+    n_slides: int
+
+
+def rank_genes(
+    slides: Sequence[Slide],
+    genes: pd.Index,
+    *,
+    n_top: int,
+    min_spots: int | None = None,
+    counts_layer: str | None = None,
+    prompt_mask: Any = None,
+) -> Ranked:
+    """The most variable of some genes on some slides; nothing is written. See :func:`select_genes`."""
+    variances, detected, n_read = [], np.zeros(len(genes), dtype=np.int64), 0
+    for slide in slides:
+        counts = _read(slide, prompt_mask, counts_layer, genes)
+        if counts is not None:
+            variances.append(residual_variance(counts))
+            detected += np.asarray((counts > 0).sum(axis=0), dtype=np.int64).ravel()
+            n_read += counts.shape[0]
+    if not variances:
+        raise ValueError(
+            f"No slide has {_MIN_ROWS} spots with counts to choose genes by. Measure more, or widen the mask."
+        )
+    needed = max(_MIN_ROWS, round(0.01 * n_read)) if min_spots is None else int(min_spots)
+    panel = _first(genes, np.stack(variances), detected >= needed, n_top, needed)
+    return Ranked(panel, needed, n_read, len(variances))
+
+
+def residual_variance(counts: Any, *, theta: float = THETA) -> NDArray[np.float64]:
+    """Return the variance of each gene's analytic Pearson residuals, clipped at the root of the number of spots.
+
+    Parameters
+    ----------
+    counts
+        (n, G) raw counts, dense or sparse.
+    theta
+        Overdispersion of the negative binomial.
+
+    Returns
+    -------
+    (G,) variances over the spots; 0 for a gene without counts.
+    """
+    n = counts.shape[0]
+    columns: Any = counts.tocsc() if sparse.issparse(counts) else np.asarray(counts)
+    depth = row_totals(columns)
+    share = row_totals(columns.T) / depth.sum()
+    variance = np.zeros(counts.shape[1])
+    step = max(1, _BLOCK // max(1, n))
+    for start in range(0, len(variance), step):
+        part = slice(start, start + step)
+        block = columns[:, part]
+        observed = (block.toarray() if sparse.issparse(block) else block).astype(np.float64)
+        expected = depth[:, None] * share[None, part]
+        spread = np.sqrt(expected + expected**2 / theta)
+        residual = np.divide(observed - expected, spread, out=np.zeros_like(expected), where=spread > 0)
+        variance[part] = np.clip(residual, -np.sqrt(n), np.sqrt(n)).var(axis=0)
+    return variance
+
+
+def combine_ranks(variances: NDArray[np.float64], names: Sequence[str], n_top: int) -> NDArray[np.int64]:
+    """Order genes over slides: in the first ``n_top`` of how many, median of those ranks, variance, name.
+
+    Parameters
+    ----------
+    variances
+        (slides, G) variance of each gene on each slide.
+    names
+        The G names, which break what ties are left.
+    n_top
+        How many of the first ranks of a slide count.
+
+    Returns
+    -------
+    (G,) gene numbers, best first.
+    """
+    name_rank = np.argsort(np.argsort(np.asarray(names, dtype=object), kind="stable"), kind="stable")
+    order = np.stack([np.lexsort((name_rank, -row)) for row in variances])
+    ranks = np.argsort(order, axis=1, kind="stable").astype(np.float64)
+    ranks[ranks >= n_top] = np.nan
+    often = np.isfinite(ranks).sum(axis=0)
+    median = np.full(ranks.shape[1], np.inf)
+    median[often > 0] = np.nanmedian(ranks[:, often > 0], axis=0)
+    return np.lexsort((name_rank, -variances.mean(axis=0), median, -often))
+
+
+def common_genes(tables: list[AnnData]) -> pd.Index:
+    """Genes that all tables have, in the order of the first."""
+    common = tables[0].var_names
+    for table in tables:
+        gene_columns(table, None)
+        common = common[common.isin(table.var_names)]
+    if not len(common):
+        msg = (
+            "The objects have no gene in common. Their var_names start with "
+            f"{' and '.join(some(table.var_names) for table in tables[:2])}: are all symbols, or all ids?"
+        )
+        raise ValueError(msg)
+    return common
+
+
+def _read(slide: Slide, prompt_mask: Any, counts_layer: str | None, genes: pd.Index) -> Any:
+    """Counts of the spots of a slide that may be read and have any; ``None`` where they are too few."""
+    rows = slide.rows
+    if prompt_mask is not None:
+        allowed = resolve_mask(slide.table, rows, prompt_mask, name=slide.name, allow_zero=True, allow_all=True)
+        rows = rows[allowed]
+    counts, _ = read_counts(slide.table, rows, counts_layer=counts_layer, genes=list(genes))
+    counts = counts[np.asarray(counts.sum(axis=1)).ravel() > 0]
+    if counts.shape[0] >= _MIN_ROWS:
+        return counts
+    warn_user(
+        f"Slide {slide.name!r} has only {counts.shape[0]} spots with counts to read: it does not count in the choice."
+    )
+    return None
+
+
+def _first(
+    genes: pd.Index, variances: NDArray[np.float64], often_enough: NDArray[np.bool_], n_top: int, needed: int
+) -> list[str]:
+    if not often_enough.any():
+        raise ValueError(f"None of the {len(genes)} common genes is detected in {needed} spots: lower `min_spots=`.")
+    names = [str(gene) for gene in genes[often_enough]]
+    if len(names) < n_top:
+        warn_user(
+            f"Only {len(names)} common genes are detected in {needed} spots or more, fewer than n_top={n_top}: "
+            "all of them are chosen."
+        )
+    order = combine_ranks(variances[:, often_enough], names, n_top)
+    return [names[gene] for gene in order[:n_top]]

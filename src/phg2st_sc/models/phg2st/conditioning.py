@@ -1,0 +1,271 @@
+"""The linear part of the default model: trends of the cohort, and kriging of what the prompts add to them.
+
+Single-slide and cohort form are one: without :class:`Knowledge` there are no trends, and every gene is its own component.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..._arrays import SlideArrays
+from ...linear import (
+    MAX_EXACT,
+    MAX_JUDGED,
+    Covariance,
+    Kernel,
+    Places,
+    Skill,
+    System,
+    Working,
+    choose,
+    even_subset,
+    gene_signal,
+    predict_columns,
+)
+from .knowledge import Expectations, Knowledge
+from .propagated import propagated_components
+from .trends import Trends, slide_slopes
+
+Array = NDArray[np.float64]
+
+_SHORT, _LONG = 3.0, 8.0
+OWN = Covariance(Kernel(_SHORT, 0.7, _LONG), 0.06)
+"""Of single genes, before a slide has the prompts to say better."""
+COHORT = Covariance(Kernel(_SHORT, 0.5, _LONG), 0.3)
+"""Of gene components."""
+_MIXES = (0.0, 0.3, 0.5, 0.7, 0.85)
+_FACTORS = (1 / 3, 1.0, 3.0)
+_UNEXPLAINED = 1 / 3
+"""Share of the signal that trends of the same patient leave to the prompts."""
+_WEAK_SLOPE, _MOST_EXPLAINED = 0.4, 0.8
+_REMAINDER_RATIO = 0.02
+_PRIOR_PROMPTS = 20.0
+"""Prompts that an amplitude of 1 is worth."""
+_LEAST_AMPLITUDE = 0.1
+_MOST_AMPLITUDE = 4.0
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """What is known of a slide before any prompt.
+
+    Attributes
+    ----------
+    places
+        Spots as the covariance sees them.
+    expected
+        What the cohort has to say; ``None`` without one.
+    """
+
+    places: Places
+    expected: Expectations | None = None
+
+    @classmethod
+    def of(cls, slide: SlideArrays, knowledge: Knowledge | None, method: str) -> Encoded:
+        """Encode a slide, with or without an image."""
+        image = None if slide.features is None else propagated_components(slide, method)
+        expected = None if knowledge is None else Expectations.of(knowledge, slide, method)
+        return cls(Places.of(slide.positions, image), expected)
+
+    def take(self, rows: NDArray[np.int64]) -> Encoded:
+        """The same with some of the spots."""
+        return Encoded(self.places[rows], None if self.expected is None else self.expected.take(rows))
+
+    def without_image(self) -> Encoded:
+        """The same for a covariance of places alone, and without a cohort."""
+        return Encoded(Places(self.places.positions))
+
+
+@dataclass(frozen=True, eq=False)
+class Conditioned:
+    """A slide under its prompts.
+
+    Attributes
+    ----------
+    whitened
+        (n, G) predicted whitened rates.
+    columns
+        (n, k) the part of them in gene components; in the single-slide form ``whitened`` itself.
+    observed, left_out
+        (p, k) measured columns, and their leave-one-out predictions, at the prompts ``kept``.
+    kept
+        Prompts that ``observed`` speaks of: all, or an even subset of many.
+    covariance, ratio
+        That were used; signal-to-noise ratios by column.
+    details
+        What to tell of it.
+    """
+
+    whitened: Array
+    columns: Array
+    observed: Array
+    left_out: Array
+    kept: NDArray[np.int64]
+    covariance: Covariance
+    ratio: Array
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def condition(
+    knowledge: Knowledge | None,
+    encoded: Encoded,
+    working: Working,
+    *,
+    propagation: bool = True,
+    gene_covariance: bool = True,
+) -> Conditioned:
+    """Predict every spot of a slide from its prompts.
+
+    Parameters
+    ----------
+    knowledge
+        Of a cohort, or ``None``.
+    encoded
+        The slide, encoded with the same knowledge.
+    working
+        Its prompts.
+    propagation
+        Whether the prompts say anything about other spots, beyond their mean and the slopes of the trends.
+    gene_covariance
+        Whether prompts are kriged in the gene components of the cohort, else gene by gene.
+    """
+    trends, basis = Trends(), None
+    if knowledge is not None and encoded.expected is not None:
+        basis = knowledge.basis
+        trends = encoded.expected.trends(knowledge, working)
+        if not gene_covariance:
+            trends, basis = trends.by_gene(basis.vectors), None
+    vectors = None if basis is None else basis.vectors
+    columns = working.values if vectors is None else working.values @ vectors
+    signal = gene_signal(working) if basis is None else np.atleast_1d(basis.signal(working.depth))
+    default = OWN if basis is None else COHORT
+    if trends.same_patient:
+        default = replace(default, ratio=default.ratio * _UNEXPLAINED)
+    if knowledge is not None and trends:
+        default = _less_image(default, trends.image_slope(knowledge.slopes[trends.kinds]))
+    signal = np.broadcast_to(signal, columns.shape[1])
+    problem = _Problem(encoded.places, working, columns, signal, default, propagation)
+    trend, slopes = problem.trend(knowledge, trends)
+    out = problem.solve(trend, np.zeros_like(columns) if trends else problem.level(vectors))
+    whitened = out.columns
+    if vectors is not None:
+        whitened = whitened @ vectors.T + problem.remainder(vectors, trends.remainder, out.covariance)
+    amplitude = problem.amplitude(out)
+    told = {"mix": out.covariance.kernel.mix, "ratio": out.covariance.ratio, **slopes, "amplitude": amplitude}
+    return replace(
+        out,
+        whitened=amplitude * whitened,
+        columns=amplitude * out.columns,
+        left_out=amplitude * out.left_out,
+        details=told,
+    )
+
+
+def _less_image(covariance: Covariance, slope: float) -> Covariance:
+    """What a trend has taken from the image already is no reason to take places that look alike for close."""
+    kernel = covariance.kernel
+    explained = np.clip((slope - _WEAK_SLOPE) / (1.0 - _WEAK_SLOPE), 0.0, _MOST_EXPLAINED)
+    return replace(covariance, kernel=replace(kernel, mix=kernel.mix * (1.0 - float(explained))))
+
+
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    places: Places
+    working: Working
+    columns: Array
+    signal: Array
+    default: Covariance
+    propagation: bool
+
+    def trend(self, knowledge: Knowledge | None, trends: Trends) -> tuple[Array, dict[str, Any]]:
+        """Trend (n, k) under slopes that the prompts have corrected."""
+        if not trends or knowledge is None:
+            return np.zeros((self.places.n, self.columns.shape[1])), {}
+        slopes = np.asarray(knowledge.slopes[trends.kinds], dtype=np.float64)
+        if self.working.index.size:
+            kept = even_subset(self.working.index.size, MAX_JUDGED)
+            index = self.working.index[kept]
+            system = System.of(self.default, self.places[index], self.working.noise[kept], self.columns[kept])
+            at_prompts = [value[index] for value in trends.values]
+            ratio = self.default.ratio * self.signal
+            slopes = slide_slopes(system, ratio, self.working.depth, at_prompts, slopes)
+        told = {f"slope_{kind}": float(slope) for kind, slope in zip(trends.kinds, slopes, strict=True)}
+        return trends.at(slopes), told
+
+    def level(self, vectors: Array | None) -> Array:
+        """(p, k) what each prompt would be predicted as by the level of the others."""
+        level = self.working.leave_one_out_level()
+        return level if vectors is None else level @ vectors
+
+    def solve(self, trend: Array, level: Array) -> Conditioned:
+        """Trend plus kriging of the residuals at the prompts; ``level`` as in :func:`choose`."""
+        working, n_columns = self.working, self.columns.shape[1]
+        if working.index.size == 0 or not self.propagation:
+            nothing = np.zeros((0, n_columns))
+            ratio = self.default.ratio * self.signal
+            return Conditioned(trend, trend, nothing, nothing, np.zeros(0, np.int64), self.default, ratio)
+        residual = self.columns - trend[working.index]
+        candidates = list(self._candidates())
+        covariance, _ = choose(self.places, working, residual, level, self.default, candidates, self.signal)
+        krige = predict_columns(self.places, working.index, working.noise, residual, covariance, self.signal)
+        kept = even_subset(working.index.size, MAX_EXACT)
+        prompts, noise = self.places[working.index[kept]], working.noise[kept]
+        left_out = covariance.leave_one_out(prompts, noise, residual[kept], self.signal)
+        return Conditioned(
+            trend + krige,
+            trend + krige,
+            self.columns[kept],
+            trend[working.index[kept]] + left_out,
+            kept,
+            covariance,
+            covariance.ratio * self.signal,
+        )
+
+    def _candidates(self) -> Iterator[Covariance]:
+        kernel = self.default.kernel
+        for mix in _MIXES if self.places.image is not None else (kernel.mix,):
+            for factor in _FACTORS:
+                yield Covariance(replace(kernel, mix=mix), self.default.ratio * factor)
+
+    def remainder(self, vectors: Array, expected: Array | None, covariance: Covariance) -> Array:
+        """(n, G) what the components miss: mostly noise, predicted too, but flat."""
+        working = self.working
+        trend = np.zeros((self.places.n, vectors.shape[0])) if expected is None else expected
+        if working.index.size == 0 or not self.propagation:
+            return trend
+        missed = working.values - self.columns @ vectors.T - trend[working.index]
+        rest = Covariance(covariance.kernel, _REMAINDER_RATIO)
+        return trend + predict_columns(self.places, working.index, working.noise, missed, rest)
+
+    def amplitude(self, out: Conditioned) -> float:
+        """Factor by which left-out prompts say that predictions should be stretched, shrunk towards 1."""
+        n_prompts = out.observed.shape[0]
+        if n_prompts < 2:
+            return 1.0
+        skill = Skill.of(out.observed, out.left_out, self.working.noise[out.kept])
+        power = float(skill.power.sum())
+        prior = power * _PRIOR_PROMPTS / n_prompts
+        if power <= 0:
+            return 1.0
+        return float(np.clip((skill.cross.sum() + prior) / (power + prior), _LEAST_AMPLITUDE, _MOST_AMPLITUDE))
+
+
+def unexplained(encoded: Encoded, working: Working, covariance: Covariance, ratio: Array) -> Array:
+    """(n,) share of the variance of a typical column that the prompts leave open at every spot."""
+    typical = float(np.median(ratio)) if ratio.size else 1.0
+    kept = even_subset(working.index.size, MAX_JUDGED)
+    places = encoded.places
+    if kept.size == 0:
+        return np.ones(places.n)
+    prompts = places[working.index[kept]]
+    nothing = np.zeros((kept.size, 1))
+    system = System.of(covariance, prompts, working.noise[kept], nothing)
+    towards = covariance.signal(places, prompts) / system.root @ system.vectors
+    gain = typical / (typical * system.values + 1.0)
+    prior = covariance.signal(places[:1], places[:1])[0, 0]  # type: ignore[index]
+    return np.clip(1.0 - (towards**2 @ gain) / prior, 0.0, 1.0)

@@ -1,0 +1,254 @@
+"""The default form of :class:`PHG2ST`: prompts, image and cohort together, every prompt reaching every spot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.stats import spearmanr
+
+from ..._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
+from ...linear import PRIOR_COUNTS, Working, even_subset, matched_folds
+from .._network_settings import NetworkSettings
+from .conditioning import Conditioned, Encoded, condition
+from .episodes import CohortEpisodes, linear_output
+from .knowledge import Knowledge, Learned, knowledge_from_state, knowledge_state, learn, under
+from .parts import COHORT_IMAGE, DEPTH, GENE_COVARIANCE, GUARD, HYPERGRAPH, IMAGE, PROPAGATION, SERIAL_SECTIONS
+from .stacking import MIN_PROMPTS, Predict, Stack, learn_stack
+
+if TYPE_CHECKING:
+    from .correction import Correction
+
+Array = NDArray[np.float64]
+
+_NAME = "phg2st"
+LEAST_AGREEMENT = 0.3
+"""Rank correlation of gene levels below which a slide is of another tissue than the cohort. Breast tumours of different
+patients have 0.45 to 0.8, brain and breast 0.05."""
+_MISLED = 3.0
+"""Standard errors by which the slide alone must be ahead of the cohort on left-out prompts to come first."""
+_COUNTS_TO_AGREE = 1000
+_PATIENTS_TO_CORRECT = 4
+"""Patients with images from which on the network is trained: one is left out to judge it."""
+_KNOWLEDGE, _CORRECTION = "knowledge.", "correction."
+_MAX_STACKED = 300
+"""Prompts that the stack is learned from: an even subset when there are more."""
+
+
+SLIDE, COHORT, SLIDE_WITHOUT_IMAGE = "slide", "cohort", "slide_without_image"
+"""What a prediction may rest on, beside the prompts."""
+
+
+@dataclass(frozen=True, eq=False)
+class Forms:
+    """A slide as each form sees it, and its tokens for the network where there is one."""
+
+    linear: dict[str, Encoded]
+    tokens: Any = None
+
+
+class PropagatingForm:
+    """Kriging of the prompts in a space of places and propagated image, about what a cohort leads one to expect.
+
+    Parameters
+    ----------
+    settings
+        Of the network.
+    n_components
+        Gene components to learn from training slides.
+    correct
+        Whether to train a network on what the linear part misses; ``None`` where enough patients have images.
+    without
+        Parts to leave out.
+    """
+
+    def __init__(
+        self, settings: NetworkSettings, *, n_components: int, correct: bool | None, without: frozenset[str]
+    ) -> None:
+        self.settings, self.n_components, self.correct, self.without = settings, n_components, correct, without
+        self.record: dict[str, Any] = {}
+        self.knowledge: Knowledge | None = None
+        self.correction: Correction | None = None
+
+    # --- learning -----------------------------------------------------------------------------------------------------
+    def fit(self, slides: Sequence[TrainingSlide]) -> None:
+        """Learn from slides that were measured at every spot."""
+        seen = [replace(slide, arrays=self._looked_at(slide.arrays)) for slide in slides]
+        settings = self.settings
+        learned = learn(
+            seen, n_components=self.n_components, method=_NAME, seed=settings.seed, progress=settings.progress
+        )
+        self.knowledge = None if learned is None else learned.knowledge
+        self.correction = None
+        if learned is not None and self._is_to_correct(seen):
+            self._train_correction(learned)
+
+    def _is_to_correct(self, slides: Sequence[TrainingSlide]) -> bool:
+        imaged = {s.arrays.patient for s in slides if s.arrays.features is not None and s.arrays.patient is not None}
+        return len(imaged) >= _PATIENTS_TO_CORRECT if self.correct is None else self.correct
+
+    def _train_correction(self, learned: Learned) -> None:
+        """Train the network on what the linear part misses; it is kept where left-out patients gain."""
+        from .correction import Correction
+
+        settings = self.settings
+        trained = Correction.train(
+            CohortEpisodes(learned, _NAME),
+            network=settings.correction(),
+            training=settings.episodes(),
+            machine=settings.machine(),
+            n_neighbors=settings.n_neighbors,
+            engine=settings.engine,
+        )
+        self.record = trained.record
+        if trained.alpha.any() or trained.alpha_image.any():
+            self.correction = trained
+
+    def _looked_at(self, slide: SlideArrays) -> SlideArrays:
+        """The slide without what is to be left out."""
+        if IMAGE in self.without:
+            slide = replace(slide, features=None, context_index=None, tiles=None)
+        if HYPERGRAPH in self.without:
+            slide = replace(slide, incidence=sparse.identity(slide.n_spots, format="csr"))
+        return slide
+
+    # --- predicting ---------------------------------------------------------------------------------------------------
+    def encode(self, slide: SlideArrays) -> Forms:
+        """The slide under all that a prediction may rest on, the most trusted first."""
+        slide = self._looked_at(slide)
+        encoded = Encoded.of(slide, self.knowledge, _NAME)
+        forms = {} if encoded.expected is None else {COHORT: self._reduced(encoded)}
+        forms[SLIDE] = Encoded(encoded.places)
+        if slide.features is not None:
+            forms[SLIDE_WITHOUT_IMAGE] = encoded.without_image()
+        if self.correction is None:
+            return Forms(forms)
+        return Forms(
+            forms, self.correction.encode(slide, accelerator=self.settings.accelerator, devices=self.settings.devices)
+        )
+
+    def _reduced(self, encoded: Encoded) -> Encoded:
+        """Expectations without what is to be left out."""
+        expected = encoded.expected
+        if expected is not None and COHORT_IMAGE in self.without:
+            expected = replace(expected, by_image=None)
+        if expected is not None and SERIAL_SECTIONS in self.without:
+            expected = replace(expected, laid=())
+        return Encoded(encoded.places, expected)
+
+    def predict(self, slide: SlideArrays, encoded: Forms, prompts: Prompts) -> Prediction:
+        """Predict every spot of a slide from its prompts."""
+        working = self._working(prompts)
+        forms = encoded.linear
+        details: dict[str, Any] = {}
+        if COHORT in forms and GUARD not in self.without:
+            details["level_agreement"] = agreement = self._level_agreement(prompts)
+            if agreement < LEAST_AGREEMENT:
+                forms = {SLIDE: forms[SLIDE], **forms}
+                details["another_tissue"] = True
+        first = next(iter(forms))
+        out = self._condition(forms[first], working)
+        details |= {"form": first, **out.details}
+        if first == COHORT and encoded.tokens is not None and GENE_COVARIANCE not in self.without:
+            out = self._corrected(forms[first], encoded.tokens, working, out)
+            details["corrected"] = True
+        if GUARD in self.without or working.index.size < MIN_PROMPTS or PROPAGATION in self.without:
+            return working.finish(out.whitened, details=details)
+        stack = self._stack(slide, forms, prompts)
+        if first == COHORT and stack.records[1].beats(stack.records[0], standard_errors=_MISLED):
+            # weights are drawn towards the first form: few prompts would hardly leave a cohort that misleads
+            first, forms = SLIDE, {SLIDE: forms[SLIDE], **forms}
+            out = self._condition(forms[SLIDE], working)
+            details = {"level_agreement": details["level_agreement"], "form": first, **out.details}
+            details["cohort_misleads"] = True
+            stack = self._stack(slide, forms, prompts)
+        details["compared"] = {name: one.scores for name, one in zip(forms, stack.records, strict=True)}
+        if not stack.first_alone:
+            details["weights"] = [[float(weight) for weight in row] for row in stack.weights]
+        others = [one for name, one in forms.items() if name != first]
+        used = [
+            self._condition(one, working).whitened if stack.weights[:, number].any() else np.zeros_like(out.whitened)
+            for number, one in enumerate(others, start=1)
+        ]
+        return working.finish(stack.combine([out.whitened, *used]), details=details)
+
+    def _corrected(self, encoded: Encoded, tokens: Any, working: Working, out: Conditioned) -> Conditioned:
+        """The linear prediction plus what the network makes of it."""
+        if self.correction is None or self.knowledge is None or working.index.size == 0:
+            return out
+        added = self.correction.predict(tokens, linear_output(encoded, working, out))
+        return replace(out, whitened=out.whitened + added @ self.knowledge.basis.vectors.T)
+
+    def _level_agreement(self, prompts: Prompts) -> float:
+        """Rank correlation of the genes' levels between prompts and cohort; 1 where there is nothing to compare."""
+        counts = prompts.counts.sum(axis=0, dtype=np.float64)
+        if (
+            self.knowledge is None
+            or counts.sum() < _COUNTS_TO_AGREE
+            or np.ptp(counts) == 0
+            or np.ptp(self.knowledge.levels) == 0
+        ):
+            return 1.0
+        return float(spearmanr(counts, self.knowledge.levels).statistic)
+
+    def _stack(self, slide: SlideArrays, forms: dict[str, Encoded], prompts: Prompts) -> Stack:
+        """How far each form is to be trusted, from prompts left out in turn; nothing but prompts is predicted."""
+        kept = even_subset(prompts.n_prompts, _MAX_STACKED)
+        few = prompts.subset(kept)
+        spots = few.index
+        folds = matched_folds(slide.positions, few.index, seed=self.settings.seed)
+
+        def predicts(form: Encoded) -> Predict:
+            here = form.take(spots)
+            return lambda working: self._condition(here, working).whitened
+
+        few = replace(few, index=np.arange(few.n_prompts))
+        return learn_stack([predicts(form) for form in forms.values()], few, folds, self._working)
+
+    def _condition(self, encoded: Encoded, working: Working) -> Conditioned:
+        return condition(
+            self.knowledge,
+            encoded,
+            working,
+            propagation=PROPAGATION not in self.without,
+            gene_covariance=GENE_COVARIANCE not in self.without,
+        )
+
+    def _working(self, prompts: Prompts) -> Working:
+        known = self.knowledge
+        if known is None:
+            working = Working.of(prompts)
+        else:
+            working = Working.of(prompts, prior=known.levels, prior_counts=PRIOR_COUNTS, spread=known.spread)
+        return replace(working, noise=np.ones_like(working.noise)) if DEPTH in self.without else working
+
+    # --- keeping ------------------------------------------------------------------------------------------------------
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Settings and learned arrays."""
+        if self.knowledge is None:
+            return {}, {}
+        settings, arrays = knowledge_state(self.knowledge)
+        if self.correction is None:
+            return {"knowledge": settings}, _prefixed(_KNOWLEDGE, arrays)
+        more, weights = self.correction.state()
+        return {"knowledge": settings, "correction": more}, {
+            **_prefixed(_KNOWLEDGE, arrays),
+            **_prefixed(_CORRECTION, weights),
+        }
+
+    def set_state(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+        """Restore what :meth:`state` returned."""
+        if "knowledge" in settings:
+            self.knowledge = knowledge_from_state(settings["knowledge"], under(_KNOWLEDGE, arrays))
+        if "correction" in settings:
+            from .correction import Correction
+
+            self.correction = Correction.from_state(settings["correction"], under(_CORRECTION, arrays))
+
+
+def _prefixed(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {prefix + name: array for name, array in arrays.items()}

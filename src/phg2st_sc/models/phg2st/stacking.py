@@ -1,0 +1,152 @@
+"""Stacking: how far each of several predictions is to be trusted, by gene group, from prompts that were left out in turn.
+
+Weights minimise the depth-weighted squared error at left-out prompts (Wolpert 1992; Breiman 1996), shrunk towards trusting
+the first prediction alone: few prompts cannot tell, many can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+
+from ..._arrays import Prompts
+from ...linear import Record, Working, join, record
+
+Array = NDArray[np.float64]
+Predict = Callable[[Working], Array]
+"""From prompts on the working scale to whitened predictions (n, G)."""
+
+MIN_PROMPTS = 10
+"""Prompts below which nothing is stacked."""
+_PRIOR_PROMPTS = 25.0
+"""Prompts that trusting the first prediction alone is worth."""
+_N_GROUPS = 3
+_STANDARD_ERRORS = 3.0
+"""By which another prediction must be better before it has a say: three comparisons are made on few prompts."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Weights of the predictions.
+
+    Attributes
+    ----------
+    groups
+        (G,) group of every gene.
+    weights
+        (groups, predictions).
+    records
+        How each did on the left-out prompts, over all genes.
+    """
+
+    groups: NDArray[np.int64]
+    weights: Array
+    records: tuple[Record, ...] = ()
+
+    @property
+    def first_alone(self) -> bool:
+        """Whether the first prediction is taken as it is."""
+        return bool((self.weights == np.eye(self.weights.shape[1])[0]).all())
+
+    def combine(self, predictions: Sequence[Array]) -> Array:
+        """Weighted sum of predictions (n, G)."""
+        by_gene = self.weights[self.groups]
+        return np.asarray(sum(one * by_gene[:, number] for number, one in enumerate(predictions)))
+
+
+def gene_groups(working: Working) -> NDArray[np.int64]:
+    """Group of every gene by the counts expected of it: a third of the genes in each."""
+    ranks = np.argsort(np.argsort(-working.scale.level, kind="stable"), kind="stable")
+    return np.asarray(ranks * _N_GROUPS // ranks.size, dtype=np.int64)
+
+
+def learn_stack(
+    predict: Sequence[Predict], prompts: Prompts, folds: NDArray[np.int64], working_of: Callable[[Prompts], Working]
+) -> Stack:
+    """Weights from left-out prompts.
+
+    Parameters
+    ----------
+    predict
+        Methods: whitened predictions (n, G) from prompts on the working scale. The first is the one that is trusted before;
+        in a gene group the others have a say once one of them is better by three standard errors.
+    prompts
+        Of the slide.
+    folds
+        Fold of each prompt.
+    working_of
+        Brings prompts to the working scale.
+    """
+    groups = gene_groups(working_of(prompts))
+    parts = [_left_out(predict, prompts, folds == fold, working_of) for fold in np.unique(folds)]
+    prior = _PRIOR_PROMPTS / prompts.n_prompts
+    weights = [_group_weights([part.of(groups == group) for part in parts], prior) for group in range(_N_GROUPS)]
+    records = tuple(join(one) for one in zip(*(part.records() for part in parts), strict=True))
+    return Stack(groups, np.stack(weights), records)
+
+
+@dataclass(frozen=True, eq=False)
+class _LeftOut:
+    """Predictions and truth at the left-out prompts of one fold."""
+
+    made: list[Array]
+    truth: Array
+    totals: Array
+
+    def of(self, genes: NDArray[np.bool_]) -> _LeftOut:
+        return _LeftOut([one[:, genes] for one in self.made], self.truth[:, genes], self.totals)
+
+    def records(self) -> list[Record]:
+        noise = np.median(self.totals) / self.totals if self.totals.size else self.totals
+        return [record(self.truth, one, noise) for one in self.made]
+
+    def products(self) -> tuple[Array, Array]:
+        weight = self.totals[:, None]
+        gram = np.array([[(weight * a * b).sum() for b in self.made] for a in self.made])
+        return gram, np.array([(weight * a * self.truth).sum() for a in self.made])
+
+
+def _group_weights(parts: Sequence[_LeftOut], prior: float) -> Array:
+    size = len(parts[0].made)
+    first = np.eye(size)[0]
+    if not parts[0].truth.shape[1]:
+        return first
+    records = [join(one) for one in zip(*(part.records() for part in parts), strict=True)]
+    if not any(other.beats(records[0], standard_errors=_STANDARD_ERRORS) for other in records[1:]):
+        return first
+    products = [part.products() for part in parts]
+    return _weights(
+        np.sum([gram for gram, _ in products], axis=0), np.sum([cross for _, cross in products], axis=0), prior
+    )
+
+
+def _left_out(
+    predict: Sequence[Predict],
+    prompts: Prompts,
+    held_out: NDArray[np.bool_],
+    working_of: Callable[[Prompts], Working],
+) -> _LeftOut:
+    kept = prompts.subset(np.flatnonzero(~held_out))
+    working = working_of(kept)
+    counts = prompts.counts[held_out]
+    totals = counts.sum(axis=1, dtype=np.float64)
+    seen = totals > 0
+    truth = working.scale.whiten(counts[seen], totals[seen])
+    rows = prompts.index[held_out][seen]
+    return _LeftOut([one(working)[rows] for one in predict], truth, totals[seen])
+
+
+def _weights(gram: Array, cross: Array, prior: float) -> Array:
+    """Non-negative weights, drawn towards (1, 0, ...) by ``prior`` times the power of the predictions."""
+    first = np.zeros(len(cross))
+    first[0] = 1.0
+    power = np.maximum(np.diag(gram), 1e-12 * max(float(np.trace(gram)), 1e-300))
+    if power.max() <= 0:
+        return first
+    penalty = prior * np.diag(power)
+    factor = np.linalg.cholesky(gram + penalty + 1e-9 * np.diag(power))
+    return np.asarray(nnls(factor.T, np.linalg.solve(factor, cross + penalty @ first))[0])

@@ -1,0 +1,164 @@
+"""Train the network of :class:`PHG2ST` on a cohort."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..._arrays import TrainingSlide
+from ...metrics import depth_free_target
+from ...nn import FeatureStats, NetworkConfig, SlideTensors, own_randomness, slide_tensors
+from ...training import FitResult, Machine, Split, TrainingConfig, count_parameters, device_of, inner_split
+from .batch import Measured, TrainingSet, ValidationSet
+from .module import predict_rows, train_network
+from .network import PHG2STNetwork
+
+_LARGEST_CORRECTION = 10.0
+_MOST_SLIDES = 12
+"""Training slides that the levels are corrected on."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A trained network and what is needed to use it."""
+
+    network: PHG2STNetwork
+    stats: FeatureStats
+    level: NDArray[np.float32]
+    target_sum: float
+    split: Split
+    result: FitResult
+
+
+def network_config(slides: Sequence[TrainingSlide], make: Callable[..., NetworkConfig]) -> NetworkConfig:
+    """Sizes of a network that takes these slides; without any image, features as wide as the tokens stand in."""
+    widths = {s.arrays.features.shape[1] for s in slides if s.arrays.features is not None}
+    if len(widths) > 1:
+        msg = f"training slides have features of different widths: {sorted(widths)}"
+        raise ValueError(msg)
+    n_genes = len(slides[0].genes)
+    if widths:
+        return make(n_features=widths.pop(), n_genes=n_genes)
+    return make(n_features=make(n_features=1, n_genes=n_genes).width, n_genes=n_genes)
+
+
+def train(
+    slides: Sequence[TrainingSlide],
+    config: NetworkConfig,
+    training: TrainingConfig,
+    machine: Machine,
+    *,
+    n_neighbors: int,
+    engine: str,
+) -> Trained:
+    """Train on all slides but those that decide when to stop."""
+    scale = float(np.median(np.concatenate([s.totals for s in slides])))
+    split = inner_split(
+        [s.arrays.n_spots for s in slides],
+        [s.arrays.patient for s in slides],
+        [s.arrays.positions for s in slides],
+        fraction=training.validation_fraction,
+        seed=training.seed,
+    )
+    kept = [slides[i] for i in split.train]
+    stats = FeatureStats.of([s.arrays.features for s in kept if s.arrays.features is not None], config.n_features)
+    tensors = {
+        i: slide_tensors(slides[i].arrays, config, stats, n_neighbors=n_neighbors, engine=engine)
+        for i in sorted({*split.train, *split.validation})
+    }
+    network = _new_network(config, training.seed, kept, stats, scale)
+    measured = [_training_slide(slides[i], tensors[i], i, split, scale, training) for i in split.train]
+    checks = [_validation_slide(slides[i], tensors[i], i, split, scale, training) for i in split.validation]
+    result = train_network(network, TrainingSet(measured), ValidationSet(checks), training, machine)
+    level = _level_correction(
+        network.to(device_of(machine.accelerator, machine.devices)), kept, measured, training, scale
+    )
+    return Trained(network, stats, level, scale, split, result)
+
+
+def record(trained: Trained, training: TrainingConfig, slides: Sequence[TrainingSlide]) -> dict[str, Any]:
+    """What the card says about training."""
+    names = [slides[i].arrays.name for i in trained.split.validation]
+    facts = {
+        "unit": trained.split.unit,
+        "validation": names,
+        "epochs": len(trained.result.losses),
+        "best_epoch": trained.result.best_epoch,
+        "best_score": trained.result.best_score,
+        "losses": [float(loss) for loss in trained.result.losses],
+        "scores": [float(score) for score in trained.result.scores],
+        "n_parameters": count_parameters(trained.network),
+        "settings": {k: v for k, v in training.as_dict().items() if v is not None},
+    }
+    return {"training": {key: value for key, value in facts.items() if value is not None}}
+
+
+def log_normalize(counts: NDArray[np.floating], totals: NDArray[np.floating], scale: float) -> NDArray[np.float32]:
+    """log1p(s * count / total)."""
+    return np.log1p(scale * counts / np.maximum(totals, 1.0)[:, None]).astype(np.float32)
+
+
+def _new_network(
+    config: NetworkConfig, seed: int, slides: Sequence[TrainingSlide], stats: FeatureStats, scale: float
+) -> PHG2STNetwork:
+    with own_randomness(seed):
+        network = PHG2STNetwork(config)
+    expression = np.concatenate([log_normalize(s.counts, s.totals, scale) for s in slides]).mean(axis=0)
+    network.initialize(torch.from_numpy(stats.mean), torch.from_numpy(stats.scale), torch.from_numpy(expression))
+    return network
+
+
+def _training_slide(
+    slide: TrainingSlide, tensors: SlideTensors, number: int, split: Split, scale: float, training: TrainingConfig
+) -> Measured:
+    expression = torch.from_numpy(log_normalize(slide.counts, slide.totals, scale))
+    allowed = np.ones(slide.arrays.n_spots, dtype=bool) if split.held_out is None else ~split.held_out
+    weight = torch.from_numpy(slide.totals.astype(np.float32)) if training.depth_weights else None
+    return Measured(tensors, expression, allowed, number, weight)
+
+
+def _validation_slide(
+    slide: TrainingSlide, tensors: SlideTensors, number: int, split: Split, scale: float, training: TrainingConfig
+) -> Measured:
+    n = slide.arrays.n_spots
+    may_show = np.arange(n) if split.held_out is None else np.flatnonzero(~split.held_out)
+    rng = np.random.default_rng((training.seed, 3, number))
+    shown = np.zeros(n, dtype=bool)
+    shown[rng.choice(may_show, max(1, round(training.validation_prompts * may_show.size)), replace=False)] = True
+    held_out = ~shown if split.held_out is None else split.held_out
+    held_out = held_out & (slide.counts.sum(axis=1) > 0)
+    truth = np.full((n, len(slide.genes)), np.nan)
+    truth[held_out] = depth_free_target(slide.counts[held_out], slide.arrays.positions[held_out])
+    expression = torch.from_numpy(log_normalize(slide.counts, slide.totals, scale))
+    return Measured(tensors, expression, ~held_out, number, truth=truth, prompts=torch.from_numpy(shown))
+
+
+def _level_correction(
+    network: PHG2STNetwork,
+    slides: Sequence[TrainingSlide],
+    measured: Sequence[Measured],
+    training: TrainingConfig,
+    scale: float,
+) -> NDArray[np.float32]:
+    """(G,) counts over predicted counts at the unprompted training spots.
+
+    The network learns the mean of logarithms, which at few counts lies far below the logarithm of the mean rate.
+    """
+    counts = np.zeros(len(slides[0].genes))
+    predicted = np.zeros_like(counts)
+    device = next(network.parameters()).device
+    for slide, one in list(zip(slides, measured, strict=True))[:_MOST_SLIDES]:
+        rng = np.random.default_rng((training.seed, 4, one.number))
+        shown = rng.random(slide.arrays.n_spots) < training.validation_prompts
+        here = one.to(device)
+        output = predict_rows(network, here.slide, here.expression, torch.from_numpy(shown).to(device)).cpu().numpy()
+        rate = np.expm1(np.maximum(output[~shown], 0.0)).astype(np.float64) / scale
+        counts += slide.counts[~shown].sum(axis=0)
+        predicted += slide.totals[~shown] @ rate
+    ratio = (counts + 1.0) / (predicted + 1.0)
+    return np.clip(ratio, 1.0 / _LARGEST_CORRECTION, _LARGEST_CORRECTION).astype(np.float32)

@@ -1,0 +1,391 @@
+"""Base of the published networks that predict spots from the image alone."""
+
+from __future__ import annotations
+
+import copy
+import os
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..._arrays import Prediction, Prompts, SlideArrays, TrainingSlide, log_expression
+from ..._text import some
+from ..._warn import warn_user
+from ...linear import check_training
+from .._base import FOLDERS, Estimator
+from .._nested import check_nested
+
+if TYPE_CHECKING:
+    from ...training import Machine, SpotConfig
+    from ._fit import Fitted, Measured
+    from ._slides import PatchSize, SlideSource
+    from ._spot_data import MeasuredSource
+    from ._spot_network import SpotNetwork
+
+Inputs = Literal["features", "patches"]
+FEATURES, PATCHES = "features", "patches"
+SLIDE, COHORT = "slide", "cohort"
+SHARE_SCALE = 1e4
+"""Expression is log1p of the share in the panel times this."""
+_OF_DATA = frozenset({"n_genes", "n_features", "n_context"})
+_TRAINING = ("max_epochs", "patience", "lr", "validation_fraction", "batch_size")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Named settings of a method.
+
+    Attributes
+    ----------
+    inputs
+        What the network looks at.
+    network
+        Sizes, by the names of its configuration.
+    training
+        By the names of :class:`phg2st_sc.training.SpotConfig`.
+    patch_um
+        Side of the pictures in µm.
+    """
+
+    inputs: Inputs = "features"
+    network: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    patch_um: float = 112.0
+
+
+class NetworkMethod(Estimator):
+    """A published network that predicts spots from the image; prompts only tune it.
+
+    A method says what its network is, its presets, and the scale of its target. Everything else is here. Trained on a
+    cohort, the network is tuned to each new slide on its prompts, as the paper of PHG2ST did with the methods that it
+    compared; how long is decided on the training slides that were left out to decide when to stop, and whether on the prompts
+    themselves. Without training it learns from the prompts of the slide alone.
+
+    In every preset, also the published ones, embeddings are standardised within each slide, and a factor per gene, learned on
+    the training slides, brings predictions from means of logarithms to the level of rates. Publications do neither.
+
+    Parameters
+    ----------
+    preset
+        ``"default"``: small, on frozen embeddings, for a CPU. ``"paper"``: the published sizes on raw pictures.
+    inputs
+        ``"features"``: the embeddings of :func:`phg2st_sc.pp.extract_embeddings`, the same for every method that is
+        compared. ``"patches"``: the image around each spot, through the method's own image encoder. ``None``: the
+        preset's.
+    weights
+        Of the image encoder, with ``inputs="patches"``: ``"auto"`` takes pretrained ones from the Hugging Face hub or its
+        cache, and warns where there are none; ``"random"``; or a file or folder.
+    patch_um
+        Side of the pictures in µm; ``None``: the preset's.
+    standardize
+        Bring embeddings to mean 0 and scale 1 within each ``"slide"``, as the simple methods do, which takes out what
+        staining and scanner add to all spots of a slide; or over all training slides, ``"cohort"``.
+    fine_tune
+        Epochs of tuning on the prompts of a slide; 0 for none. ``None``: chosen on left-out training slides, and left out
+        where one half of the prompts says that it would predict the other half worse.
+    fine_tune_lr
+        Rate of tuning.
+    max_epochs, patience, lr, validation_fraction, batch_size
+        See :class:`phg2st_sc.training.SpotConfig`; ``None`` takes the preset's.
+    network, training
+        Further settings by name, of the network's configuration and of :class:`phg2st_sc.training.SpotConfig`.
+    accelerator, devices, precision, strategy
+        Handed to :class:`lightning.Trainer`.
+    checkpoint_dir
+        Folder for a checkpoint per epoch.
+    resume_from
+        Checkpoint to go on from; all else must be as in the interrupted run.
+    progress
+        Show a progress bar.
+    seed
+        Seed of everything drawn at random.
+
+    Examples
+    --------
+    >>> import phg2st_sc as phg2st
+    >>> method = phg2st.models.HisToGene(max_epochs=20, network={"width": 64}, fine_tune=0)
+    >>> isinstance(method, phg2st.models.NetworkMethod), sorted(method.presets)
+    (True, ['default', 'paper'])
+    """
+
+    presets: ClassVar[Mapping[str, Preset]]
+    min_prompts = 4
+    slow_imports = ("phg2st_sc.models.published._fit",)
+    needs_image = True
+    uses_image = True
+    uses_context: ClassVar[bool] = False
+    """Whether the network looks at the tiles around a spot."""
+    tuning: ClassVar[tuple[int, ...]] = (0, 5, 20, 60, 150)
+    """Values of ``fine_tune`` that left-out slides choose from."""
+    untried_tuning: ClassVar[int] = 5
+    """``fine_tune`` where no slide was left out."""
+
+    def __init__(
+        self,
+        *,
+        preset: str = "default",
+        inputs: str | None = None,
+        weights: str | os.PathLike[str] = "auto",
+        patch_um: float | None = None,
+        standardize: str = "slide",
+        fine_tune: int | None = None,
+        fine_tune_lr: float = 1e-4,
+        max_epochs: int | None = None,
+        patience: int | None = None,
+        lr: float | None = None,
+        validation_fraction: float | None = None,
+        batch_size: int | None = None,
+        network: Mapping[str, Any] | None = None,
+        training: Mapping[str, Any] | None = None,
+        accelerator: str = "auto",
+        devices: int | str | Sequence[int] = 1,
+        precision: str = "32-true",
+        strategy: str = "auto",
+        checkpoint_dir: str | os.PathLike[str] | None = None,
+        resume_from: str | os.PathLike[str] | None = None,
+        progress: bool = False,
+        seed: int = 0,
+    ) -> None:
+        chosen = self._preset(preset)
+        self.preset, self.inputs, self.patch_um = preset, inputs, patch_um
+        self.weights, self.fine_tune, self.fine_tune_lr = os.fspath(weights), fine_tune, fine_tune_lr
+        self.standardize = _check_choice("standardize", standardize, (SLIDE, COHORT))
+        self.max_epochs, self.patience, self.lr = max_epochs, patience, lr
+        self.validation_fraction, self.batch_size = validation_fraction, batch_size
+        self.network, self.training = dict(network or {}), dict(training or {})
+        self.accelerator, self.devices, self.precision, self.strategy = accelerator, devices, precision, strategy
+        self.checkpoint_dir = None if checkpoint_dir is None else os.fspath(checkpoint_dir)
+        self.resume_from = None if resume_from is None else os.fspath(resume_from)
+        self.progress, self.seed = progress, seed
+        self.reads_patches = _check_choice("inputs", inputs or chosen.inputs, (FEATURES, PATCHES)) == PATCHES
+        if not self.reads_patches and self.weights not in ("auto", "random"):
+            msg = f"weights={self.weights!r} are of the image encoder, which only inputs='patches' or preset='paper' looks through"
+            raise ValueError(msg)
+        self.needs_image = self.uses_image = not self.reads_patches or self.uses_context
+        self._fitted: Fitted | None = None
+
+    # --- what a method says -------------------------------------------------------------------------------------------
+    @abstractmethod
+    def _network_type(self) -> type[SpotNetwork]:
+        """Class of the network; importing it loads torch."""
+
+    def _pretrain(self, network: SpotNetwork) -> str:
+        """Load pretrained weights into the image encoder; returns where they come from, empty where there is none."""
+        return ""
+
+    def _expression(self, counts: NDArray[np.floating], totals: NDArray[np.floating]) -> NDArray[np.float32]:
+        """(m, G) training target of spots with (m, G) counts over the panel and (m,) totals over all genes."""
+        panel = np.maximum(counts.sum(axis=1, dtype=np.float64), 1.0)
+        return np.log1p(SHARE_SCALE * counts / panel[:, None]).astype(np.float32)
+
+    def _share(self, output: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Shares in the panel, up to a factor per gene, of what the network predicts: the inverse of the target."""
+        return np.expm1(np.maximum(output.astype(np.float64), 0.0)) / SHARE_SCALE
+
+    def _predict_output(self, fitted: Fitted, source: SlideSource) -> NDArray[np.float32]:
+        """(n, G) prediction at every spot, on the scale of the target."""
+        from ._spot_module import predict_spots
+
+        return predict_spots(fitted.network, source, np.arange(source.n_spots))
+
+    def _prepare(self, fitted: Fitted, slides: Sequence[MeasuredSource]) -> None:
+        """Called before training with the slides to train on."""
+
+    def _tune(self, fitted: Fitted, slide: Measured, source: SlideSource, amount: int) -> Fitted:
+        """What was fitted, tuned to a slide on its prompts, as far as ``fine_tune`` says."""
+        from ._fit import tuned
+
+        return tuned(self, fitted, slide, source, amount)
+
+    # --- fit, adapt, predict ------------------------------------------------------------------------------------------
+    def fit(self, slides: Sequence[TrainingSlide]) -> Self:
+        """Learn from slides that were measured at every spot. Returns the method itself."""
+        from ._fit import Measured, fit
+
+        genes = check_training(slides, self.name)
+        shown = self._with_picture(slides)
+        measured = [Measured(s.arrays, np.arange(s.arrays.n_spots), s.counts, s.totals) for s in shown]
+        self._fitted, _ = fit(self, measured, self.spot_config(), self._machine())
+        self.genes, self.record = genes, self._fitted.record
+        self.__dict__.pop("_cache", None)
+        return self
+
+    def adapt(self, slide: SlideArrays, prompts: Prompts) -> Self:
+        """Return a copy whose network is tuned to the slide on its prompts."""
+        from ._fit import Measured, completed, gains
+
+        fitted = self._fitted
+        if fitted is None or prompts.n_prompts == 0 or fitted.fine_tune == 0:
+            return self
+        source = self._encoded(slide)
+        measured = Measured(slide, prompts.index, prompts.counts, prompts.totals, prompts.lacking)
+        measured = completed(self, fitted, measured, source)
+        if self.fine_tune is None and not gains(self, fitted, measured, source):
+            return self
+        adapted = copy.copy(self)
+        adapted._fitted = self._tune(fitted, measured, source, fitted.fine_tune)
+        return adapted
+
+    def encode(self, slide: SlideArrays) -> SlideSource | None:
+        """Tensors and graphs of a slide."""
+        self._check_picture([slide])
+        fitted = self._fitted
+        return None if fitted is None else fitted.source(slide, self.patch_size(fitted.network))
+
+    def predict(self, slide: SlideArrays, prompts: Prompts) -> Prediction:
+        """Predict every spot of a slide, by an untrained method from its prompts alone."""
+        fitted, source = self._fitted, self._encoded(slide)
+        if fitted is None:
+            fitted, source = self._from_prompts(slide, prompts)
+        share = self._share(self._predict_output(fitted, source))
+        details = {
+            "inputs": PATCHES if self.reads_patches else FEATURES,
+            "fine_tuned": int(fitted.tuned),
+            **fitted.origin,
+        }
+        return Prediction(log_expression(share * fitted.level, prompts.target_sum), details=details)
+
+    def _from_prompts(self, slide: SlideArrays, prompts: Prompts) -> tuple[Fitted, SlideSource]:
+        """Train on the prompts of a slide: all of them, for as long as the preset says at most."""
+        from dataclasses import replace
+
+        from ._fit import Measured, fit
+
+        measured = Measured(slide, prompts.index, prompts.counts, prompts.totals)
+        config = replace(self.spot_config(), validation_fraction=0.0)
+        fitted, (source,) = fit(self, [measured], config, self._machine())
+        return fitted, source
+
+    # --- settings -----------------------------------------------------------------------------------------------------
+    @classmethod
+    def _preset(cls, name: str) -> Preset:
+        if name not in cls.presets:
+            msg = f"unknown preset {name!r} of method {cls.name!r}; available: {', '.join(sorted(cls.presets))}"
+            raise ValueError(msg)
+        return cls.presets[name]
+
+    def check_settings(self) -> None:
+        """Raise where ``network`` or ``training`` names what is not there, or what the data say."""
+        self.spot_config()
+        if taken := sorted(_OF_DATA & set(self.network)):
+            raise ValueError(f"`network` of method {self.name!r} must not hold {some(taken)}: the data say what it is")
+        config = self._network_type().config_type
+        check_nested(self.network, config, argument="network", method=self.name, hidden=_OF_DATA)
+
+    def spot_config(self) -> SpotConfig:
+        """How to train."""
+        from ...training import SpotConfig
+
+        check_nested(self.training, SpotConfig, argument="training", method=self.name, hidden=("seed",))
+        given = {name: getattr(self, name) for name in _TRAINING if getattr(self, name) is not None}
+        return SpotConfig(**{**self._preset(self.preset).training, **self.training, **given, "seed": self.seed})
+
+    def new_network(self, n_genes: int, n_features: int | None) -> SpotNetwork:
+        """A network of the preset's sizes and the user's changes.
+
+        Parameters
+        ----------
+        n_genes
+            Size of the panel.
+        n_features
+            Width of the embeddings of spots and tiles; ``None`` where there are none.
+        """
+        self.check_settings()
+        sizes = {**self._preset(self.preset).network, **self.network, "n_genes": n_genes}
+        if self.uses_context:
+            sizes["n_context"] = n_features
+        return self._build(n_features=None if self.reads_patches else n_features, **sizes)
+
+    def _build(self, **sizes: Any) -> SpotNetwork:
+        network = self._network_type()
+        return network(network.config_type(**sizes))
+
+    def patch_size(self, network: SpotNetwork) -> PatchSize | None:
+        """Size of the pictures that a network of this method reads; ``None`` where it looks at features."""
+        from ._slides import PatchSize
+
+        if not self.reads_patches:
+            return None
+        edge = self._preset(self.preset).patch_um if self.patch_um is None else self.patch_um
+        return PatchSize(edge, network.config.patch_px)
+
+    def _machine(self) -> Machine:
+        from ...training import Machine
+
+        return Machine(
+            self.accelerator,
+            self.devices,
+            self.precision,
+            self.strategy,
+            self.checkpoint_dir,
+            self.resume_from,
+            self.progress,
+        )
+
+    # --- slides without a picture -------------------------------------------------------------------------------------
+    def _with_picture(self, slides: Sequence[TrainingSlide]) -> list[TrainingSlide]:
+        having = [slide for slide in slides if not self._lacks_picture(slide.arrays)]
+        if not having:
+            self._check_picture([slide.arrays for slide in slides])
+        if len(having) < len(slides):
+            names = [slide.arrays.name for slide in slides if self._lacks_picture(slide.arrays)]
+            msg = f"method {self.name!r} learns nothing from slides without an image, and leaves out {some(names)}"
+            warn_user(msg)
+        return having
+
+    def _lacks_picture(self, slide: SlideArrays) -> bool:
+        return (slide.patches is None) if self.reads_patches else (slide.features is None)
+
+    def _check_picture(self, slides: Sequence[SlideArrays]) -> None:
+        for slide in slides:
+            if not self._lacks_picture(slide):
+                continue
+            if self.reads_patches:
+                msg = (
+                    f"method {self.name!r} reads the image, and slide {slide.name!r} has none: name its file in "
+                    'uns["spatial"][library]["metadata"]["source_image_path"], or use inputs="features"'
+                )
+            else:
+                call, other = "extract_embeddings(data)", ', or let it read the image itself, inputs="patches"'
+                if self.uses_context:
+                    call, other = "extract_embeddings(data, context=5)", ""
+                msg = (
+                    f"method {self.name!r} needs image features, and slide {slide.name!r} has none: call "
+                    f"`phg2st_sc.pp.{call}`{other}"
+                )
+            raise ValueError(msg)
+
+    # --- keeping ------------------------------------------------------------------------------------------------------
+    def kept_parameters(self) -> dict[str, Any]:
+        """Settings less the folders of this machine."""
+        return {**super().kept_parameters(), **FOLDERS, "weights": Path(self.weights).name}
+
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Settings and arrays to keep."""
+        if self._fitted is None or self.genes is None:
+            return {}, {}
+        settings, arrays = self._fitted.state()
+        return {**settings, "genes": list(self.genes), "record": self.record}, arrays
+
+    def set_state(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+        """Restore what :meth:`state` returned."""
+        from ...training import device_of
+        from ._fit import Fitted
+
+        if not settings:
+            return
+        self.genes, self.record = tuple(settings["genes"]), settings["record"]
+        network = self._build(**settings["network"]).to(device_of(self.accelerator, self.devices))
+        self._fitted = Fitted.restore(network, settings, arrays)
+
+
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> str:
+    if value not in choices:
+        msg = f"unknown {name} {value!r}; available: {', '.join(map(repr, choices))}"
+        raise ValueError(msg)
+    return value

@@ -1,0 +1,5 @@
+"""BLEEP."""
+
+from .model import BLEEP
+
+__all__ = ["BLEEP"]

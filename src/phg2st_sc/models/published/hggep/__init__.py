@@ -1,0 +1,5 @@
+"""HGGEP."""
+
+from .model import HGGEP
+
+__all__ = ["HGGEP"]

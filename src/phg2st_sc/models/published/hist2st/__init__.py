@@ -1,0 +1,5 @@
+"""Hist2ST."""
+
+from .model import Hist2ST
+
+__all__ = ["Hist2ST"]

@@ -1,0 +1,5 @@
+"""HisToGene."""
+
+from .model import HisToGene
+
+__all__ = ["HisToGene"]

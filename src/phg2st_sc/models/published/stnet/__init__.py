@@ -1,0 +1,5 @@
+"""ST-Net."""
+
+from .model import STNet
+
+__all__ = ["STNet"]

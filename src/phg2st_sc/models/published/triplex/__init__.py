@@ -1,0 +1,5 @@
+"""TRIPLEX."""
+
+from .model import TRIPLEX
+
+__all__ = ["TRIPLEX"]

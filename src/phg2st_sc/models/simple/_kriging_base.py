@@ -1,0 +1,169 @@
+"""What the kriging methods share: choosing a covariance, working in gene components, learning both from a cohort."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
+from ...linear import (
+    COMPONENT_RATIOS,
+    LENGTH_SCALES,
+    MIXES,
+    PRIOR_COUNTS,
+    RATIOS,
+    Covariance,
+    GeneBasis,
+    Kernel,
+    Places,
+    Working,
+    check_training,
+    choose,
+    choose_on_cohort,
+    cohort_levels,
+    episodes,
+    gene_signal,
+    image_components,
+    learn_gene_basis,
+    predict_columns,
+    require_features,
+)
+from .._base import Estimator
+
+Array = NDArray[np.float64]
+
+
+class KrigingEstimator(Estimator):
+    """Predict whitened rates by kriging, in gene components where a basis is known and in the remaining directions.
+
+    Parameters
+    ----------
+    length_scale
+        Range of the exponential spatial covariance, in lattice pitches. ``None``: 5, or learned from training slides, or
+        chosen on the prompts left out one at a time where there are at least 100.
+    ratio
+        Squared coefficient of variation of a gene's rate over the slide: times the counts that the median prompt has of it,
+        the signal variance in units of the noise variance. In gene components a factor of what is expected of each.
+        ``None``: as ``length_scale``.
+    n_components
+        Gene components to learn from training slides; 0 treats every gene by itself.
+    seed
+        Seed of the episodes that the covariance is learned on.
+    """
+
+    default_mix: ClassVar[float] = 0.0
+    default_length_scale: ClassVar[float] = 5.0
+    remainder_ratio: ClassVar[float] = 0.02
+
+    def __init__(
+        self, *, length_scale: float | None = None, ratio: float | None = None, n_components: int = 0, seed: int = 0
+    ) -> None:
+        self.length_scale, self.ratio, self.n_components, self.seed = length_scale, ratio, n_components, seed
+        self.basis: GeneBasis | None = None
+        self.levels: Array | None = None
+        self.learned: Covariance | None = None
+
+    # --- learning -----------------------------------------------------------------------------------------------------
+    def fit(self, slides: Sequence[TrainingSlide]) -> Self:
+        """Learn gene levels, gene components and the covariance from training slides."""
+        self.genes = check_training(slides, self.name)
+        self.levels = cohort_levels(slides)
+        self.basis = learn_gene_basis(slides, self.n_components) if self.n_components else None
+        usable = [s for s in slides if not self.uses_image or s.arrays.features is not None]
+        trials = [(self._encoded(e.slide), e) for e in episodes(usable, seed=self.seed)]
+        if trials:
+            self.learned = choose_on_cohort(trials, list(self._candidates()), self._trial)
+        return self
+
+    # --- predicting ---------------------------------------------------------------------------------------------------
+    def encode(self, slide: SlideArrays) -> Places:
+        """Places of the slide, with image components for the methods that look at the image."""
+        image = image_components(require_features(slide, self.name)) if self.uses_image else None
+        return Places.of(slide.positions, image)
+
+    def predict(self, slide: SlideArrays, prompts: Prompts) -> Prediction:
+        """Predict every spot of a slide from its prompts."""
+        working = self._working(prompts)
+        whitened, details = self._krige(self._encoded(slide), working, working.values)
+        return working.finish(whitened, details=details)
+
+    def _working(self, prompts: Prompts) -> Working:
+        return Working.of(prompts, prior=self.levels, prior_counts=PRIOR_COUNTS)
+
+    def _krige(self, places: Places, working: Working, values: Array) -> tuple[Array, dict[str, Any]]:
+        if working.index.size == 0:
+            return np.zeros((places.n, values.shape[1])), {}
+        level = working.leave_one_out_level() if values is working.values else np.zeros_like(values)
+        columns, levels = self._columns(values), self._columns(level)
+        signal = self._signal(working)
+        default = self._default()
+        covariance, skill = choose(places, working, columns, levels, default, self._candidates(), signal)
+        kernel = covariance.kernel
+        details = {
+            "length_scale": kernel.length_scale,
+            "mix": kernel.mix,
+            "ratio": covariance.ratio,
+            "amplitude": skill.amplitude,
+        }
+        return skill.amplitude * self._under(places, working, values, covariance), details
+
+    def _columns(self, values: Array) -> Array:
+        return values if self.basis is None else values @ self.basis.vectors
+
+    def _signal(self, working: Working) -> Array | float:
+        return gene_signal(working) if self.basis is None else self.basis.signal(working.depth)
+
+    def _under(self, places: Places, working: Working, values: Array, covariance: Covariance) -> Array:
+        """Whitened predictions (n, G) under a given covariance."""
+        index, noise = working.index, working.noise
+        columns = self._columns(values)
+        out = predict_columns(places, index, noise, columns, covariance, self._signal(working))
+        if self.basis is None:
+            return out
+        vectors = self.basis.vectors
+        # what the components miss is mostly noise: predicted too, but flat
+        rest = Covariance(covariance.kernel, self.remainder_ratio)
+        return out @ vectors.T + predict_columns(places, index, noise, values - columns @ vectors.T, rest)
+
+    def _trial(self, places: Places, working: Working, covariance: Covariance) -> Array:
+        return self._under(places, working, working.values, covariance)
+
+    def _default(self) -> Covariance:
+        if self.learned is not None:
+            return self.learned
+        kernel = Kernel(self.length_scale or self.default_length_scale, self.default_mix)
+        return Covariance(kernel, self.ratio or self._ratios()[1])
+
+    def _ratios(self) -> tuple[float, ...]:
+        return COMPONENT_RATIOS if self.basis is not None and self.basis.variance is not None else RATIOS
+
+    def _candidates(self) -> Iterator[Covariance]:
+        mixes = MIXES if self.uses_image else (0.0,)
+        for mix in mixes:
+            for scale in LENGTH_SCALES if self.length_scale is None else (self.length_scale,):
+                for ratio in self._ratios() if self.ratio is None else (self.ratio,):
+                    yield Covariance(Kernel(scale, mix), ratio)
+
+    # --- keeping ------------------------------------------------------------------------------------------------------
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Settings and learned arrays."""
+        settings: dict[str, Any] = {"genes": list(self.genes or ())}
+        if self.learned is not None:
+            kernel = self.learned.kernel
+            settings["covariance"] = [kernel.length_scale, kernel.mix, self.learned.ratio]
+        arrays = {"levels": self.levels}
+        if self.basis is not None:
+            arrays |= {"basis": self.basis.vectors, "basis_variance": self.basis.variance}
+        return settings, {k: v for k, v in arrays.items() if v is not None}
+
+    def set_state(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+        """Restore what :meth:`state` returned."""
+        self.genes = tuple(settings["genes"]) or None
+        self.levels = arrays.get("levels")
+        self.basis = GeneBasis(arrays["basis"], arrays.get("basis_variance")) if "basis" in arrays else None
+        if "covariance" in settings:
+            r, mix, ratio = settings["covariance"]
+            self.learned = Covariance(Kernel(r, mix), ratio)

@@ -1,0 +1,54 @@
+"""GeneKriging: by position, in gene components."""
+
+from __future__ import annotations
+
+import copy
+
+from ..._arrays import Prediction, Prompts, SlideArrays
+from ...linear import prompt_gene_basis
+from .._registry import register
+from ._kriging_base import KrigingEstimator
+
+
+@register
+class GeneKriging(KrigingEstimator):
+    """Kriging in gene components: genes that vary together in space share their evidence.
+
+    Fitted, the components come from the training slides (neighbour covariance of whitened rates); else from the prompts
+    themselves (weighted principal components, at most a third as many as prompts).
+
+    Parameters
+    ----------
+    n_components
+        Gene components to learn from training slides.
+    n_prompt_components
+        Gene components of the single-slide form.
+    length_scale, ratio, seed
+        As for :class:`Kriging`.
+    """
+
+    name = "gene_kriging"
+    min_prompts = 6
+
+    def __init__(
+        self,
+        *,
+        n_components: int = 30,
+        n_prompt_components: int = 5,
+        length_scale: float | None = None,
+        ratio: float | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(length_scale=length_scale, ratio=ratio, n_components=n_components, seed=seed)
+        self.n_prompt_components = n_prompt_components
+
+    def predict(self, slide: SlideArrays, prompts: Prompts) -> Prediction:
+        """Predict every spot of a slide from its prompts."""
+        if self.is_fitted:
+            return super().predict(slide, prompts)
+        working = self._working(prompts)
+        single = copy.copy(self)
+        k = min(self.n_prompt_components, working.index.size // 3)
+        single.basis = prompt_gene_basis(working.values, working.noise, k)
+        whitened, details = single._krige(single._encoded(slide), working, working.values)
+        return working.finish(whitened, details=details)

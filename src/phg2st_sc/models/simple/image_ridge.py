@@ -1,0 +1,104 @@
+"""ImageRidge: expression from the image features alone, at the level of the prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
+from ...linear import (
+    PRIOR_COUNTS,
+    CohortRegression,
+    Working,
+    check_training,
+    cohort_levels,
+    image_components,
+    learn_cohort_regression,
+    require_features,
+    within_slide,
+)
+from .._base import Estimator
+from .._registry import register
+
+Array = NDArray[np.float64]
+
+
+@register
+class ImageRidge(Estimator):
+    """Ridge of whitened rates on image components.
+
+    Single-slide form: principal components of the slide's own features, weighted ridge on the prompts, penalty by
+    leave-one-out error. Fitted on training slides: features standardised within each slide, pooled principal components
+    (as they are, or through exponential radial features), penalty by leaving patients out; on a new slide the level comes
+    from the prompts (the slide offset), and so does the amplitude.
+
+    Parameters
+    ----------
+    n_components
+        Pooled components of the cohort form. The single-slide form uses at most 20.
+    seed
+        Seed of the landmarks of the radial features.
+    """
+
+    name = "image_ridge"
+    needs_image = True
+    min_prompts = 4
+
+    def __init__(self, *, n_components: int = 50, seed: int = 0) -> None:
+        self.n_components, self.seed = n_components, seed
+        self.levels: Array | None = None
+        self.regression: CohortRegression | None = None
+
+    def fit(self, slides: Sequence[TrainingSlide]) -> Self:
+        """Learn gene levels and the regression from training slides; those without an image teach levels only."""
+        self.genes = check_training(slides, self.name)
+        self.levels = cohort_levels(slides)
+        self.regression = learn_cohort_regression(
+            slides, n_components=self.n_components, seed=self.seed, method=self.name
+        )
+        return self
+
+    def encode(self, slide: SlideArrays) -> Array:
+        """Image components, or the cohort regression's predictions."""
+        features = require_features(slide, self.name)
+        return image_components(features) if self.regression is None else self.regression.predict(features)
+
+    def predict(self, slide: SlideArrays, prompts: Prompts) -> Prediction:
+        """Predict every spot of a slide from its prompts."""
+        working = Working.of(prompts, prior=self.levels, prior_counts=PRIOR_COUNTS)
+        encoded = self._encoded(slide)
+        if self.regression is None:
+            whitened, _ = within_slide(encoded, working.index, working.values, working.noise)
+            return working.finish(whitened)
+        whitened, amplitude = at_prompt_level(encoded, working)
+        return working.finish(whitened, details={"amplitude": amplitude})
+
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Settings and learned arrays."""
+        arrays = {} if self.regression is None else self.regression.arrays()
+        return {"genes": list(self.genes or ())}, arrays | ({} if self.levels is None else {"levels": self.levels})
+
+    def set_state(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+        """Restore what :meth:`state` returned."""
+        self.genes = tuple(settings["genes"]) or None
+        self.levels, self.regression = arrays.get("levels"), CohortRegression.from_arrays(arrays)
+
+
+def at_prompt_level(cohort: Array, working: Working) -> tuple[Array, float]:
+    """Bring cohort predictions (n, G) to the level of the prompts, and to the amplitude seen there (0 to 1.5).
+
+    Without prompts they are left as they are.
+    """
+    if working.index.size == 0:
+        return cohort, 1.0
+    weight = 1.0 / working.noise
+    here = cohort[working.index]
+    center = weight @ here / weight.sum()
+    here = here - center
+    power = float((weight[:, None] * here**2).sum())
+    cross = float((weight[:, None] * here * working.values).sum())
+    amplitude = float(np.clip(cross / power, 0.0, 1.5)) if power > 0 else 0.0
+    return amplitude * (cohort - center), amplitude

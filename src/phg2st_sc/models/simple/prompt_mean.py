@@ -1,0 +1,48 @@
+"""PromptMean: the level of the prompts, everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
+from ...linear import PRIOR_COUNTS, Working, check_training, cohort_levels
+from .._base import Estimator
+from .._registry import register
+
+
+@register
+class PromptMean(Estimator):
+    """Every spot is predicted as the pooled rate of the prompts (counts added up, so deep prompts weigh more).
+
+    The floor of every comparison: it knows levels and no places. Fitted on training slides, the cohort's levels stand in
+    for genes that the prompts barely saw, and for missing prompts.
+    """
+
+    name = "prompt_mean"
+
+    def __init__(self) -> None:
+        self.levels: NDArray[np.float64] | None = None
+
+    def fit(self, slides: Sequence[TrainingSlide]) -> Self:
+        """Learn gene levels from training slides."""
+        self.genes = check_training(slides, self.name)
+        self.levels = cohort_levels(slides)
+        return self
+
+    def predict(self, slide: SlideArrays, prompts: Prompts) -> Prediction:
+        """Predict every spot of a slide from its prompts."""
+        working = Working.of(prompts, prior=self.levels, prior_counts=PRIOR_COUNTS)
+        return working.finish(np.zeros((slide.n_spots, prompts.n_genes)))
+
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Settings and learned arrays."""
+        return {"genes": list(self.genes or ())}, {} if self.levels is None else {"levels": self.levels}
+
+    def set_state(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+        """Restore what :meth:`state` returned."""
+        self.genes = tuple(settings["genes"]) or None
+        self.levels = arrays.get("levels")

@@ -1,0 +1,102 @@
+"""RegressionKriging: what the image says, plus kriging of what it misses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
+from ...linear import (
+    CohortRegression,
+    check_training,
+    image_components,
+    learn_cohort_regression,
+    require_features,
+    within_slide,
+)
+from .._registry import register
+from ._kriging_base import KrigingEstimator
+from .image_ridge import at_prompt_level
+
+Array = NDArray[np.float64]
+
+_OUTSIDE_BASIS = 0.2
+"""Weight of the regression outside the gene components, where it mostly fits noise."""
+
+
+@register
+class RegressionKriging(KrigingEstimator):
+    """Image regression, then kriging of the residuals at the prompts by position.
+
+    Single-slide form: ridge on the prompts; the residuals that are kriged are the leave-one-out ones, since in-sample
+    residuals are too small. Fitted on training slides: the cohort's image regression at the level and amplitude of the
+    prompts, and residual kriging in the cohort's gene components.
+
+    Parameters
+    ----------
+    n_components
+        Gene components to learn from training slides.
+    n_image_components
+        Pooled image components of the cohort regression.
+    length_scale, ratio, seed
+        As for :class:`Kriging`.
+    """
+
+    name = "regression_kriging"
+    needs_image = True
+    min_prompts = 4
+
+    def __init__(
+        self,
+        *,
+        n_components: int = 30,
+        n_image_components: int = 50,
+        length_scale: float | None = None,
+        ratio: float | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(length_scale=length_scale, ratio=ratio, n_components=n_components, seed=seed)
+        self.n_image_components = n_image_components
+        self.regression: CohortRegression | None = None
+
+    def fit(self, slides: Sequence[TrainingSlide]) -> Self:
+        """Learn levels, gene components, covariance and image regression from training slides."""
+        check_training(slides, self.name)
+        self.regression = learn_cohort_regression(
+            slides, n_components=self.n_image_components, seed=self.seed, method=self.name
+        )
+        super().fit(slides)
+        return self
+
+    def predict(self, slide: SlideArrays, prompts: Prompts) -> Prediction:
+        """Predict every spot of a slide from its prompts."""
+        features = require_features(slide, self.name)
+        working = self._working(prompts)
+        if self.regression is None:
+            trend, left_out = within_slide(image_components(features), working.index, working.values, working.noise)
+            residual, facts = self._krige(self._encoded(slide), working, working.values - left_out)
+            return working.finish(trend + residual, details=facts)
+        trend, amplitude = at_prompt_level(self._trend(slide, features), working)
+        residual, facts = self._krige(self._encoded(slide), working, working.values - trend[working.index])
+        return working.finish(trend + residual, details={**facts, "image_amplitude": amplitude})
+
+    def _trend(self, slide: SlideArrays, features: NDArray[np.float32]) -> Array:
+        if self.regression is None:
+            return np.zeros((slide.n_spots, 0))
+        trend = self.regression.predict(features)
+        if self.basis is None:
+            return trend
+        return _OUTSIDE_BASIS * trend + (1.0 - _OUTSIDE_BASIS) * (trend @ self.basis.vectors) @ self.basis.vectors.T
+
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Settings and learned arrays."""
+        settings, arrays = super().state()
+        return settings, arrays | ({} if self.regression is None else self.regression.arrays())
+
+    def set_state(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+        """Restore what :meth:`state` returned."""
+        super().set_state(settings, arrays)
+        self.regression = CohortRegression.from_arrays(arrays)

@@ -1,0 +1,81 @@
+"""Features propagated over a hypergraph, against dense algebra and known answers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from phg2st_sc._arrays import SlideArrays
+from phg2st_sc.models.phg2st.propagated import (
+    autocorrelation,
+    propagate,
+    propagated_components,
+    propagated_features,
+    spot_incidence,
+)
+
+
+@pytest.fixture
+def incidence(rng):
+    dense = (rng.uniform(size=(9, 6)) < 0.4).astype(float) * rng.uniform(0.5, 2.0, size=(9, 6))
+    dense[4] = 0.0  # in no hyperedge
+    dense[:, 5] = 0.0  # a hyperedge without spots
+    dense[[0, 1, 2, 3, 5, 6, 7, 8], [0, 1, 2, 3, 4, 0, 1, 2]] = 1.0
+    return sparse.csr_matrix(dense)
+
+
+def test_propagation_equals_the_dense_formula(incidence, rng):
+    values = rng.normal(size=(9, 3))
+    h = incidence.toarray()
+    expected = np.empty_like(values)
+    for spot in range(9):
+        edges = np.flatnonzero(h[spot])
+        means = [h[:, e] @ values / h[:, e].sum() for e in edges]
+        expected[spot] = np.average(means, axis=0, weights=h[spot, edges]) if len(edges) else values[spot]
+    np.testing.assert_allclose(propagate(incidence, values), expected, rtol=1e-12)
+
+
+def test_constants_stay_and_a_lone_spot_keeps_its_own(incidence, rng):
+    np.testing.assert_allclose(propagate(incidence, np.full((9, 2), 3.5)), 3.5, rtol=1e-12)
+    values = rng.normal(size=(9, 2))
+    np.testing.assert_array_equal(propagate(incidence, values)[4], values[4])
+    np.testing.assert_array_equal(propagate(sparse.identity(9, format="csr"), values), values)
+
+
+def test_the_hypergraph_that_comes_with_a_slide_is_used(incidence, rng):
+    features = rng.normal(size=(9, 4)).astype(np.float32)
+    slide = SlideArrays("a", rng.normal(size=(9, 2)), features, incidence=incidence)
+    own = (features - features.mean(0)) / features.std(0)
+    both = np.hstack([own, 1.5 * propagate(incidence, own)])
+    np.testing.assert_allclose(propagated_features(slide, "m"), both, rtol=1e-4, atol=1e-5)
+    assert spot_incidence(SlideArrays("a", slide.positions)).shape == (9, 9)
+    assert spot_incidence(SlideArrays("a", np.zeros((1, 2)))).toarray().tolist() == [[1.0]]
+
+
+def test_autocorrelation_of_known_fields():
+    line = np.stack([np.arange(40.0), np.zeros(40)], axis=1)
+    alternating = np.where(np.arange(40) % 2, 1.0, -1.0)
+    blocks = np.where(np.arange(40) < 20, 1.0, -1.0)
+    found = autocorrelation(line, np.stack([alternating, blocks, np.zeros(40)], axis=1))
+    assert found[0] == 0.0  # neighbours are opposites: cut off at 0
+    assert found[1] == pytest.approx(37 / 39)  # 38 of 39 pairs agree, one does not
+    assert found[2] == 0.0
+    np.testing.assert_array_equal(autocorrelation(10 * line, blocks[:, None]), [1.0])  # nobody has a neighbour
+
+
+def test_components_keep_what_neighbors_share(tissue, fields, rng):
+    shared, own = fields(tissue, 1, 3), rng.normal(size=(len(tissue), 1))
+    features = np.hstack([shared @ rng.normal(size=(1, 6)), own @ rng.normal(size=(1, 6))]).astype(np.float32)
+    components = propagated_components(SlideArrays("a", tissue, features), "m")
+
+    def explained(truth):
+        fit = components @ np.linalg.lstsq(components, truth, rcond=1e-8)[0]
+        return float((components**2).sum()), float(np.corrcoef(fit.ravel(), truth.ravel())[0, 1])
+
+    assert explained(shared)[1] > 0.95
+    # what jumps from spot to spot weighs less in the distances of spots
+    distance = np.linalg.norm(components[:, None] - components[None], axis=2)[np.triu_indices(len(tissue), 1)]
+    by_shared = np.abs(shared - shared.T)[np.triu_indices(len(tissue), 1)]
+    by_own = np.abs(own - own.T)[np.triu_indices(len(tissue), 1)]
+    assert np.corrcoef(distance, by_shared)[0, 1] > np.corrcoef(distance, by_own)[0, 1] + 0.3
