@@ -14,6 +14,8 @@ from scipy import sparse
 
 mpl.use("Agg")
 
+pytest_plugins = ("planted", "sections")
+
 _ROOT = Path(__file__).resolve().parents[1]
 _CANDIDATES = (os.environ.get("PHG2ST_DATA"), _ROOT.parent / "shared" / "data", _ROOT / "shared" / "data")
 

@@ -8,14 +8,13 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from dgl_expected import DGL_EXPECTED
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
 from phg2st_sc.graph import CombinedKNN, HypergraphOperator, hypergraph_conv
 from phg2st_sc.graph._conv_engine import dgl_problem
-
-from .engines import DGL_EXPECTED
 
 ENGINES = ["torch", "dgl"] if DGL_EXPECTED or dgl_problem("cpu") is None else ["torch"]
 

@@ -8,10 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from dgl_expected import DGL_EXPECTED
 
 from phg2st_sc.graph import _conv_engine, resolve_engine
-
-from .engines import DGL_EXPECTED
 
 BROKEN = {
     "absent": "",

@@ -1,63 +1,27 @@
-"""Small SpatialData with traps: shuffled table, regions whose names contain one another."""
+"""A SpatialData of two slides."""
 
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
-from anndata import AnnData
+import spatial_elements as make
 from spatialdata import SpatialData
-from spatialdata.models import Image2DModel, ShapesModel, TableModel
 from spatialdata.transformations import Identity
-
-
-def square(n, pitch, start):
-    x, y = np.meshgrid(np.arange(n), np.arange(n))
-    return np.column_stack([x.ravel(), y.ravel()]) * pitch + start
-
-
-def circles(points, ids, radius=3.0, transformations=None):
-    return ShapesModel.parse(
-        points, geometry=0, radius=radius, index=ids, transformations=transformations or {"global": Identity()}
-    )
-
-
-def picture(height, width, transformations=None, scale_factors=None):
-    pixels = np.random.default_rng(0).integers(0, 255, (3, height, width)).astype(np.uint8)
-    return Image2DModel.parse(
-        pixels,
-        dims=("c", "y", "x"),
-        scale_factors=scale_factors,
-        transformations=transformations or {"global": Identity()},
-    )
-
-
-def annotating(regions, *, seed=0, n_genes=4):
-    """Table over {region: instance ids}, rows shuffled across regions."""
-    rows = pd.DataFrame(
-        [(region, i) for region, ids in regions.items() for i in ids], columns=["region", "instance_id"]
-    )
-    rows = rows.sample(frac=1.0, random_state=seed)
-    rows.index = [f"{region}:{i}" for region, i in zip(rows["region"], rows["instance_id"], strict=True)]
-    rows["region"] = rows["region"].astype("category")
-    counts = np.random.default_rng(seed).poisson(3.0, (len(rows), n_genes)).astype(np.float32)
-    table = AnnData(counts, obs=rows, var=pd.DataFrame(index=[f"g{i}" for i in range(n_genes)]))
-    return TableModel.parse(table, region=list(regions), region_key="region", instance_key="instance_id")
 
 
 @pytest.fixture
 def sdata():
     """Regions `spots` (pitch 10) and `spots_1` (pitch 20) in images of their own, on one table."""
     ids = np.arange(100, 125)
-    first, second = square(5, 10.0, 20.0), square(5, 20.0, 15.0)
+    first, second = make.square(5, 10.0, 20.0), make.square(5, 20.0, 15.0)
     return SpatialData(
         images={
-            "he": picture(80, 90, {"one": Identity()}),
-            "he_1": picture(120, 130, {"two": Identity()}, scale_factors=[2]),
+            "he": make.picture(80, 90, {"one": Identity()}),
+            "he_1": make.picture(120, 130, {"two": Identity()}, scale_factors=[2]),
         },
         shapes={
-            "spots": circles(first, ids, transformations={"one": Identity()}),
-            "spots_1": circles(second, ids, transformations={"two": Identity()}),
+            "spots": make.circles(first, ids, transformations={"one": Identity()}),
+            "spots_1": make.circles(second, ids, transformations={"two": Identity()}),
         },
-        tables={"table": annotating({"spots": ids, "spots_1": ids})},
+        tables={"table": make.annotating({"spots": ids, "spots_1": ids})},
     )

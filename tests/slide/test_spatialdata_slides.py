@@ -7,6 +7,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
+import spatial_elements as make
 from shapely import box
 from spatialdata import SpatialData
 from spatialdata.models import PointsModel, ShapesModel
@@ -14,8 +15,6 @@ from spatialdata.transformations import Affine, Identity, Scale, Sequence, Trans
 
 from phg2st_sc._reading._patches import SlidePatches
 from phg2st_sc._slide import check_positions_in_image, open_slides
-
-from . import conftest as make
 
 IDS = np.arange(100, 125)
 POINTS = make.square(5, 10.0, 20.0)

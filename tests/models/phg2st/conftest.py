@@ -55,25 +55,25 @@ def training_slide(
     return TrainingSlide(arrays, counts, counts.sum(axis=1, dtype=np.float64), GENES)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def make_training() -> Callable[..., TrainingSlide]:
     """:func:`training_slide`."""
     return training_slide
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def fields() -> Callable[..., NDArray[np.float64]]:
     """:func:`smooth`."""
     return smooth
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def tissue() -> NDArray[np.float64]:
     """:func:`oblong`."""
     return oblong()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def make_working() -> Callable[..., Working]:
     """Prompts at given spots with given whitened values and noise; levels of all genes alike."""
 
@@ -84,7 +84,7 @@ def make_working() -> Callable[..., Working]:
     return make
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def make_knowledge() -> Callable[..., Knowledge]:
     """Knowledge of gene components alone."""
 

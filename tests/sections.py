@@ -87,31 +87,31 @@ def adata() -> AnnData:
     return section()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def make_section() -> Callable[..., AnnData]:
     """:func:`section`."""
     return section
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def give_features() -> Callable[..., None]:
     """:func:`add_features`."""
     return add_features
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def snapshot() -> Callable[[AnnData], dict[str, Any]]:
     """:func:`contents`."""
     return contents
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def unchanged() -> Callable[[dict[str, Any], dict[str, Any]], None]:
     """:func:`compare`."""
     return compare
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def training() -> dict[str, AnnData]:
     """Three sections of three patients, with image features."""
     slides = phg2st.datasets.simulate(
@@ -122,7 +122,7 @@ def training() -> dict[str, AnnData]:
     return slides
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def trained(training: dict[str, AnnData]) -> dict[str, Any]:
     """Every method with a cohort form, and the published network as ``"phg2st_paper"``, trained."""
     from phg2st_sc.models import Estimator, get_method, methods

@@ -65,31 +65,31 @@ def held_out_pcc(mean: NDArray[np.floating], slide: TrainingSlide, prompts: Prom
     return np.where(g.std(0) > 1e-9, (t * g).sum(0) / np.maximum(norm, 1e-12), 0.0)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def cohort() -> list[TrainingSlide]:
     """Four slides of four patients."""
     return [planted(seed) for seed in range(1, 5)]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def slide() -> TrainingSlide:
     """A slide no method was trained on."""
     return planted(0)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def make_slide() -> Callable[..., TrainingSlide]:
     """:func:`planted`."""
     return planted
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def draw() -> Callable[..., Prompts]:
     """:func:`scattered`."""
     return scattered
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def score() -> Callable[..., NDArray[np.float64]]:
     """:func:`held_out_pcc`."""
     return held_out_pcc

@@ -91,7 +91,7 @@ def test_neighborhood_of_all_prompts_is_exact(monkeypatch, field, signal):
     covariance = Covariance(Kernel(3.0), 0.7)
     exact = predict_columns(places, index, noise, columns, covariance, signal)
     monkeypatch.setattr(_krige, "MAX_EXACT", 10)
-    monkeypatch.setattr(_krige, "NEIGHBOURS", 40)
+    monkeypatch.setattr(_krige, "NEIGHBORS", 40)
     local = predict_columns(places, index, noise, columns, covariance, signal)
     np.testing.assert_allclose(local, exact, rtol=1e-8, atol=1e-10)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 
 from phg2st_sc.graph import CombinedKNN, HypergraphOperator, context_operator
@@ -30,34 +29,7 @@ def random_slide(seed: int = 0, *, n_spots: int = N_SPOTS, image: bool = True) -
     return SlideTensors(where, propagation, torch.from_numpy(features), tiles, index, operator)
 
 
-def small(**changes: object) -> NetworkConfig:
+def small_config(**changes: object) -> NetworkConfig:
     """A network of a few thousand parameters."""
     sizes = {"width": 16, "hypergraph_width": 8, "spot_heads": 2, "context_heads": 2, "fusion_heads": 2}
     return NetworkConfig(n_features=N_FEATURES, n_genes=N_GENES, **{**sizes, **changes})
-
-
-@pytest.fixture
-def slide() -> SlideTensors:
-    return random_slide()
-
-
-@pytest.fixture
-def expression() -> torch.Tensor:
-    return torch.from_numpy(np.random.default_rng(1).gamma(1.0, size=(N_SPOTS, N_GENES)).astype(np.float32))
-
-
-@pytest.fixture
-def measured() -> torch.Tensor:
-    mask = torch.zeros(N_SPOTS, dtype=torch.bool)
-    mask[[2, 9, 17, 25]] = True
-    return mask
-
-
-@pytest.fixture
-def make_slide():
-    return random_slide
-
-
-@pytest.fixture
-def make_config():
-    return small

@@ -4,14 +4,33 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from slide_tensors import N_GENES, N_SPOTS, random_slide, small_config
 
 from phg2st_sc.graph import HypergraphOperator
 from phg2st_sc.models.phg2st_paper.network import PHG2STNetwork
 from phg2st_sc.nn import SlideTensors
 
 BRANCHES = ("both", "spot", "context")
+
+
+@pytest.fixture
+def slide() -> SlideTensors:
+    return random_slide()
+
+
+@pytest.fixture
+def expression() -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(1).gamma(1.0, size=(N_SPOTS, N_GENES)).astype(np.float32))
+
+
+@pytest.fixture
+def measured() -> torch.Tensor:
+    mask = torch.zeros(N_SPOTS, dtype=torch.bool)
+    mask[[2, 9, 17, 25]] = True
+    return mask
 
 
 def make(config, seed: int = 0) -> PHG2STNetwork:
@@ -25,8 +44,8 @@ def make(config, seed: int = 0) -> PHG2STNetwork:
 
 
 @pytest.mark.parametrize("branches", BRANCHES)
-def test_a_prompt_moves_the_prediction_of_its_own_spot_alone(slide, expression, measured, make_config, branches):
-    network = make(make_config(branches=branches))
+def test_a_prompt_moves_the_prediction_of_its_own_spot_alone(slide, expression, measured, branches):
+    network = make(small_config(branches=branches))
     before = network(slide, expression, measured).joint
     changed = expression.clone()
     changed[9] += 3.0
@@ -36,8 +55,8 @@ def test_a_prompt_moves_the_prediction_of_its_own_spot_alone(slide, expression, 
 
 
 @pytest.mark.parametrize("branches", BRANCHES)
-def test_adding_a_prompt_moves_that_spot_alone(slide, expression, measured, make_config, branches):
-    network = make(make_config(branches=branches))
+def test_adding_a_prompt_moves_that_spot_alone(slide, expression, measured, branches):
+    network = make(small_config(branches=branches))
     before = network(slide, expression, measured).joint
     more = measured.clone()
     more[20] = True
@@ -45,8 +64,8 @@ def test_adding_a_prompt_moves_that_spot_alone(slide, expression, measured, make
     assert (before != after).any(dim=1).nonzero().flatten().tolist() == [20]
 
 
-def test_expression_of_unprompted_spots_is_not_read(slide, expression, measured, make_config):
-    network = make(make_config(prompt_head=True))
+def test_expression_of_unprompted_spots_is_not_read(slide, expression, measured):
+    network = make(small_config(prompt_head=True))
     hidden = expression.clone()
     hidden[~measured] = torch.nan
     for seen, unseen in zip(
@@ -69,8 +88,8 @@ def permuted(slide: SlideTensors, order: torch.Tensor) -> SlideTensors:
 
 
 @pytest.mark.parametrize("positional_conv", [False, True])
-def test_order_of_spots_plays_no_role(slide, expression, measured, make_config, positional_conv):
-    network = make(make_config(positional_conv=positional_conv)).double()
+def test_order_of_spots_plays_no_role(slide, expression, measured, positional_conv):
+    network = make(small_config(positional_conv=positional_conv)).double()
     slide = replace(
         slide,
         **{name: getattr(slide, name).double() for name in ("positions", "features", "tiles", "context_operator")},
@@ -82,8 +101,8 @@ def test_order_of_spots_plays_no_role(slide, expression, measured, make_config, 
     torch.testing.assert_close(shuffled, straight[order], rtol=1e-5, atol=1e-6)
 
 
-def test_some_rows_are_the_same_rows_of_all(slide, expression, measured, make_config):
-    network = make(make_config())
+def test_some_rows_are_the_same_rows_of_all(slide, expression, measured):
+    network = make(small_config())
     rows = torch.tensor([3, 9, 28])
     part = network(slide, expression, measured, rows)
     whole = network(slide, expression, measured)
@@ -92,17 +111,17 @@ def test_some_rows_are_the_same_rows_of_all(slide, expression, measured, make_co
     torch.testing.assert_close(network.tokens_in_chunks(slide, chunk=7).context, network.tokens(slide).context)
 
 
-def test_no_dropout_at_inference(slide, expression, measured, make_config):
-    network = make(make_config(dropout=0.5, context_dropout=0.5, prompt_dropout=0.5, graph_dropout=0.5))
+def test_no_dropout_at_inference(slide, expression, measured):
+    network = make(small_config(dropout=0.5, context_dropout=0.5, prompt_dropout=0.5, graph_dropout=0.5))
     assert torch.equal(network(slide, expression, measured).joint, network(slide, expression, measured).joint)
     network.train()
     first, second = (network(slide, expression, measured).joint for _ in range(2))
     assert not torch.equal(first, second)
 
 
-def test_missing_tiles_play_no_part(slide, expression, measured, make_config):
+def test_missing_tiles_play_no_part(slide, expression, measured):
     """A tile that is not there has no place in the mean; the others attend to none of them."""
-    network = make(make_config())
+    network = make(small_config())
     tiles = slide.tiles.clone()
     elsewhere = torch.cat([tiles, torch.full((1, tiles.shape[1]), 50.0)])
     same = network(replace(slide, tiles=elsewhere), expression, measured).joint
@@ -113,9 +132,9 @@ def test_missing_tiles_play_no_part(slide, expression, measured, make_config):
     torch.testing.assert_close(moved.joint, same, rtol=1e-4, atol=1e-4)
 
 
-def test_a_slide_without_an_image_is_predicted_and_trains(make_slide, expression, measured, make_config):
-    network = make(make_config()).train()
-    output = network(make_slide(image=False), expression, measured)
+def test_a_slide_without_an_image_is_predicted_and_trains(expression, measured):
+    network = make(small_config()).train()
+    output = network(random_slide(image=False), expression, measured)
     output.joint.sum().backward()
     assert torch.isfinite(output.joint).all()
     assert network.spots.input.missing.grad.abs().sum() > 0
@@ -124,17 +143,17 @@ def test_a_slide_without_an_image_is_predicted_and_trains(make_slide, expression
 
 @pytest.mark.parametrize("image", [True, False])
 @pytest.mark.parametrize("branches", BRANCHES)
-def test_every_parameter_takes_part_in_every_step(make_slide, expression, measured, make_config, branches, image):
-    network = make(make_config(branches=branches, prompt_head=True, positional_conv=True)).train()
-    output = network(make_slide(image=image), expression, measured)
+def test_every_parameter_takes_part_in_every_step(expression, measured, branches, image):
+    network = make(small_config(branches=branches, prompt_head=True, positional_conv=True)).train()
+    output = network(random_slide(image=image), expression, measured)
     (output.joint.sum() + sum(part.sum() for part in output.branches)).backward()
     without = [name for name, parameter in network.named_parameters() if parameter.grad is None]
     # distributed training fails on parameters that a step leaves out; offsets only bias attention where there are tiles
     assert without == []
 
 
-def test_the_spot_branch_sees_its_hyperedges(slide, expression, measured, make_config):
-    network = make(make_config(branches="spot", spot_blocks=0))
+def test_the_spot_branch_sees_its_hyperedges(slide, expression, measured):
+    network = make(small_config(branches="spot", spot_blocks=0))
     before = network(slide, expression, measured).spots
     features = slide.features.clone()
     features[14] += 2.0
@@ -147,19 +166,19 @@ def test_the_spot_branch_sees_its_hyperedges(slide, expression, measured, make_c
     assert (before != after).any(dim=1).sum() > 1
 
 
-def test_half_precision_autocast_runs(slide, expression, measured, make_config):
-    network = make(make_config())
+def test_half_precision_autocast_runs(slide, expression, measured):
+    network = make(small_config())
     with torch.autocast("cpu", dtype=torch.bfloat16):
         output = network(slide, expression, measured).joint
     torch.testing.assert_close(output.float(), network(slide, expression, measured).joint, rtol=0.1, atol=0.3)
 
 
-def test_wrong_settings_are_refused(make_config):
+def test_wrong_settings_are_refused():
     with pytest.raises(ValueError, match="branches='all'"):
-        make_config(branches="all")
+        small_config(branches="all")
     with pytest.raises(ValueError, match="width=10 is not divisible"):
-        make_config(width=10, spot_heads=4)
+        small_config(width=10, spot_heads=4)
     with pytest.raises(ValueError, match="unknown fusion 'magic'"):
-        PHG2STNetwork(make_config(fusion="magic"))
+        PHG2STNetwork(small_config(fusion="magic"))
     with pytest.raises(ValueError, match="distillation=2"):
-        make_config(distillation=2)
+        small_config(distillation=2)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from slide_tensors import random_slide
 
 from phg2st_sc.graph import HypergraphOperator, PositionKNN
 from phg2st_sc.models.phg2st.correction.kriging_head import KrigingHead, component_groups
@@ -18,6 +19,11 @@ from phg2st_sc.nn._propagate import PropagationBlock
 
 K = 5
 PARTS = ("propagation", "hypergraph", "residual_head", "histology")
+
+
+@pytest.fixture
+def slide() -> SlideTensors:
+    return random_slide()
 
 
 def config(**changes) -> NetworkConfig:
@@ -47,15 +53,15 @@ def evidence(n: int = 30, prompts=(2, 9, 17, 25), seed: int = 0) -> Evidence:
 
 @pytest.mark.parametrize("off", [None, *PARTS])
 @pytest.mark.parametrize("image", [True, False])
-def test_untrained_it_corrects_nothing(make_slide, image, off):
+def test_untrained_it_corrects_nothing(image, off):
     network = make(rough=0.0, **({} if off is None else {off: False}))
-    assert not network(make_slide(image=image), evidence()).abs().max() > 1e-6
+    assert not network(random_slide(image=image), evidence()).abs().max() > 1e-6
 
 
 @pytest.mark.parametrize("image", [True, False])
-def test_every_prompt_reaches_every_spot(make_slide, image):
+def test_every_prompt_reaches_every_spot(image):
     network, given = make(), evidence()
-    slide = make_slide(image=image)
+    slide = random_slide(image=image)
     before = network(slide, given)
     observed = given.observed.clone()
     observed[1] += 2.0
@@ -145,9 +151,9 @@ def test_groups_are_quarters_by_scale():
 
 @pytest.mark.parametrize("image", [True, False])
 @pytest.mark.parametrize("prompts", [(3,), (2, 9, 17, 25), tuple(range(29))])
-def test_gradients_are_finite_and_reach_every_parameter(make_slide, prompts, image):
+def test_gradients_are_finite_and_reach_every_parameter(prompts, image):
     network = make().train()
-    network(make_slide(image=image), evidence(prompts=prompts)).square().mean().backward()
+    network(random_slide(image=image), evidence(prompts=prompts)).square().mean().backward()
     missing = [name for name, value in network.named_parameters() if value.grad is None]
     assert missing == []
     assert all(torch.isfinite(value.grad).all() for value in network.parameters())
