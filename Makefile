@@ -53,6 +53,7 @@ test: lint types unit
 lint: $(VENV)/.stamp-test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-logo --no-cache pyproject.toml .importlinter-runtime.toml
 
 types: $(VENV)/.stamp-test
 	$(BIN)/mypy

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._warn import warn_user
-from . import SlideImage
+from ._base import SlideImage
 from ._tiles import Tiles, choose_level, inside_image, read_tile
 
 _PROBES = 200

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._warn import warn_user
-from . import ImageLevel, SlideImage
+from ._base import ImageLevel, SlideImage
 
 WHITE = 255
 _LEVEL_SLACK = 1.01

@@ -1,7 +1,8 @@
 """One view over AnnData and SpatialData: positions, image, physical scale, and writing results back."""
 
 from ._check import check_positions_in_image
-from ._extend import Added, extend
+from ._extend import extend
+from ._extend_table import Added
 from ._lattice import PLATFORM_PITCH_UM, lattice_pitch
 from ._model import Slide
 from ._open import open_slides, resolve_datas

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ._extend import Added, back_to, extend_table
+from ._extend_table import Added, back_to, extend_table
 from ._spatialdata import _attrs, _centroids, _element
 
 if TYPE_CHECKING:

@@ -66,7 +66,7 @@ def benchmark(
     """
     import matplotlib.pyplot as plt
 
-    from ..tl import summarize_benchmark
+    from .._benchmark import summarize_benchmark
 
     summary = summarize_benchmark(table, metric=metric, protocol=protocol)["mean"]
     order = _order(summary, methods)

@@ -1,0 +1,103 @@
+"""Who may import whom: `make lint` reads the rules in pyproject.toml and .importlinter-runtime.toml; here they have to bite."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("importlinter")
+import grimp
+
+import phg2st_sc
+
+PACKAGE = Path(phg2st_sc.__file__).parent
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = ("pyproject.toml", ".importlinter-runtime.toml")
+CONTRACTS = {
+    contract["id"]: contract
+    for config in CONFIGS
+    for contract in tomllib.loads((ROOT / config).read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+}
+FORBIDDEN = {
+    "layers": ("_slide/_open.py", "from ..tl import impute"),
+    "faces": ("pp/_genes.py", "from .._slide._open import open_slides"),
+    "faces-models": ("tl/_train.py", "from ..models.simple import Kriging"),
+    "faces-methods": ("models/__init__.py", "from .simple.kriging import Kriging"),
+    "faces-published": ("models/published/__init__.py", "from .hggep.network import CBAM"),
+    "faces-phg2st": ("models/phg2st/knowledge.py", "from .serial.poses import Pose"),
+    "methods": ("models/simple/kriging.py", "from ..phg2st import PHG2ST"),
+    "published": ("models/published/stnet/network.py", "from ..hggep import HGGEP"),
+    "parts": ("models/phg2st/serial/poses.py", "from .. import correction"),
+    "circles": ("linear/_kernels.py", "if TYPE_CHECKING:\n    from ._krige import krige"),
+    "arrays": ("nn/_tensors.py", "def late():\n    from anndata import AnnData"),
+    "containers": ("tl/_train.py", "def late():\n    from anndata import AnnData"),
+}
+"""By contract: a file, and what is planted at its end."""
+UNTYING = {"phg2st_sc.models._choice -> phg2st_sc.models"}
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the package with the rules beside it."""
+    folder = tmp_path_factory.mktemp("copy")
+    shutil.copytree(PACKAGE, folder / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
+    for config in CONFIGS:
+        shutil.copy(ROOT / config, folder)
+    return folder
+
+
+def _lint(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    call = "import sys; from importlinter.cli import lint_imports_command; lint_imports_command()"
+    return subprocess.run(
+        [sys.executable, "-c", call, "--no-logo", "--no-cache", *options, *CONFIGS],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder), "COLUMNS": "200", "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_package_keeps_the_rules(copy: Path) -> None:
+    done = _lint(copy)
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_rule_has_an_import_that_breaks_it() -> None:
+    assert set(CONTRACTS) == set(FORBIDDEN)
+
+
+@pytest.mark.parametrize("contract", FORBIDDEN)
+def test_a_forbidden_import_is_found(copy: Path, contract: str) -> None:
+    name, planted = FORBIDDEN[contract]
+    path = copy / PACKAGE.name / name
+    before = path.read_text(encoding="utf-8")
+    path.write_text(f"{before}\n{planted}\n", encoding="utf-8")
+    try:
+        done = _lint(copy, "--contract", contract)
+    finally:
+        path.write_text(before, encoding="utf-8")
+    assert done.returncode == 1
+    assert f"{CONTRACTS[contract]['name']} BROKEN" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("folder", "contract"), [("models", "methods"), ("models/published", "published"), ("models/phg2st", "parts")]
+)
+def test_every_method_is_under_the_rules(folder: str, contract: str) -> None:
+    room = ".".join((PACKAGE.name, *Path(folder).parts))
+    there = {f"{room}.{path.parent.name}" for path in (PACKAGE / folder).glob("*/__init__.py")}
+    assert set(CONTRACTS[contract]["modules"]) == there
+
+
+def test_no_file_imports_its_own_face() -> None:
+    """A face gathers what its files hold: one that imports the face is in a circle, which the linter does not see."""
+    graph = grimp.build_graph(PACKAGE.name, exclude_type_checking_imports=False, cache_dir=None)
+    pairs = {(one, other) for one in graph.modules for other in graph.find_modules_directly_imported_by(one)}
+    assert not {f"{one} -> {other}" for one, other in pairs if one.startswith(f"{other}.")} - UNTYING
