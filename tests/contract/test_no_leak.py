@@ -6,16 +6,13 @@ import warnings
 
 import numpy as np
 import pytest
+from forms import COHORT, FORMS, class_of, every_form
 from scipy import sparse
 from small_networks import PAPER, SMALL
 
 import phg2st_sc as phg2st
-from phg2st_sc import models
-from phg2st_sc.models import Estimator
 
-NAMES = [n for n in models.methods() if not models.get_method(n).needs_fit]
-COHORT = [n for n in models.methods() if models.get_method(n).fit is not Estimator.fit]
-FORMS = [(n, False) for n in NAMES] + [(n, True) for n in (*COHORT, PAPER)]
+NAMES = [name for name, fitted in FORMS if not fitted]
 
 
 def _nan(adata, hidden):
@@ -46,7 +43,7 @@ def _choice(trained, name, fitted):
 
 
 @pytest.mark.parametrize("replaced", REPLACED)
-@pytest.mark.parametrize(("name", "fitted"), FORMS, ids=[f"{n}-{'cohort' if f else 'single'}" for n, f in FORMS])
+@every_form
 def test_same_bits_whatever_the_other_rows_hold(make_section, trained, name, fitted, replaced):
     adata = make_section(seed=0)
     # genes that the prompts never saw: whether they belong to the panel must not be read from the other spots
@@ -131,7 +128,7 @@ def test_a_pca_of_expression_is_never_picked_up(make_section):
 
 
 # --- the order of rows ------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(("name", "fitted"), FORMS, ids=[f"{n}-{'cohort' if f else 'single'}" for n, f in FORMS])
+@every_form
 def test_permuting_spots_permutes_predictions(make_section, trained, name, fitted):
     adata = make_section(seed=3, prompts=0.3)
     order = np.random.default_rng(2).permutation(adata.n_obs)
@@ -147,7 +144,8 @@ def test_permuting_training_spots_trains_the_same_model(training, make_section):
     adata = make_section(seed=9)
     for name in COHORT:
         one, other = (
-            phg2st.tl.train(d, method=name, progress=False, **SMALL.get(name, {})) for d in (training, shuffled)
+            phg2st.tl.train(d, method=class_of(name).name, progress=False, **SMALL.get(name, {}))
+            for d in (training, shuffled)
         )
         np.testing.assert_allclose(
             phg2st.tl.predict(adata, model=one).X, phg2st.tl.predict(adata, model=other).X, rtol=1e-5, atol=1e-7

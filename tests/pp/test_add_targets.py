@@ -1,32 +1,22 @@
+"""`pp.add_targets`: gaps are filled, measured spots stay, targets are never read."""
+
 import numpy as np
 import pandas as pd
 import pytest
 import shapely
 from anndata import AnnData, read_h5ad
-from scipy import ndimage, sparse
+from lattices import hexagonal, turned
+from scipy import sparse
 from scipy.spatial import cKDTree
 
 import phg2st_sc as phg2st
 from phg2st_sc._slide import open_slides
-from phg2st_sc.pp._target_lattice import fit_lattice
-from phg2st_sc.pp._target_region import capture_area
-from phg2st_sc.pp._tissue_mask import tissue_mask
 
 TARGET = "phg2st_target"
 
 
 def target_places(data):
     return data.obsm["spatial"][data.obs[TARGET].to_numpy()]
-
-
-def turned(positions, degrees):
-    a = np.deg2rad(degrees)
-    return positions @ np.array([[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]])
-
-
-def hexagonal(n_rows=12, n_cols=10, pitch=40.0):
-    j, i = np.mgrid[0:n_rows, 0:n_cols]
-    return pitch * np.column_stack([(i + 0.5 * (j % 2)).ravel(), (j * np.sqrt(0.75)).ravel()])
 
 
 def test_gaps_are_filled_exactly_where_spots_were_dropped(spot_adata):
@@ -56,55 +46,6 @@ def test_a_finer_lattice_halves_the_pitch_and_keeps_the_phase(spot_adata):
     np.testing.assert_allclose(places / 20.0, np.round(places / 20.0), atol=1e-6)
     inner = places[(places > 59).all(axis=1) & (places < (501, 421)).all(axis=1)]
     assert len(np.unique(np.round(inner / 20.0), axis=0)) == len(inner) == 23 * 19
-
-
-def test_lattice_is_recognized():
-    square = np.argwhere(np.ones((9, 9))) * 10.0
-    assert fit_lattice(turned(square, 20), 10.0).kind == "square"
-    hexed = fit_lattice(turned(hexagonal(), 20), 40.0)
-    assert hexed.kind == "hex"
-    np.testing.assert_allclose(np.linalg.norm(hexed.basis, axis=1), 40.0)
-
-
-def test_a_small_misfit_does_not_add_up_over_a_wide_lattice():
-    places = turned(np.argwhere(np.ones((5, 200))) * (10.0, 10.15), 3)
-    lattice = fit_lattice(places, 10.0)
-    index = (places - lattice.origin) @ np.linalg.inv(lattice.basis)
-    np.testing.assert_allclose(index, np.round(index), atol=1e-6)
-
-
-def test_the_capture_area_keeps_close_and_spans_a_wide_hole():
-    x, y = np.meshgrid(np.arange(30), np.arange(30))
-    spots = np.column_stack([x.ravel(), y.ravel()]) * 10.0
-    hole = (np.abs(spots - 150) < 75).all(axis=1)
-    area = capture_area(spots[~hole], 10.0)
-    assert area.contains(spots).all()
-    assert not area.contains(np.array([[-10.0, 50.0], [300.0, 50.0]])).any()
-
-
-@pytest.mark.parametrize("background", [(255, 255, 255), (0, 0, 0)])
-def test_tissue_is_found_on_white_and_on_black_ground(background, rng):
-    image = np.empty((400, 600, 3))
-    image[:] = background
-    y, x = np.mgrid[:400, :600]
-    disc = (x - 300) ** 2 + (y - 200) ** 2 < 150**2
-    image[disc] = (180, 110, 160)
-    image[195:205, 295:305] = background
-    image[10:14, 10:14] = (180, 110, 160)
-    if background[0]:
-        image[:120, 400:] = (210, 140, 190)  # eosin that has run out
-    grain = np.where(disc, 25.0, 3.0)[..., None] * ndimage.gaussian_filter(rng.normal(0, 3, image.shape), (1, 1, 0))
-    image = np.clip(image + grain, 0, 255).astype(np.uint8)
-    spots = np.array([[300.0, 180.0], [320.0, 180.0], [320.0, 220.0]])
-    region = tissue_mask(phg2st._image.open_image(image), spots, 20.0)
-    assert region.contains(np.array([[300.0, 200.0], [300.0, 60.0], [170.0, 200.0]])).all()
-    assert not region.contains(
-        np.array([[12.0, 12.0], [300.0, 40.0], [130.0, 200.0], [-5.0, 5.0], [500.0, 30.0]])
-    ).any()
-
-
-def test_an_image_that_is_all_tissue_is_taken_whole(he_image, lattice_positions):
-    assert tissue_mask(phg2st._image.open_image(he_image), lattice_positions, 40.0).mask.mean() > 0.95
 
 
 def test_tissue_beyond_the_capture_area(spot_adata):
@@ -344,74 +285,3 @@ def test_half_of_a_real_section_is_found_again_and_predicted_as_well(real_data):
     ]
     assert pcc[1] > 0.15
     assert pcc[0] == pytest.approx(pcc[1], abs=0.02)
-
-
-class TestSpatialData:
-    @pytest.fixture
-    def sdata(self):
-        sd = pytest.importorskip("spatialdata")
-        from spatialdata.models import Image2DModel, ShapesModel, TableModel
-        from spatialdata.transformations import Affine
-
-        turn = Affine([[0, 2, 5], [2, 0, 7], [0, 0, 1]], input_axes=("x", "y"), output_axes=("x", "y"))
-        pixels = np.full((3, 220, 240), 255, dtype=np.uint8)
-        pixels[:, 10:210, 10:230] = np.array([180, 110, 160])[:, None, None]
-        rng = np.random.default_rng(0)
-        shapes, region, instance = {}, [], []
-        for name in ("spots", "spots_1"):
-            centers = np.argwhere(np.ones((8, 9))) * 10.0 + 10.0
-            shapes[name] = ShapesModel.parse(centers, geometry=0, radius=3.0, transformations={"global": turn})
-            kept = [i for i in rng.permutation(72) if i not in (30, 41)]
-            region += [name] * len(kept)
-            instance += kept
-        table = AnnData(rng.poisson(4, size=(140, 20)).astype(np.float32))
-        table.obs_names = [f"s{i}" for i in range(140)]
-        table.obs["region"] = pd.Categorical(region)
-        table.obs["instance"] = instance
-        table = TableModel.parse(table, region=["spots", "spots_1"], region_key="region", instance_key="instance")
-        images = {"he": Image2DModel.parse(pixels, dims=("c", "y", "x"))}
-        return sd.SpatialData(images=images, shapes=shapes, tables={"table": table})
-
-    @pytest.mark.parametrize("region", ["tissue", "capture"])
-    def test_gaps_through_a_transformation_and_a_store(self, sdata, region, tmp_path):
-        import spatialdata as sd
-        from spatialdata.transformations import get_transformation
-
-        new = phg2st.pp.add_targets(sdata, region=region, image="he")
-        assert sdata["table"].n_obs == 140
-        assert len(sdata["spots"]) == 72
-        assert new["he"] is sdata["he"]
-        new.write(tmp_path / "new.zarr")
-        back = sd.read_zarr(tmp_path / "new.zarr")
-        table = back["table"]
-        assert (table.X[:140] == sdata["table"].X).all()
-        targets = table.obs[table.obs[TARGET]]
-        for name in ("spots", "spots_1"):
-            assert get_transformation(back[name]) == get_transformation(sdata[name])
-            mine = targets[targets["region"] == name]
-            circles = back[name].loc[mine["instance"].to_numpy()]
-            assert (circles["radius"] == 3.0).all()
-            places = np.column_stack([circles.geometry.x, circles.geometry.y])
-            gaps = sdata[name].loc[[30, 41]].geometry
-            missing = np.column_stack([gaps.x, gaps.y])
-            assert cKDTree(places).query(missing)[0].max() < 1e-6
-            # of the picture, 10 x 11 places are tissue, 70 of them spots
-            assert len(places) == (40 if region == "tissue" else 2)
-
-    def test_chain(self, sdata):
-        new = phg2st.pp.add_targets(sdata, image="he", pitch_um=100, platform="ST")
-        assert new["table"].n_obs > 3 * 140
-        phg2st.pp.sample_prompts(new, fraction=0.4)
-        phg2st.pp.extract_embeddings(new, image="he", encoder="texture", platform="ST", progress=False)
-        phg2st.tl.impute(new, method="kriging", prompt_mask="prompt")
-        assert np.isfinite(new["table"].layers["kriging"]).all()
-
-    def test_polygons_are_refused(self, sdata):
-        from spatialdata.models import ShapesModel
-
-        for name in ("spots", "spots_1"):
-            squares = sdata[name].copy()
-            squares["geometry"] = squares.geometry.buffer(3.0)
-            sdata[name] = ShapesModel.parse(squares.drop(columns="radius"))
-        with pytest.raises(ValueError, match="to_circles"):
-            phg2st.pp.add_targets(sdata, region="capture")

@@ -1,8 +1,9 @@
-"""A SpatialData of two slides."""
+"""A SpatialData of two slides, in memory and in a store."""
 
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import spatial_elements as make
 from spatialdata import SpatialData
@@ -25,3 +26,13 @@ def sdata():
         },
         tables={"table": make.annotating({"spots": ids, "spots_1": ids})},
     )
+
+
+@pytest.fixture
+def stored(sdata, tmp_path):
+    table = sdata["table"]
+    table.layers["mine"], table.obsm["mine"] = table.X * 2, np.ones((50, 2))
+    table.obs["mine"] = pd.Categorical(["u"] * 50)
+    table.uns["mine"] = {"a": np.arange(3)}
+    sdata.write(tmp_path / "s.zarr")
+    return SpatialData.read(tmp_path / "s.zarr")

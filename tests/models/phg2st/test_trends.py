@@ -1,4 +1,4 @@
-"""Trends: slopes against dense algebra, what is learned, and sections that lie on the slide."""
+"""Trends: slopes against dense algebra, and what is learned."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from scipy.linalg import block_diag
 
 from phg2st_sc.linear._gaussian import Covariance, System
 from phg2st_sc.linear._kernels import Kernel, Places
-from phg2st_sc.models.phg2st.serial.references import Laid, Reference, lay_on, serial_trend
 from phg2st_sc.models.phg2st.trends import (
     DEFAULT_SLOPES,
     OTHER_PATIENTS,
@@ -88,43 +87,3 @@ def test_trends_by_gene_add_the_remainder_to_the_serial_one(rng):
     np.testing.assert_allclose(by_gene.values[1], trends.values[1] @ vectors.T + rest)
     assert not Trends()
     assert trends.same_patient
-
-
-# --- sections that lie on the slide -----------------------------------------------------------------------------------
-@pytest.fixture
-def reference(tissue, fields):
-    components, channels = fields(tissue, 3, 5), fields(tissue, 2, 6)
-    rest, genes = fields(tissue, 2, 7), np.eye(2, 4)
-    return Reference("r", "p", tissue, channels, components - components.mean(0), rest, genes)
-
-
-def test_a_section_on_itself_returns_its_field(reference, tissue):
-    laid = lay_on(tissue, reference.channels, [reference])
-    nothing = np.zeros(0, dtype=np.int64)
-    columns, rest = serial_trend(laid, nothing, np.zeros((0, 3)), np.zeros(0), np.ones(3))
-    for found, expected in ((columns, reference.components), (rest[:, :2], reference.rest)):
-        for a, b in zip(found.T, expected.T, strict=True):
-            assert np.corrcoef(a, b)[0, 1] > 0.97  # averaged over the nearest few spots
-    np.testing.assert_allclose(columns.mean(axis=0), 0.0, atol=1e-12)
-    assert serial_trend([], nothing, np.zeros((0, 3)), np.zeros(0), np.ones(3)) is None
-
-
-def test_prompts_decide_between_poses(reference, tissue):
-    """The outlines prefer a wrong pose a little, and what was measured says so."""
-    turned = 2 * tissue.mean(axis=0) - tissue
-    laid = Laid(reference, (turned, tissue), (1.05, 1.0))
-    index = np.arange(0, len(tissue), 4)
-    args = (reference.components[index], np.ones(index.size), np.ones(3))
-    by_prompts, _ = serial_trend([laid], index, *args)
-    assert np.corrcoef(by_prompts.ravel(), reference.components.ravel())[0, 1] > 0.95
-    alone, _ = serial_trend([laid], index[:0], args[0][:0], args[1][:0], args[2])
-    assert np.corrcoef(alone.ravel(), reference.components.ravel())[0, 1] < 0.5
-
-
-def test_outside_the_reference_nothing_is_expected(reference):
-    far = reference.positions + 200.0
-    columns, rest = serial_trend(
-        [Laid(reference, (far,), (1.0,))], np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros(0), np.ones(3)
-    )
-    np.testing.assert_allclose(columns, 0.0, atol=1e-9)
-    np.testing.assert_allclose(rest, 0.0, atol=1e-9)

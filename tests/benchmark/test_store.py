@@ -1,0 +1,167 @@
+"""What is kept: finished units are not run again, and another benchmark is refused."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from spies import QUICK, Broken, Looks, Spy, copies, embed
+
+import phg2st_sc as phg2st
+
+
+class TestTakingUpAgain:
+    def test_finished_units_are_not_run_again(self, slides, tmp_path):
+        first = phg2st.tl.benchmark(slides, methods=["spy", "idw"], out=tmp_path / "b", **QUICK)
+        n = len(Spy.asked)
+        again = phg2st.tl.benchmark(slides, methods=["spy", "idw"], out=tmp_path / "b", **QUICK)
+        assert len(Spy.asked) == n
+        pd.testing.assert_frame_equal(first, again)
+        pd.testing.assert_frame_equal(
+            pd.read_csv(tmp_path / "b" / "benchmark.csv", keep_default_na=False)[["method", "metric"]],
+            first[["method", "metric"]],
+        )
+        more = phg2st.tl.benchmark(slides, methods=["spy", "prompt_mean"], seeds=[0, 1], out=tmp_path / "b", **QUICK)
+        assert len(Spy.asked) == 2 * n
+        assert set(more["method"]) >= {"spy", "prompt_mean"}
+
+    def test_what_was_interrupted_goes_on(self, slides, tmp_path, monkeypatch):
+        def interrupted(self, slide, prompts):
+            if len(Spy.asked) >= 4:
+                raise KeyboardInterrupt
+            return whole(self, slide, prompts)
+
+        whole = Spy.predict
+        with monkeypatch.context() as patched:
+            patched.setattr(Spy, "predict", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                phg2st.tl.benchmark(slides, methods=["spy"], out=tmp_path / "b", **QUICK)
+        done = len(list((tmp_path / "b" / "units").iterdir()))
+        assert done >= 2
+        Spy.asked.clear()
+        table = phg2st.tl.benchmark(slides, methods=["spy"], out=tmp_path / "b", **QUICK)
+        assert 0 < len(Spy.asked) < 8
+        assert table.query("method == 'spy' and metric == 'pcc'")["section"].nunique() == 4
+
+    def test_failed_units_are_tried_again(self, slides, tmp_path, monkeypatch):
+        with pytest.warns(UserWarning, match="failed"):
+            phg2st.tl.benchmark(slides, methods=["broken"], out=tmp_path / "b", **QUICK)
+        monkeypatch.setattr(Broken, "predict", Spy.predict)
+        table = phg2st.tl.benchmark(slides, methods=["broken"], out=tmp_path / "b", **QUICK)
+        assert not (table["metric"] == "error").any()
+
+    @pytest.mark.parametrize(
+        ("changes", "says"),
+        [
+            ({"fraction": 0.2}, "another `prompts`"),
+            ({"genes": 12}, "another `folds`"),
+            ({"methods": {"idw": {"method": "idw", "power": 3.0}}}, "'idw .section.' with power=1"),
+        ],
+    )
+    def test_another_benchmark_is_refused(self, slides, tmp_path, changes, says):
+        settings = {"methods": ["idw"], "genes": 10, "out": tmp_path / "b", **QUICK}
+        phg2st.tl.benchmark(slides, **settings)
+        with pytest.raises(ValueError, match=says):
+            phg2st.tl.benchmark(slides, **{**settings, **changes})
+
+    def test_other_data_is_refused(self, slides, tmp_path):
+        phg2st.tl.benchmark(slides, methods=["idw"], out=tmp_path / "b", **QUICK)
+        other = copies(slides)
+        other["P1_S1"].X = other["P1_S1"].X * 2
+        with pytest.raises(ValueError, match="another `sections`"):
+            phg2st.tl.benchmark(other, methods=["idw"], out=tmp_path / "b", **QUICK)
+        (tmp_path / "c").mkdir()
+        (tmp_path / "c" / "mine.txt").write_text("x")
+        with pytest.raises(FileExistsError, match="holds no benchmark"):
+            phg2st.tl.benchmark(slides, methods=["idw"], out=tmp_path / "c", **QUICK)
+        assert json.loads((tmp_path / "b" / "benchmark.json").read_text())["prompts"]["fraction"] == 0.1
+
+    def test_taken_up_again_to_the_last_bit_whatever_things_are_called(self, slides, tmp_path):
+        named = copies(slides)
+        for number, one in enumerate(named.values()):
+            one.obs["patient"] = ["NA", "None", "1", "1"][number]
+        settings = {"methods": {"7": "idw", "null": "kriging"}, "out": tmp_path / "b", **QUICK}
+        first, again = (phg2st.tl.benchmark(named, **settings) for _ in range(2))
+        pd.testing.assert_frame_equal(first, again, check_exact=True)
+        assert set(again["patient"]) == {"NA", "None", "1", ""}
+        assert set(again["method"]) >= {"7", "null"}
+
+
+class TestEmbeddings:
+    @pytest.fixture
+    def embedded(self, slides):
+        found = copies(slides)
+        for one in found.values():
+            embed(one, "X_plain", tile_um=112.0)
+        return found
+
+    def test_a_name_that_no_section_has_is_an_error(self, embedded):
+        with pytest.raises(KeyError, match="X_plian"):
+            phg2st.tl.benchmark(embedded, methods=["spy"], use_rep="X_plian", **QUICK)
+        assert not Spy.trained
+
+    def test_no_other_embedding_stands_in_for_the_one_asked_for(self, embedded):
+        first = next(iter(embedded.values()))
+        embed(first, "X_asked", tile_um=224.0)
+        table = phg2st.tl.benchmark(embedded, methods=["looks"], use_rep="X_asked", **QUICK)
+        seen = {name: width for name, width in Looks.asked if name is not None}
+        assert {name for name, width in seen.items() if width is not None} == {"P1_S1"}
+        assert not (table["metric"] == "error").any()
+
+    def test_sections_with_embeddings_of_two_kinds_are_refused(self, embedded):
+        embed(next(iter(embedded.values())), "X_plain", tile_um=224.0)
+        with pytest.raises(ValueError, match="embeddings of different kinds"):
+            phg2st.tl.benchmark(embedded, methods=["spy"], **QUICK)
+        assert not Spy.trained
+
+    def test_other_embeddings_under_the_same_name_are_refused(self, embedded, tmp_path):
+        phg2st.tl.benchmark(embedded, methods=["spy"], out=tmp_path / "b", **QUICK)
+        for one in embedded.values():
+            embed(one, "X_plain", tile_um=224.0)
+        with pytest.raises(ValueError, match="another `embeddings`"):
+            phg2st.tl.benchmark(embedded, methods=["spy"], out=tmp_path / "b", **QUICK)
+
+
+@pytest.mark.parametrize("what", ["counts of genes", "places", "features", "patient"])
+def test_whatever_is_read_must_be_the_same_to_go_on(slides, tmp_path, what):
+    data = copies(slides)
+    rng = np.random.default_rng(0)
+    for adata in data.values():
+        adata.obsm["X_own"] = rng.normal(size=(adata.n_obs, 3)).astype(np.float32)
+    settings = {
+        "methods": ["idw"],
+        "genes": None,
+        "use_rep": "X_own",
+        "trust_rep": True,
+        "out": tmp_path / "b",
+        **QUICK,
+    }
+    phg2st.tl.benchmark(data, **settings)
+    phg2st.tl.benchmark(data, **settings)
+    one = data["P1_S1"]
+    if what == "counts of genes":
+        one.X = one.X.toarray()[:, ::-1].copy()
+    elif what == "places":
+        one.obsm["spatial"] = one.obsm["spatial"][::-1].copy()
+    elif what == "features":
+        one.obsm["X_own"] = one.obsm["X_own"][::-1].copy()
+    else:
+        one.obs["patient"] = "P9"
+    with pytest.raises(ValueError, match="holds a benchmark with another"):
+        phg2st.tl.benchmark(data, **settings)
+
+
+_TINY_PICTURES = {"network": {"width": 16, "depth": 1, "heads": 2}}
+
+
+def test_another_image_is_another_benchmark(tmp_path):
+    slides = phg2st.datasets.simulate(n_slides=2, n_patients=2, n_spots=60, n_genes=20, progress=False)
+    methods = {"h": {"method": "histogene", "inputs": "patches", "max_epochs": 1, "fine_tune": 0, **_TINY_PICTURES}}
+    phg2st.tl.benchmark(slides, methods=methods, out=tmp_path / "out", **QUICK)
+    for one in slides.values():
+        (record,) = one.uns["spatial"].values()
+        record["images"] = {name: image[:, ::-1].copy() for name, image in record["images"].items()}
+    with pytest.raises(ValueError, match="another `pictures`"):
+        phg2st.tl.benchmark(slides, methods=methods, out=tmp_path / "out", **QUICK)

@@ -1,0 +1,57 @@
+"""Training slides: how many, which with an image, and what must agree."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from forms import COHORT, NAMES, create, predict
+
+from phg2st_sc import models
+
+
+@pytest.mark.parametrize("name", COHORT)
+def test_no_prompts_with_a_model(fitted_models, cohort, slide, draw, name):
+    prompts = draw(slide, 0)
+    mean = predict(fitted_models[name], slide.arrays, prompts).mean
+    assert np.isfinite(mean).all()
+    level = np.mean([s.counts.sum(0) / s.counts.sum() for s in cohort], axis=0)
+    # at the level of the cohort, on all counts of the panel, since the share of the panel is unknown
+    np.testing.assert_allclose(np.expm1(mean.astype(float)).mean(axis=0) / 1e4, level, rtol=0.35)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if models.get_method(n).needs_image])
+def test_slide_without_an_image(slide, cohort, draw, fitted_models, name):
+    blind = replace(slide.arrays, features=None)
+    for model in (create(name), fitted_models[name]):
+        with pytest.raises(ValueError, match=r"'s0' has none.*extract_embeddings"):
+            predict(model, blind, draw(slide, 20))
+
+
+@pytest.mark.parametrize("name", ["image_ridge", "regression_kriging"])
+def test_cohort_without_any_image(cohort, name):
+    with pytest.raises(ValueError, match="none of the training slides has any"):
+        create(name).fit([replace(s, arrays=replace(s.arrays, features=None)) for s in cohort])
+
+
+@pytest.mark.parametrize("name", COHORT)
+def test_training_slides_must_agree(cohort, name):
+    with pytest.raises(ValueError, match="no training slide"):
+        create(name).fit([])
+    other = replace(cohort[1], genes=cohort[1].genes[::-1])
+    with pytest.raises(ValueError, match="'s1' and 's2' have different gene panels"):
+        create(name).fit([cohort[0], other])
+
+
+@pytest.mark.parametrize("name", COHORT)
+def test_one_training_slide(cohort, slide, draw, name):
+    mean = predict(create(name).fit(cohort[:1]), slide.arrays, draw(slide, 10)).mean
+    assert np.isfinite(mean).all()
+
+
+@pytest.mark.parametrize("name", COHORT)
+def test_slides_without_an_image_may_teach(cohort, slide, draw, name):
+    mixed = [cohort[0], cohort[1], replace(cohort[2], arrays=replace(cohort[2].arrays, features=None))]
+    mean = predict(create(name).fit(mixed), slide.arrays, draw(slide, 10)).mean
+    assert np.isfinite(mean).all()
