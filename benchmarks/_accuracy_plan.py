@@ -105,7 +105,7 @@ class Variant:
         if self.method == OURS:
             return create("phg2st", seed=self.seed, without=(self.without,) if self.without else ())
         if self.method == PAPER:
-            return create("phg2st", fusion="paper", seed=self.seed, max_epochs=max_epochs)
+            return create(PAPER, seed=self.seed, max_epochs=max_epochs)
         if self.method == "best_simple_no_image":
             return BestSimple(candidates=IMAGE_FREE_CHOICE)
         return create(self.method)

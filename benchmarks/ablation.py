@@ -48,9 +48,7 @@ def run(cohort: str, test: list[Section], training: list[Section], path: Path, o
     cases = [(branches, DEFAULT_TRAINING) for branches in BRANCHES]
     cases += [("both", share) for share in TRAINING if share != DEFAULT_TRAINING]
     for branches, trained_with in cases:
-        network = create(
-            "phg2st", fusion="paper", branches=branches, prompt_fraction=trained_with, max_epochs=options.max_epochs
-        )
+        network = create("phg2st_paper", branches=branches, prompt_fraction=trained_with, max_epochs=options.max_epochs)
         network.fit(slides)
         shares = TEST if branches == "both" else (DEFAULT_TEST,)
         for section in test:

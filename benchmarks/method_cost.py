@@ -48,10 +48,9 @@ def measured(options: argparse.Namespace) -> dict[str, float]:
     panel = table1.shared_panel(options.panel, slides)
     small = options.size == SMALL
     train = [slides["C2"], slides["C3"]] if small else [slides["C2"]]
-    method, settings = ("phg2st", {"fusion": "paper"}) if options.method == "phg2st_paper" else (options.method, {})
     phg2st.pp.sample_prompts(slides["C4"], fraction=0.1, seed=0)
     start, before = time.process_time(), time.perf_counter()
-    model = phg2st.tl.train(train, method=method, genes=panel, progress=False, **({} if small else PAPER), **settings)
+    model = phg2st.tl.train(train, method=options.method, genes=panel, progress=False, **({} if small else PAPER))
     trained, after = time.process_time(), time.perf_counter()
     phg2st.tl.impute(slides["C4"], prompt_mask="prompt", model=model)
     return {

@@ -58,7 +58,7 @@ def run(options: argparse.Namespace, path: Path) -> None:
     for setting, name, training in PLANS:
         slides = [sections[other].data for other in training]
         began = time.perf_counter()
-        network = create("phg2st", fusion="paper", preset=options.preset, max_epochs=options.max_epochs).fit(slides)
+        network = create("phg2st_paper", preset=options.preset, max_epochs=options.max_epochs).fit(slides)
         facts = network.record["training"]
         seconds = time.perf_counter() - began
         print(setting, name, f"{seconds:.0f} s", facts["epochs"], facts.get("best_epoch"), facts["unit"], flush=True)

@@ -37,9 +37,8 @@ SIMULATED = {"n_slides": 6, "n_patients": 6, "n_spots": 350, "n_genes": 300, "se
 def methods(*, full: bool) -> dict[str, str | dict[str, object]]:
     """Methods by label; with ``full`` the published networks in published sizes, on raw pictures."""
     preset = {"preset": "paper"} if full else {}
-    networks = {name: {"method": name, **preset} for name in PUBLISHED}
-    paper = {"phg2st_paper": {"method": "phg2st", "fusion": "paper", **preset}}
-    return {**{name: name for name in SIMPLE}, **networks, **paper, "phg2st": "phg2st"}
+    networks = {name: {"method": name, **preset} for name in (*PUBLISHED, "phg2st_paper")}
+    return {**{name: name for name in SIMPLE}, **networks, "phg2st": "phg2st"}
 
 
 def embedded(slide: ad.AnnData, path: Path) -> ad.AnnData:

@@ -40,7 +40,7 @@ def test_forms_of_a_method_and_settings_by_label(slides):
     assert set(pcc.index) == {("all", "cohort"), ("alone", "section"), ("far", "cohort")}
     assert pcc.nunique() == 3
     with pytest.raises(ValueError, match="must be trained on other sections"):
-        phg2st.tl.benchmark(slides, methods={"p": {"method": "phg2st", "fusion": "paper"}}, folds=None, **QUICK)
+        phg2st.tl.benchmark(slides, methods=["phg2st_paper"], folds=None, **QUICK)
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from forms import class_of, create, every_form, only_genes, predict
+from forms import create, every_form, only_genes, predict
+
+from phg2st_sc import models
 
 
 @every_form
 @pytest.mark.parametrize("n_prompts", [1, 2, 3, 4, 5, 6, 7, 11])
 def test_few_prompts(make, slide, draw, name, fitted, n_prompts):
-    if not fitted and n_prompts < class_of(name).min_prompts:
+    if not fitted and n_prompts < models.get_method(name).min_prompts:
         pytest.skip("refused before the method is asked")
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from forms import COHORT, class_of, create, every_form, predict
+from forms import COHORT, create, every_form, predict
 from small_networks import SMALL
 
+from phg2st_sc import models
 from phg2st_sc.models import Prompts, SlideArrays
 from phg2st_sc.models.published._method import NetworkMethod
 
@@ -89,7 +90,7 @@ def test_measurements_are_not_echoed(make, make_slide, draw, name, fitted):
 def test_gene_order_does_not_matter(make, slide, draw, cohort, name, fitted):
     if fitted and name != "prompt_mean" and name != "kriging":
         pytest.skip("the panel of a fitted method is fixed in its order")
-    if issubclass(class_of(name), NetworkMethod):
+    if issubclass(models.get_method(name), NetworkMethod):
         pytest.skip("the output of each gene starts at random")
     prompts = draw(slide, 30)
     order = np.random.default_rng(3).permutation(prompts.n_genes)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from forms import COHORT, NETWORKS, class_of, predict
+from forms import COHORT, NETWORKS, predict
 
 from phg2st_sc import models
 from phg2st_sc.models.published._method import NetworkMethod
@@ -21,7 +21,7 @@ def test_tuning_to_a_slide_leaves_the_method_as_it_was(fitted_models, slide, dra
     tuned = model.adapt(slide.arrays, prompts)
     moved = tuned.predict(slide.arrays, prompts).mean
     np.testing.assert_array_equal(model.predict(slide.arrays, prompts).mean, before)
-    if issubclass(class_of(name), NetworkMethod):
+    if issubclass(models.get_method(name), NetworkMethod):
         assert np.abs(moved - before).max() > 0.01
         np.testing.assert_array_equal(tuned.predict(slide.arrays, prompts).mean, moved)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from small_networks import PAPER, SMALL, TILED
+from small_networks import SMALL, TILED
 
 from phg2st_sc import models
 from phg2st_sc.models import Estimator, TrainingSlide
@@ -16,19 +16,15 @@ NAMES = models.methods()
 SETTINGS = {**SMALL, "triplex": {**SMALL["triplex"], "network": {**SMALL["triplex"]["network"], **TILED}}}
 
 
-def class_of(name):
-    return models.get_method("phg2st" if name == PAPER else name)
-
-
-COHORT = (*(n for n in NAMES if class_of(n).fit is not Estimator.fit), PAPER)
-FORMS = [(n, False) for n in NAMES if not class_of(n).needs_fit] + [(n, True) for n in COHORT]
-NETWORKS = [name for name in NAMES if issubclass(class_of(name), NetworkMethod)]
+COHORT = [name for name in NAMES if models.get_method(name).fit is not Estimator.fit]
+FORMS = [(n, False) for n in NAMES if not models.get_method(n).needs_fit] + [(n, True) for n in COHORT]
+NETWORKS = [name for name in NAMES if issubclass(models.get_method(name), NetworkMethod)]
 IDS = [f"{name}-{'cohort' if fitted else 'single'}" for name, fitted in FORMS]
 every_form = pytest.mark.parametrize(("name", "fitted"), FORMS, ids=IDS)
 
 
 def create(name):
-    return models.create(class_of(name).name, **SETTINGS.get(name, {}))
+    return models.create(name, **SETTINGS.get(name, {}))
 
 
 def tiled(slide):

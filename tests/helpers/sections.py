@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from anndata import AnnData
 from scipy import sparse
-from small_networks import PAPER, SMALL
+from small_networks import SMALL
 
 import phg2st_sc as phg2st
 
@@ -124,9 +124,8 @@ def training() -> dict[str, AnnData]:
 
 @pytest.fixture(scope="session")
 def trained(training: dict[str, AnnData]) -> dict[str, Any]:
-    """Every method with a cohort form, and the published network as ``"phg2st_paper"``, trained."""
+    """Every method with a cohort form, trained."""
     from phg2st_sc.models import Estimator, get_method, methods
 
     names = [name for name in methods() if get_method(name).fit is not Estimator.fit]
-    models = {name: phg2st.tl.train(training, method=name, progress=False, **SMALL.get(name, {})) for name in names}
-    return {**models, PAPER: phg2st.tl.train(training, method="phg2st", progress=False, **SMALL[PAPER])}
+    return {name: phg2st.tl.train(training, method=name, progress=False, **SMALL.get(name, {})) for name in names}

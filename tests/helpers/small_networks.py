@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 PAPER = "phg2st_paper"
-"""The published network: another fusion of the method ``"phg2st"``."""
+"""The published network, whose prompts move no prediction but their own."""
 
 _FEW = {"max_epochs": 25, "fine_tune": 10}
 SMALL: dict[str, dict[str, Any]] = {
-    PAPER: {"fusion": "paper", "branches": "spot", "max_epochs": 1},
+    PAPER: {"branches": "spot", "max_epochs": 1},
     "bleep": {**_FEW, "network": {"width": 16}},
     "hggep": {**_FEW, "network": {"width": 16, "heads": 2, "hypergraph_width": 8, "n_views": 1}},
     "hist2st": {**_FEW, "network": {"width": 16, "depth": 1, "heads": 2}},

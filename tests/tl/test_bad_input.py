@@ -379,7 +379,13 @@ def test_misspelled_arguments(adata, refused, trained):
 
 
 def test_a_form_that_must_be_trained_is_named_with_its_settings(adata, refused):
-    refused(ValueError, r"train\(slides, method='phg2st', fusion='paper'\)", adata, fusion="paper")
+    refused(
+        ValueError,
+        r"train\(slides, method='phg2st_paper', branches='spot'\)",
+        adata,
+        method="phg2st_paper",
+        branches="spot",
+    )
 
 
 def test_a_patient_column_that_is_nowhere(make_section):

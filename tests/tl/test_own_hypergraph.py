@@ -5,9 +5,9 @@ import pytest
 
 import phg2st_sc as phg2st
 
-FUSIONS = {
-    "propagate": {"fusion": "propagate"},
-    "paper": {"fusion": "paper", "branches": "spot", "max_epochs": 2, "accelerator": "cpu"},
+METHODS = {
+    "phg2st": {},
+    "phg2st_paper": {"branches": "spot", "max_epochs": 2, "accelerator": "cpu"},
 }
 
 
@@ -25,10 +25,10 @@ def sections():
     return slides
 
 
-@pytest.fixture(scope="module", params=FUSIONS)
+@pytest.fixture(scope="module", params=METHODS)
 def model(sections, request):
-    slides, settings = [sections["P1_S1"], sections["P2_S1"]], FUSIONS[request.param]
-    return phg2st.tl.train(slides, method="phg2st", hypergraph_key="hypergraph", progress=False, **settings)
+    slides, settings = [sections["P1_S1"], sections["P2_S1"]], METHODS[request.param]
+    return phg2st.tl.train(slides, method=request.param, hypergraph_key="hypergraph", progress=False, **settings)
 
 
 def test_another_hypergraph_is_another_prediction(sections, model):

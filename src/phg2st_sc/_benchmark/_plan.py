@@ -169,7 +169,7 @@ def _spec(label: str | None, one: Any, *, has_folds: bool) -> MethodSpec:
         raise TypeError(msg)
     name = settings.pop("method")
     alone = name.endswith(_ALONE)
-    name = name.removesuffix(_ALONE)
+    name, settings = get_method(name.removesuffix(_ALONE)).called_today(settings)
     check_parameters(name, settings, _spec)
     made = get_method(name)
     needs_fit = create(name, **settings).needs_fit

@@ -10,6 +10,7 @@ from ._registry import create, get_method, methods, register
 from ._store import load, save
 from ._store import parameters as parameters
 from .phg2st import PHG2ST
+from .phg2st_paper import PHG2STPaper
 from .published import BLEEP, HGGEP, TRIPLEX, Hist2ST, HisToGene, NetworkMethod, STNet
 from .simple import IDW, BestSimple, GeneKriging, ImageRidge, Kriging, PromptMean, RegressionKriging, SpaceImageKriging
 
@@ -27,6 +28,7 @@ __all__ = [
     "ImageRidge",
     "Kriging",
     "NetworkMethod",
+    "PHG2STPaper",
     "Prediction",
     "PromptMean",
     "Prompts",

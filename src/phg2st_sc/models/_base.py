@@ -68,6 +68,11 @@ class Estimator(ABC):
             name for name in inspect.signature(cls.__init__).parameters if name not in ("self", "args", "kwargs")
         )
 
+    @classmethod
+    def called_today(cls, settings: Mapping[str, Any], *, saved: bool = False) -> tuple[str, dict[str, Any]]:
+        """Name and settings by which what is asked for goes today; ``saved`` asks for what an older version saved."""
+        return cls.name, dict(settings)
+
     @property
     def is_fitted(self) -> bool:
         """Whether :meth:`fit` was called."""

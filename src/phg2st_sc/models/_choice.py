@@ -28,7 +28,7 @@ def choose_estimator(
     call: Callable[..., Any],
 ) -> Estimator:
     """Method or model that a call names; ``call`` is the public function, whose arguments errors speak of."""
-    from . import Estimator, create, load
+    from . import Estimator, create, get_method, load
 
     if model is not None and method is not None:
         msg = f"both `model` and `method={method!r}` are given: a model is a trained method, so pass one of the two"
@@ -40,7 +40,7 @@ def choose_estimator(
             msg = f"{some(parameters)} cannot be set on a trained model: train it with them"
             raise TypeError(msg)
         return model if isinstance(model, Estimator) else load(_path(model))
-    name = DEFAULT_METHOD if method is None else method
+    name, parameters = get_method(DEFAULT_METHOD if method is None else method).called_today(parameters)
     known = check_parameters(name, parameters, call)
     estimator = create(name, **({"seed": seed} if "seed" in known else {}), **parameters)
     if estimator.needs_fit:

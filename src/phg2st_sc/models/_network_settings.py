@@ -1,31 +1,29 @@
-"""Settings of network, training and machine, as users of :class:`PHG2ST` give them."""
+"""What methods with a network share: settings of training and machine, and settings within ``network=`` and ``training=``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from ._nested import check_nested
+from .._text import some
+from ._base import FOLDERS, Estimator
 
 if TYPE_CHECKING:
-    from ..nn import NetworkConfig
-    from ..training import EpisodeConfig, Machine, TrainingConfig
+    from ..training import Machine
 
-DEFAULT_PRESET = "default"
-PROPAGATE, PAPER = "propagate", "paper"
-"""Forms of the method."""
+_NESTED = ("network", "training")
+_TRAINING = ("max_epochs", "patience", "lr", "prompt_fraction", "validation_fraction", "batch_size")
+"""Settings of the training configurations that have a parameter of their own; a method has some of them."""
 
 
-@dataclass(frozen=True)
-class NetworkSettings:
-    """See :class:`PHG2ST`, whose parameters these are."""
+class NetworkEstimator(Estimator):
+    """A method that trains a network with Lightning."""
 
-    fusion: str
-    preset: str | None
-    branches: str
-    engine: str
-    n_neighbors: int
+    slow_imports = ("phg2st_sc.training",)
+    network: dict[str, Any]
+    training: dict[str, Any]
     accelerator: str
     devices: int | str | Sequence[int]
     precision: str
@@ -34,46 +32,24 @@ class NetworkSettings:
     resume_from: str | None
     progress: bool
     seed: int
-    network_changes: Mapping[str, Any] = field(default_factory=dict)
-    training_changes: Mapping[str, Any] = field(default_factory=dict)
 
-    def check(self, method: str) -> None:
-        """Raise where a setting within ``network`` or ``training`` is not there, or not the user's to give."""
-        if not self.network_changes and not self.training_changes:
-            return  # what follows loads torch
-        from ..nn import NetworkConfig
-        from ..training import EpisodeConfig, TrainingConfig
+    def _keep(self, given: Mapping[str, Any]) -> None:
+        """Take what the constructor was given as attributes; what is changed later in what was handed over changes nothing."""
+        for name, value in given.items():
+            if name in ("self", "__class__"):
+                continue
+            if name in _NESTED:
+                value = dict(value or {})
+            elif name in FOLDERS and value is not None:
+                value = os.fspath(value)
+            setattr(self, name, value)
 
-        config = EpisodeConfig if self.fusion == PROPAGATE else TrainingConfig
-        check_nested(self.training_changes, config, argument="training", method=method, hidden=("seed",))
-        sizes = ("n_genes", "n_features", "fusion", "branches")
-        check_nested(self.network_changes, NetworkConfig, argument="network", method=method, hidden=sizes)
+    def _training_changes(self) -> dict[str, Any]:
+        """Changes to the settings of training, those with a parameter of their own last."""
+        given = {name: getattr(self, name, None) for name in _TRAINING}
+        return {**self.training, **{name: v for name, v in given.items() if v is not None}, "seed": self.seed}
 
-    def network(self, **sizes: int) -> NetworkConfig:
-        """Sizes and options of the network."""
-        from ..nn import NetworkConfig
-
-        changes = {"fusion": self.fusion, "branches": self.branches, **self.network_changes, **sizes}
-        return NetworkConfig.preset(self.preset or DEFAULT_PRESET, **changes)
-
-    def training(self) -> TrainingConfig:
-        """How to train."""
-        from ..training import TrainingConfig
-
-        return TrainingConfig.preset(self.preset or DEFAULT_PRESET, **{**self.training_changes, "seed": self.seed})
-
-    def episodes(self) -> EpisodeConfig:
-        """How to train the correction."""
-        from ..training import EpisodeConfig
-
-        return EpisodeConfig(**{**self.training_changes, "seed": self.seed})
-
-    def correction(self) -> dict[str, Any]:
-        """Changes of the sizes and options of the correction."""
-        return {"branches": self.branches, **self.network_changes}
-
-    def machine(self) -> Machine:
-        """Where to train."""
+    def _machine(self) -> Machine:
         from ..training import Machine
 
         return Machine(
@@ -85,3 +61,26 @@ class NetworkSettings:
             self.resume_from,
             self.progress,
         )
+
+    def kept_parameters(self) -> dict[str, Any]:
+        """Settings less the folders of this machine."""
+        return {**super().kept_parameters(), **FOLDERS}
+
+
+def check_nested(
+    changes: Mapping[str, Any], config: type[Any], *, argument: str, method: str, hidden: Collection[str] = ()
+) -> None:
+    """Raise where ``changes`` names what the dataclass ``config`` does not have; ``hidden`` fields are not the user's."""
+    known = [one.name for one in fields(config) if one.name not in hidden]
+    if unknown := sorted(set(changes) - set(known)):
+        msg = f"`{argument}` of method {method!r} has no setting {some(unknown)}; it has: {', '.join(known)}"
+        raise ValueError(msg)
+
+
+def check_prompted(method: NetworkEstimator, config: type[Any]) -> None:
+    """The same for a method whose network is shown prompts, and trained as ``config`` says."""
+    from ..nn import NetworkConfig
+
+    check_nested(method.training, config, argument="training", method=method.name, hidden=("seed",))
+    sizes = ("n_genes", "n_features", "fusion", "branches")
+    check_nested(method.network, NetworkConfig, argument="network", method=method.name, hidden=sizes)

@@ -81,6 +81,7 @@ def create(name: str, **parameters: Any) -> Estimator:
     ValueError
         If a number is too small or not finite.
     """
+    name, parameters = get_method(name).called_today(parameters)
     method = get_method(name)
     check_settings(method, parameters)
     return method(**parameters)

@@ -14,7 +14,7 @@ from .._provenance import package_versions
 from ._base import Estimator
 from ._files import ARRAYS, SETTINGS
 from ._hub import download, is_repo_id
-from ._registry import create
+from ._registry import create, get_method
 
 SCHEMA = 1
 
@@ -94,7 +94,8 @@ def load(path: str | os.PathLike[str], *, revision: str | None = None, token: st
     if record["schema"] > SCHEMA:
         msg = f"{folder} has schema {record['schema']}, and this version reads up to {SCHEMA}: update phg2st-sc"
         raise ValueError(msg)
-    model = create(record["method"], **record["parameters"])
+    name, settings = get_method(record["method"]).called_today(record["parameters"], saved=True)
+    model = create(name, **settings)
     model.set_state(record["state"], load_file(folder / ARRAYS))
     model.card = record["card"]
     return model

@@ -163,6 +163,7 @@ def _create(method: str, seed: int, progress: bool, parameters: Mapping[str, Any
     from ..models import Estimator, create, get_method
 
     made = get_method(method)
+    method, parameters = made.called_today(parameters)
     if made.fit is Estimator.fit:
         msg = f"method {method!r} learns nothing from a cohort: use it directly, `phg2st_sc.tl.impute(data, method={method!r})`"
         raise TypeError(msg)

@@ -306,8 +306,6 @@ def test_parts_that_do_not_exist_are_refused():
         PHG2ST(without=["magic"])
     with pytest.raises(TypeError, match=r"without=\['image'\]"):
         PHG2ST(without="image")
-    with pytest.raises(ValueError, match="unknown fusion 'magic'.*'propagate', 'paper'"):
-        PHG2ST(fusion="magic")
 
 
 # --- keeping, edges ---------------------------------------------------------------------------------------------------
@@ -381,10 +379,3 @@ def test_many_prompts(make_slide, draw):
     mean = PHG2ST().predict(slide.arrays, draw(slide, 1600)).mean
     assert np.isfinite(mean).all()
     assert mean.std(axis=0).min() > 0
-
-
-@pytest.mark.parametrize("setting", [{"preset": "default"}, {"prompt_fraction": 0.3}])
-def test_settings_of_the_published_network_are_refused(setting):
-    with pytest.raises(ValueError, match=f'`{next(iter(setting))}` is a setting of the published.*fusion="paper"'):
-        PHG2ST(**setting)
-    assert PHG2ST(fusion="paper", **setting).needs_fit

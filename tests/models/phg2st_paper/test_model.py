@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 import phg2st_sc as phg2st
-from phg2st_sc.models import PHG2ST, SlideArrays, TrainingSlide
+from phg2st_sc.models import PHG2ST, PHG2STPaper, SlideArrays, TrainingSlide
 
 QUICK = {
-    "fusion": "paper",
     "max_epochs": 2,
     "engine": "torch",
     "accelerator": "cpu",
@@ -42,8 +41,8 @@ def new(slide) -> TrainingSlide:
 
 
 @pytest.fixture(scope="module")
-def model(slides) -> PHG2ST:
-    return PHG2ST(**QUICK).fit(slides)
+def model(slides) -> PHG2STPaper:
+    return PHG2STPaper(**QUICK).fit(slides)
 
 
 def test_a_prompt_moves_the_prediction_of_its_own_spot_alone(model, new, draw):
@@ -90,9 +89,9 @@ def test_levels_fit_the_training_slides(model, slides, draw):
 
 @pytest.mark.parametrize("branches", ["both", "spot", "context"])
 def test_saved_and_loaded_predicts_the_same(tmp_path, slides, new, draw, branches):
-    model = PHG2ST(**QUICK, branches=branches, checkpoint_dir=tmp_path / "checkpoints").fit(slides[:2])
+    model = PHG2STPaper(**QUICK, branches=branches, checkpoint_dir=tmp_path / "checkpoints").fit(slides[:2])
     model.save(tmp_path / "model")
-    loaded = PHG2ST.load(tmp_path / "model")
+    loaded = PHG2STPaper.load(tmp_path / "model")
     prompts = draw(new, 15)
     np.testing.assert_array_equal(loaded.predict(new.arrays, prompts).mean, model.predict(new.arrays, prompts).mean)
     assert {p.name for p in (tmp_path / "model").iterdir()} == {"model.json", "arrays.safetensors"}
@@ -102,8 +101,8 @@ def test_saved_and_loaded_predicts_the_same(tmp_path, slides, new, draw, branche
 
 def test_slides_without_an_image_train_and_are_predicted(slides, new, draw):
     bare = [replace(s, arrays=SlideArrays(s.arrays.name, s.arrays.positions, patient=s.arrays.patient)) for s in slides]
-    mixed = PHG2ST(**QUICK).fit([*slides[:2], bare[2]])
-    alone = PHG2ST(**QUICK).fit(bare)
+    mixed = PHG2STPaper(**QUICK).fit([*slides[:2], bare[2]])
+    alone = PHG2STPaper(**QUICK).fit(bare)
     unseen = SlideArrays("bare", new.arrays.positions)
     for model in (mixed, alone):
         prediction = model.predict(unseen, draw(new, 20)).mean
@@ -127,18 +126,18 @@ def test_validation_is_on_other_patients(model, slides):
 def test_resumed_training_equals_uninterrupted(tmp_path, slides, new, draw):
     prompts = draw(new, 15)
     settings = {**QUICK, "max_epochs": 4}
-    whole = PHG2ST(**settings).fit(slides[:3]).predict(new.arrays, prompts).mean
-    PHG2ST(**QUICK, checkpoint_dir=tmp_path).fit(slides[:3])
-    resumed = PHG2ST(**settings, resume_from=tmp_path / "last.ckpt").fit(slides[:3])
+    whole = PHG2STPaper(**settings).fit(slides[:3]).predict(new.arrays, prompts).mean
+    PHG2STPaper(**QUICK, checkpoint_dir=tmp_path).fit(slides[:3])
+    resumed = PHG2STPaper(**settings, resume_from=tmp_path / "last.ckpt").fit(slides[:3])
     np.testing.assert_array_equal(resumed.predict(new.arrays, prompts).mean, whole)
 
 
 def test_fitting_again_forgets_the_tokens_of_the_last_network(slides, new, draw):
     prompts = draw(new, 15)
-    model = PHG2ST(**QUICK).fit(slides[:2])
+    model = PHG2STPaper(**QUICK).fit(slides[:2])
     model.predict(new.arrays, prompts)
     model.fit(slides[1:])
-    fresh = PHG2ST(**QUICK).fit(slides[1:])
+    fresh = PHG2STPaper(**QUICK).fit(slides[1:])
     np.testing.assert_array_equal(model.predict(new.arrays, prompts).mean, fresh.predict(new.arrays, prompts).mean)
 
 
@@ -147,7 +146,7 @@ def test_engines_agree(model, new, draw):
     prompts = draw(new, 15)
     expected = model.predict(new.arrays, prompts)
     assert expected.details["engine"] == "torch"
-    other = PHG2ST(**{**QUICK, "engine": "dgl"})
+    other = PHG2STPaper(**{**QUICK, "engine": "dgl"})
     other.set_state(*model.state())
     found = other.predict(new.arrays, prompts)
     assert found.details["engine"] == "dgl"
@@ -158,7 +157,7 @@ def test_missing_context_names_the_call(model, slide, cohort):
     with pytest.raises(
         ValueError, match=r"extract_embeddings\(data, encoder='planted', context=5\).*branches=\"spot\""
     ):
-        PHG2ST(**QUICK).fit(cohort)
+        PHG2STPaper(**QUICK).fit(cohort)
     with pytest.raises(ValueError, match="has no features of the tiles"):
         model.encode(slide.arrays)
 
@@ -171,27 +170,69 @@ def test_features_of_another_width_are_refused(model, new):
 
 def test_an_untrained_network_does_not_predict(new, draw):
     with pytest.raises(ValueError, match="must be trained first"):
-        PHG2ST(fusion="paper").predict(new.arrays, draw(new, 5))
+        PHG2STPaper().predict(new.arrays, draw(new, 5))
 
 
 def test_wrong_settings_are_refused_before_training(slides):
     for wrong, words in (
         ({"preset": "huge"}, "unknown preset 'huge'"),
         ({"branches": "all"}, "branches='all'"),
-        ({"fusion": "magic"}, "unknown fusion 'magic'"),
         ({"engine": "fast"}, "engine='fast'"),
     ):
         with pytest.raises(ValueError, match=words):
-            PHG2ST(**{**QUICK, **wrong}).fit(slides[:2])
+            PHG2STPaper(**{**QUICK, **wrong}).fit(slides[:2])
 
 
 def test_presets_reach_network_and_training():
-    settings = PHG2ST(fusion="paper", preset="paper", max_epochs=3)._settings()
-    assert settings.network(n_features=1024, n_genes=10).width == 1024
-    training = settings.training()
+    method = PHG2STPaper(preset="paper", max_epochs=3)
+    assert method.network_config(n_features=1024, n_genes=10).width == 1024
+    training = method.training_config()
     assert (training.lr, training.max_epochs) == (1e-4, 3)
-    wide = PHG2ST(fusion="paper", network={"width": 64})._settings()
-    assert wide.network(n_features=9, n_genes=2).width == 64
+    assert PHG2STPaper(network={"width": 64}).network_config(n_features=9, n_genes=2).width == 64
+
+
+# --- the name that it had before --------------------------------------------------------------------------------------
+def test_the_former_name_makes_the_method_and_says_so_once():
+    settings = {"preset": "paper", "branches": "spot"}
+    for make in (PHG2ST, lambda **given: phg2st.models.create("phg2st", **given)):
+        with pytest.warns(FutureWarning, match="use method='phg2st_paper'") as told:
+            made = make(fusion="paper", **settings)
+        assert type(made) is PHG2STPaper
+        assert (made.preset, made.branches, len(told)) == ("paper", "spot", 1)
+
+
+def test_the_default_was_a_fusion_too():
+    with pytest.warns(FutureWarning, match="leave it out"):
+        made = PHG2ST(fusion="propagate", n_components=7)
+    assert type(made) is PHG2ST
+    assert made.n_components == 7
+    assert "fusion" not in made.parameter_names()
+    assert repr(made) == "PHG2ST(n_components=7)"
+    with pytest.raises(ValueError, match="unknown fusion 'magic'.*'propagate', 'paper'"):
+        PHG2ST(fusion="magic")
+
+
+@pytest.mark.parametrize("setting", [{"preset": "default"}, {"prompt_fraction": 0.3}])
+def test_settings_of_the_published_network_belong_to_it(setting):
+    with pytest.raises(TypeError, match=f"`{next(iter(setting))}` is a setting of the published.*'phg2st_paper'"):
+        phg2st.models.create("phg2st", **setting)
+    assert phg2st.models.create("phg2st_paper", **setting).needs_fit
+
+
+def test_folders_of_the_former_name_are_read(tmp_path, model, new, draw):
+    """All settings of both forms were in them."""
+    folder = model.save(tmp_path / "model")
+    record = json.loads((folder / "model.json").read_text())
+    both = {"n_components": 30, "correction": None, "without": [], "preset": None, "prompt_fraction": None}
+    record |= {"method": "phg2st", "parameters": {**both, **record["parameters"], "fusion": "paper", "preset": None}}
+    (folder / "model.json").write_text(json.dumps(record))
+    loaded = phg2st.models.load(folder)
+    assert type(loaded) is PHG2STPaper
+    prompts = draw(new, 15)
+    np.testing.assert_array_equal(loaded.predict(new.arrays, prompts).mean, model.predict(new.arrays, prompts).mean)
+    record |= {"parameters": {**record["parameters"], "fusion": "propagate"}, "state": {}}
+    (folder / "model.json").write_text(json.dumps(record))
+    assert type(phg2st.models.load(folder)) is PHG2ST
 
 
 def color(tiles: np.ndarray) -> np.ndarray:
@@ -221,41 +262,41 @@ def simulated():
 def test_beats_prompt_mean_and_image_free_kriging_on_an_unseen_patient(simulated):
     training = dict(simulated)
     new = training.pop("P4_S1").copy()
-    model = phg2st.tl.train(training, method="phg2st", fusion="paper", max_epochs=60, progress=False)
+    model = phg2st.tl.train(training, method="phg2st_paper", max_epochs=60, progress=False)
     losses = model.card["training"]["losses"]
     assert losses[-1] < 0.8 * losses[0]
     phg2st.pp.sample_prompts(new, fraction=0.1, seed=0)
     phg2st.tl.impute(new, model=model)
-    table = phg2st.tl.evaluate(new, layer="phg2st", compare=["prompt_mean", "kriging", "gene_kriging"])
+    table = phg2st.tl.evaluate(new, layer="phg2st_paper", compare=["prompt_mean", "kriging", "gene_kriging"])
     means = {name: values["pcc"] for name, values in table.attrs["means"].items()}
-    assert means["phg2st"] > max(means["prompt_mean"], means["kriging"], means["gene_kriging"]) + 0.05
+    assert means["phg2st_paper"] > max(means["prompt_mean"], means["kriging"], means["gene_kriging"]) + 0.05
 
 
 def test_end_to_end_on_anndata(simulated, tmp_path):
     training = {name: simulated[name] for name in ("P1_S1", "P2_S1")}
     new = simulated["P3_S1"].copy()
-    model = phg2st.tl.train(training, method="phg2st", fusion="paper", max_epochs=2, progress=False)
+    model = phg2st.tl.train(training, method="phg2st_paper", max_epochs=2, progress=False)
     assert model.card["training"]["unit"] == "patient"
     phg2st.pp.sample_prompts(new, fraction=0.1, seed=0)
     phg2st.tl.impute(new, model=model.save(tmp_path / "model"))
-    assert np.isfinite(new.layers["phg2st"]).all()
-    assert new.uns["phg2st"]["details"]["P3_S1"]["fusion"] == "paper"
+    assert np.isfinite(new.layers["phg2st_paper"]).all()
+    assert new.uns["phg2st_paper"]["details"]["P3_S1"]["fusion"] == "paper"
     hidden = new.copy()
     counts = hidden.X.toarray() if hasattr(hidden.X, "toarray") else hidden.X.copy()
     counts[~hidden.obs["prompt"].to_numpy()] = np.nan
     hidden.X = counts
     phg2st.tl.impute(hidden, model=model)
-    np.testing.assert_array_equal(hidden.layers["phg2st"], new.layers["phg2st"])
+    np.testing.assert_array_equal(hidden.layers["phg2st_paper"], new.layers["phg2st_paper"])
 
 
 def test_tiles_that_belong_to_other_spots_are_refused(simulated):
     training = {name: simulated[name] for name in ("P1_S1", "P2_S1")}
-    model = phg2st.tl.train(training, method="phg2st", fusion="paper", max_epochs=1, progress=False)
+    model = phg2st.tl.train(training, method="phg2st_paper", max_epochs=1, progress=False)
     mixed = simulated["P3_S1"].copy()
     phg2st.pp.sample_prompts(mixed, fraction=0.1, seed=0)
-    mixed.uns["phg2st_tiles"]["X_colour"] = {
+    mixed.uns["phg2st_tiles"]["X_color"] = {
         key: value[::-1].copy() if key == "positions" else value
-        for key, value in mixed.uns["phg2st_tiles"]["X_colour"].items()
+        for key, value in mixed.uns["phg2st_tiles"]["X_color"].items()
     }
     with pytest.raises(ValueError, match=r"the tiles there belong to other spots.*context=5"):
         phg2st.tl.impute(mixed, model=model)
@@ -271,14 +312,14 @@ def test_a_slice_of_spots_is_predicted_like_the_exact_blocks(simulated):
 
     adata = simulated["P1_S1"]
     part = adata[10:60].copy()
-    index, tiles = context_of(open_slides(part)[0], "X_colour")
-    stored = adata.uns["phg2st_tiles"]["X_colour"]["features"]
-    whole = np.asarray(adata.obsm["X_colour_context_index"])[10:60]
+    index, tiles = context_of(open_slides(part)[0], "X_color")
+    stored = adata.uns["phg2st_tiles"]["X_color"]["features"]
+    whole = np.asarray(adata.obsm["X_color_context_index"])[10:60]
     assert ((index >= 0) == (whole >= 0)).all()
     np.testing.assert_array_equal(tiles[index[index >= 0]], stored[whole[whole >= 0]])
     blocks = np.full((*whole.shape, stored.shape[1]), np.nan, dtype=np.float16)
     blocks[whole >= 0] = stored[whole[whole >= 0]]
-    del part.obsm["X_colour_context_index"]
-    part.obsm["X_colour_context"] = blocks
-    again, exact = context_of(open_slides(part)[0], "X_colour")
+    del part.obsm["X_color_context_index"]
+    part.obsm["X_color_context"] = blocks
+    again, exact = context_of(open_slides(part)[0], "X_color")
     np.testing.assert_array_equal(exact[again[again >= 0]], tiles[index[index >= 0]])

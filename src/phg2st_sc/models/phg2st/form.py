@@ -13,7 +13,6 @@ from scipy.stats import spearmanr
 
 from ..._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
 from ...linear import PRIOR_COUNTS, Working, even_subset, matched_folds
-from .._network_settings import NetworkSettings
 from .conditioning import Conditioned, Encoded, condition
 from .episodes import CohortEpisodes, linear_output
 from .knowledge import Knowledge, Learned, knowledge_from_state, knowledge_state, learn, under
@@ -22,6 +21,7 @@ from .stacking import MIN_PROMPTS, Predict, Stack, learn_stack
 
 if TYPE_CHECKING:
     from .correction import Correction
+    from .model import PHG2ST
 
 Array = NDArray[np.float64]
 
@@ -57,19 +57,11 @@ class PropagatingForm:
     Parameters
     ----------
     settings
-        Of the network.
-    n_components
-        Gene components to learn from training slides.
-    correct
-        Whether to train a network on what the linear part misses; ``None`` where enough patients have images.
-    without
-        Parts to leave out.
+        The method, whose settings count.
     """
 
-    def __init__(
-        self, settings: NetworkSettings, *, n_components: int, correct: bool | None, without: frozenset[str]
-    ) -> None:
-        self.settings, self.n_components, self.correct, self.without = settings, n_components, correct, without
+    def __init__(self, settings: PHG2ST) -> None:
+        self.settings, self.without = settings, frozenset(settings.without)
         self.record: dict[str, Any] = {}
         self.knowledge: Knowledge | None = None
         self.correction: Correction | None = None
@@ -80,7 +72,7 @@ class PropagatingForm:
         seen = [replace(slide, arrays=self._looked_at(slide.arrays)) for slide in slides]
         settings = self.settings
         learned = learn(
-            seen, n_components=self.n_components, method=_NAME, seed=settings.seed, progress=settings.progress
+            seen, n_components=settings.n_components, method=_NAME, seed=settings.seed, progress=settings.progress
         )
         self.knowledge = None if learned is None else learned.knowledge
         self.correction = None
@@ -89,18 +81,19 @@ class PropagatingForm:
 
     def _is_to_correct(self, slides: Sequence[TrainingSlide]) -> bool:
         imaged = {s.arrays.patient for s in slides if s.arrays.features is not None and s.arrays.patient is not None}
-        return len(imaged) >= _PATIENTS_TO_CORRECT if self.correct is None else self.correct
+        return len(imaged) >= _PATIENTS_TO_CORRECT if self.settings.correction is None else self.settings.correction
 
     def _train_correction(self, learned: Learned) -> None:
         """Train the network on what the linear part misses; it is kept where left-out patients gain."""
+        from ...training import EpisodeConfig
         from .correction import Correction
 
         settings = self.settings
         trained = Correction.train(
             CohortEpisodes(learned, _NAME),
-            network=settings.correction(),
-            training=settings.episodes(),
-            machine=settings.machine(),
+            network={"branches": settings.branches, **settings.network},
+            training=EpisodeConfig(**settings._training_changes()),
+            machine=settings._machine(),
             n_neighbors=settings.n_neighbors,
             engine=settings.engine,
         )

@@ -1,5 +1,5 @@
 """PHG2ST as published: a network in which a prompt moves no prediction but its own."""
 
-from .form import PublishedForm
+from .model import PHG2STPaper
 
-__all__ = ["PublishedForm"]
+__all__ = ["PHG2STPaper"]

@@ -1,10 +1,10 @@
-"""Train the network of :class:`PHG2ST` on a cohort."""
+"""Train the published network on a cohort."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -13,29 +13,48 @@ from numpy.typing import NDArray
 from ..._arrays import TrainingSlide
 from ...metrics import depth_free_target
 from ...nn import FeatureStats, NetworkConfig, SlideTensors, own_randomness, slide_tensors
-from ...training import FitResult, Machine, Split, TrainingConfig, count_parameters, device_of, inner_split
+from ...training import (
+    Machine,
+    Split,
+    TrainedNetwork,
+    TrainingConfig,
+    device_of,
+    inner_split,
+    level_correction,
+    training_record,
+)
 from .batch import Measured, TrainingSet, ValidationSet
 from .module import predict_rows, train_network
 from .network import PHG2STNetwork
 
-_LARGEST_CORRECTION = 10.0
 _MOST_SLIDES = 12
 """Training slides that the levels are corrected on."""
 
 
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """A trained network and what is needed to use it."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Trained(TrainedNetwork[PHG2STNetwork]):
+    """The published network, trained.
 
-    network: PHG2STNetwork
+    Attributes
+    ----------
+    scale
+        s of the log1p(s * count / total) that it predicts.
+    imaged
+        Whether any training slide had an image.
+    """
+
     stats: FeatureStats
     level: NDArray[np.float32]
-    target_sum: float
-    split: Split
-    result: FitResult
+    scale: float
+    imaged: bool
+
+    @classmethod
+    def load(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """What :meth:`state` returned."""
+        return cls.restored(PHG2STNetwork(NetworkConfig(**settings["network"])), settings, arrays)
 
 
-def network_config(slides: Sequence[TrainingSlide], make: Callable[..., NetworkConfig]) -> NetworkConfig:
+def _sizes(slides: Sequence[TrainingSlide], make: Callable[..., NetworkConfig]) -> NetworkConfig:
     """Sizes of a network that takes these slides; without any image, features as wide as the tokens stand in."""
     widths = {s.arrays.features.shape[1] for s in slides if s.arrays.features is not None}
     if len(widths) > 1:
@@ -49,14 +68,15 @@ def network_config(slides: Sequence[TrainingSlide], make: Callable[..., NetworkC
 
 def train(
     slides: Sequence[TrainingSlide],
-    config: NetworkConfig,
+    make_config: Callable[..., NetworkConfig],
     training: TrainingConfig,
     machine: Machine,
     *,
     n_neighbors: int,
     engine: str,
 ) -> Trained:
-    """Train on all slides but those that decide when to stop."""
+    """Train on all slides but those that decide when to stop; ``make_config`` takes the sizes that the slides ask for."""
+    config = _sizes(slides, make_config)
     scale = float(np.median(np.concatenate([s.totals for s in slides])))
     split = inner_split(
         [s.arrays.n_spots for s in slides],
@@ -78,24 +98,15 @@ def train(
     level = _level_correction(
         network.to(device_of(machine.accelerator, machine.devices)), kept, measured, training, scale
     )
-    return Trained(network, stats, level, scale, split, result)
-
-
-def record(trained: Trained, training: TrainingConfig, slides: Sequence[TrainingSlide]) -> dict[str, Any]:
-    """What the card says about training."""
-    names = [slides[i].arrays.name for i in trained.split.validation]
-    facts = {
-        "unit": trained.split.unit,
-        "validation": names,
-        "epochs": len(trained.result.losses),
-        "best_epoch": trained.result.best_epoch,
-        "best_score": trained.result.best_score,
-        "losses": [float(loss) for loss in trained.result.losses],
-        "scores": [float(score) for score in trained.result.scores],
-        "n_parameters": count_parameters(trained.network),
-        "settings": {k: v for k, v in training.as_dict().items() if v is not None},
-    }
-    return {"training": {key: value for key, value in facts.items() if value is not None}}
+    names = [slide.arrays.name for slide in slides]
+    return Trained(
+        network=network,
+        stats=stats,
+        level=level,
+        record={"training": training_record(result, split, names, network, training)},
+        scale=scale,
+        imaged=any(slide.arrays.features is not None for slide in slides),
+    )
 
 
 def log_normalize(counts: NDArray[np.floating], totals: NDArray[np.floating], scale: float) -> NDArray[np.float32]:
@@ -145,10 +156,7 @@ def _level_correction(
     training: TrainingConfig,
     scale: float,
 ) -> NDArray[np.float32]:
-    """(G,) counts over predicted counts at the unprompted training spots.
-
-    The network learns the mean of logarithms, which at few counts lies far below the logarithm of the mean rate.
-    """
+    """(G,) counts over predicted counts at the unprompted training spots."""
     counts = np.zeros(len(slides[0].genes))
     predicted = np.zeros_like(counts)
     device = next(network.parameters()).device
@@ -160,5 +168,4 @@ def _level_correction(
         rate = np.expm1(np.maximum(output[~shown], 0.0)).astype(np.float64) / scale
         counts += slide.counts[~shown].sum(axis=0)
         predicted += slide.totals[~shown] @ rate
-    ratio = (counts + 1.0) / (predicted + 1.0)
-    return np.clip(ratio, 1.0 / _LARGEST_CORRECTION, _LARGEST_CORRECTION).astype(np.float32)
+    return level_correction(counts, predicted).astype(np.float32)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..._arrays import SlideArrays
 from ...metrics import depth_free_target
 from ...nn import FeatureStats, own_randomness
-from ...training import FitResult, Machine, Split, SpotConfig, count_parameters, device_of, inner_split
+from ...training import Machine, Split, SpotConfig, device_of, inner_split, level_correction, training_record
 from ._method import SLIDE, NetworkMethod
 from ._slides import PatchSize, SlideSource, check_width, slide_source
 from ._spot_data import MeasuredSource
@@ -25,7 +25,6 @@ _TUNING_PROMPTS = 0.1
 _MOST_TRIED = 3
 _FEWEST = 3
 """Spots with counts that a slide needs to be validated on: of one or two no correlation tells anything."""
-_LARGEST_CORRECTION = 10.0
 _FEWEST_OF_OWN = 10
 """Spots from which on a slide has a mean and scale of its own."""
 
@@ -155,8 +154,8 @@ def fit(
     network.to(device_of(machine.accelerator, machine.devices))
     fitted.level = _levels(method, fitted, kept, training)
     fitted.fine_tune = _tuning(method, fitted, checks, validation, config)
-    fitted.record = {"training": _record(slides, split, result, network, config), **origin}
-    fitted.record["training"]["fine_tune"] = fitted.fine_tune
+    facts = training_record(result, split, [one.arrays.name for one in slides], network, config)
+    fitted.record = {"training": {**facts, "fine_tune": fitted.fine_tune}, **origin}
     if patch is not None:
         fitted.record["pictures"] = {"edge_um": float(patch.edge_um), "size_px": int(patch.size)}
     return fitted, list(sources.values())
@@ -269,10 +268,7 @@ def _with_truth(method: NetworkMethod, slide: Measured, source: SlideSource) -> 
 def _levels(
     method: NetworkMethod, fitted: Fitted, slides: Sequence[Measured], training: Sequence[MeasuredSource]
 ) -> NDArray[np.float32]:
-    """(G,) from predicted shares in the panel to rates over all genes: counts over predicted counts.
-
-    The mean of logarithms, which networks learn, lies far below the logarithm of the mean at few counts.
-    """
+    """(G,) from predicted shares in the panel to rates over all genes: counts over predicted counts."""
     counts = np.zeros(slides[0].counts.shape[1])
     predicted = np.zeros_like(counts)
     for slide, one in zip(slides, training, strict=True):
@@ -281,8 +277,7 @@ def _levels(
         predicted += slide.totals @ share
     total = sum(float(slide.totals.sum()) for slide in slides)
     panel = counts.sum() / max(total, 1.0)
-    ratio = (counts + 1.0) / (predicted * panel + 1.0)
-    return (panel * np.clip(ratio, 1.0 / _LARGEST_CORRECTION, _LARGEST_CORRECTION)).astype(np.float32)
+    return (panel * level_correction(counts, predicted * panel)).astype(np.float32)
 
 
 def _tuning(
@@ -317,20 +312,3 @@ def _trial_prompts(slide: Measured, rng: np.random.Generator) -> Iterator[tuple[
     for chosen in (rng.choice(counted.size, n, replace=False), nearest[:n]):
         shown = np.sort(counted[chosen])
         yield shown, np.setdiff1d(counted, shown)
-
-
-def _record(
-    slides: Sequence[Measured], split: Split, result: FitResult, network: SpotNetwork, config: SpotConfig
-) -> dict[str, Any]:
-    facts = {
-        "unit": split.unit,
-        "validation": [slides[i].arrays.name for i in split.validation],
-        "epochs": len(result.losses),
-        "best_epoch": result.best_epoch,
-        "best_score": result.best_score,
-        "losses": [float(loss) for loss in result.losses],
-        "scores": [float(score) for score in result.scores],
-        "n_parameters": count_parameters(network),
-        "settings": {k: v for k, v in config.as_dict().items() if v is not None},
-    }
-    return {key: value for key, value in facts.items() if value is not None}

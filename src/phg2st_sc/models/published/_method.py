@@ -17,11 +17,10 @@ from ..._arrays import Prediction, Prompts, SlideArrays, TrainingSlide, log_expr
 from ..._text import some
 from ..._warn import warn_user
 from ...linear import check_training
-from .._base import FOLDERS, Estimator
-from .._nested import check_nested
+from .._network_settings import NetworkEstimator, check_nested
 
 if TYPE_CHECKING:
-    from ...training import Machine, SpotConfig
+    from ...training import SpotConfig
     from ._fit import Fitted, Measured
     from ._slides import PatchSize, SlideSource
     from ._spot_data import MeasuredSource
@@ -33,7 +32,6 @@ SLIDE, COHORT = "slide", "cohort"
 SHARE_SCALE = 1e4
 """Expression is log1p of the share in the panel times this."""
 _OF_DATA = frozenset({"n_genes", "n_features", "n_context"})
-_TRAINING = ("max_epochs", "patience", "lr", "validation_fraction", "batch_size")
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class Preset:
     patch_um: float = 112.0
 
 
-class NetworkMethod(Estimator):
+class NetworkMethod(NetworkEstimator):
     """A published network that predicts spots from the image; prompts only tune it.
 
     A method says what its network is, its presets, and the scale of its target. Everything else is here. Trained on a
@@ -114,6 +112,11 @@ class NetworkMethod(Estimator):
     """
 
     presets: ClassVar[Mapping[str, Preset]]
+    preset: str
+    patch_um: float | None
+    standardize: str
+    fine_tune: int | None
+    fine_tune_lr: float
     min_prompts = 4
     slow_imports = ("phg2st_sc.models.published._fit",)
     needs_image = True
@@ -151,17 +154,10 @@ class NetworkMethod(Estimator):
         progress: bool = False,
         seed: int = 0,
     ) -> None:
+        self._keep(locals())
+        self.weights = os.fspath(weights)
         chosen = self._preset(preset)
-        self.preset, self.inputs, self.patch_um = preset, inputs, patch_um
-        self.weights, self.fine_tune, self.fine_tune_lr = os.fspath(weights), fine_tune, fine_tune_lr
-        self.standardize = _check_choice("standardize", standardize, (SLIDE, COHORT))
-        self.max_epochs, self.patience, self.lr = max_epochs, patience, lr
-        self.validation_fraction, self.batch_size = validation_fraction, batch_size
-        self.network, self.training = dict(network or {}), dict(training or {})
-        self.accelerator, self.devices, self.precision, self.strategy = accelerator, devices, precision, strategy
-        self.checkpoint_dir = None if checkpoint_dir is None else os.fspath(checkpoint_dir)
-        self.resume_from = None if resume_from is None else os.fspath(resume_from)
-        self.progress, self.seed = progress, seed
+        _check_choice("standardize", standardize, (SLIDE, COHORT))
         self.reads_patches = _check_choice("inputs", inputs or chosen.inputs, (FEATURES, PATCHES)) == PATCHES
         if not self.reads_patches and self.weights not in ("auto", "random"):
             msg = f"weights={self.weights!r} are of the image encoder, which only inputs='patches' or preset='paper' looks through"
@@ -282,8 +278,7 @@ class NetworkMethod(Estimator):
         from ...training import SpotConfig
 
         check_nested(self.training, SpotConfig, argument="training", method=self.name, hidden=("seed",))
-        given = {name: getattr(self, name) for name in _TRAINING if getattr(self, name) is not None}
-        return SpotConfig(**{**self._preset(self.preset).training, **self.training, **given, "seed": self.seed})
+        return SpotConfig(**{**self._preset(self.preset).training, **self._training_changes()})
 
     def new_network(self, n_genes: int, n_features: int | None) -> SpotNetwork:
         """A network of the preset's sizes and the user's changes.
@@ -313,19 +308,6 @@ class NetworkMethod(Estimator):
             return None
         edge = self._preset(self.preset).patch_um if self.patch_um is None else self.patch_um
         return PatchSize(edge, network.config.patch_px)
-
-    def _machine(self) -> Machine:
-        from ...training import Machine
-
-        return Machine(
-            self.accelerator,
-            self.devices,
-            self.precision,
-            self.strategy,
-            self.checkpoint_dir,
-            self.resume_from,
-            self.progress,
-        )
 
     # --- slides without a picture -------------------------------------------------------------------------------------
     def _with_picture(self, slides: Sequence[TrainingSlide]) -> list[TrainingSlide]:
@@ -363,7 +345,7 @@ class NetworkMethod(Estimator):
     # --- keeping ------------------------------------------------------------------------------------------------------
     def kept_parameters(self) -> dict[str, Any]:
         """Settings less the folders of this machine."""
-        return {**super().kept_parameters(), **FOLDERS, "weights": Path(self.weights).name}
+        return {**super().kept_parameters(), "weights": Path(self.weights).name}
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Settings and arrays to keep."""

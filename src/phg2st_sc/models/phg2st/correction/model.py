@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ...._arrays import SlideArrays
 from ....linear import EpisodeSource, LinearOutput
 from ....nn import CORRECTION, FeatureStats, NetworkConfig, SlideTensors, own_randomness, slide_tensors
-from ....training import EpisodeConfig, FitResult, Machine, Split, count_parameters, device_of
+from ....training import EpisodeConfig, FitResult, Machine, Split, device_of, training_record
 from .draws import Episode, EpisodeSlide, fixed_episodes
 from .kriging_head import component_groups
 from .module import corrections, train_correction
@@ -129,8 +129,8 @@ class Correction:
             alphas.append(alpha)
             if found:
                 trust[name] = {"gain": gain, "error": error if np.isfinite(error) else None, "alpha": alpha.tolist()}
-        names = [episodes.source.arrays[i].name for i in split.validation]
-        record = {**_facts(result, self.network, training), "unit": split.unit, "validation": names, "trust": trust}
+        names = [slide.name for slide in episodes.source.arrays]
+        record = {**training_record(result, split, names, self.network, training), "trust": trust}
         return replace(self, alpha=alphas[0], alpha_image=alphas[1], record=record)
 
     def encode(
@@ -305,16 +305,3 @@ def _checked(network: CorrectionNetwork, episodes: Sequence[Episode]) -> list[Ch
         )
         for episode, correction in zip(episodes, found, strict=True)
     ]
-
-
-def _facts(result: FitResult, network: CorrectionNetwork, training: EpisodeConfig) -> dict[str, Any]:
-    facts = {
-        "epochs": len(result.losses),
-        "best_epoch": result.best_epoch,
-        "best_score": result.best_score,
-        "losses": [float(loss) for loss in result.losses],
-        "scores": [float(score) for score in result.scores],
-        "n_parameters": count_parameters(network),
-        "settings": {k: v for k, v in training.as_dict().items() if v is not None},
-    }
-    return {key: value for key, value in facts.items() if value is not None}
