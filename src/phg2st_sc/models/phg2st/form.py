@@ -1,8 +1,8 @@
-"""The default form of :class:`PHG2ST`: prompts, image and cohort together, every prompt reaching every spot."""
+"""How the default method predicts: prompts, image and cohort together, every prompt reaching every spot."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,17 +11,16 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.stats import spearmanr
 
-from ..._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
+from ..._arrays import Prediction, Prompts, SlideArrays
 from ...linear import PRIOR_COUNTS, Working, even_subset, matched_folds
 from .conditioning import Conditioned, Encoded, condition
-from .episodes import CohortEpisodes, linear_output
-from .knowledge import Knowledge, Learned, knowledge_from_state, knowledge_state, learn, under
+from .episodes import linear_output
+from .knowledge import Knowledge
 from .parts import COHORT_IMAGE, DEPTH, GENE_COVARIANCE, GUARD, HYPERGRAPH, IMAGE, PROPAGATION, SERIAL_SECTIONS
 from .stacking import MIN_PROMPTS, Predict, Stack, learn_stack
 
 if TYPE_CHECKING:
     from .correction import Correction
-    from .model import PHG2ST
 
 Array = NDArray[np.float64]
 
@@ -32,9 +31,6 @@ patients have 0.45 to 0.8, brain and breast 0.05."""
 _MISLED = 3.0
 """Standard errors by which the slide alone must be ahead of the cohort on left-out prompts to come first."""
 _COUNTS_TO_AGREE = 1000
-_PATIENTS_TO_CORRECT = 4
-"""Patients with images from which on the network is trained: one is left out to judge it."""
-_KNOWLEDGE, _CORRECTION = "knowledge.", "correction."
 _MAX_STACKED = 300
 """Prompts that the stack is learned from: an even subset when there are more."""
 
@@ -51,68 +47,34 @@ class Forms:
     tokens: Any = None
 
 
-class PropagatingForm:
+@dataclass(frozen=True, eq=False)
+class Predictor:
     """Kriging of the prompts in a space of places and propagated image, about what a cohort leads one to expect.
 
-    Parameters
+    Attributes
     ----------
-    settings
-        The method, whose settings count.
+    knowledge
+        What was learned from training slides; ``None`` for the slide alone.
+    correction
+        Network that corrects the linear prediction.
+    without
+        Parts to leave out.
+    seed
+        Of the folds of prompts that are left out.
+    accelerator, devices
+        Where the network predicts.
     """
 
-    def __init__(self, settings: PHG2ST) -> None:
-        self.settings, self.without = settings, frozenset(settings.without)
-        self.record: dict[str, Any] = {}
-        self.knowledge: Knowledge | None = None
-        self.correction: Correction | None = None
+    knowledge: Knowledge | None = None
+    correction: Correction | None = None
+    without: frozenset[str] = frozenset()
+    seed: int = 0
+    accelerator: str = "cpu"
+    devices: int | str | Sequence[int] = 1
 
-    # --- learning -----------------------------------------------------------------------------------------------------
-    def fit(self, slides: Sequence[TrainingSlide]) -> None:
-        """Learn from slides that were measured at every spot."""
-        seen = [replace(slide, arrays=self._looked_at(slide.arrays)) for slide in slides]
-        settings = self.settings
-        learned = learn(
-            seen, n_components=settings.n_components, method=_NAME, seed=settings.seed, progress=settings.progress
-        )
-        self.knowledge = None if learned is None else learned.knowledge
-        self.correction = None
-        if learned is not None and self._is_to_correct(seen):
-            self._train_correction(learned)
-
-    def _is_to_correct(self, slides: Sequence[TrainingSlide]) -> bool:
-        imaged = {s.arrays.patient for s in slides if s.arrays.features is not None and s.arrays.patient is not None}
-        return len(imaged) >= _PATIENTS_TO_CORRECT if self.settings.correction is None else self.settings.correction
-
-    def _train_correction(self, learned: Learned) -> None:
-        """Train the network on what the linear part misses; it is kept where left-out patients gain."""
-        from ...training import EpisodeConfig
-        from .correction import Correction
-
-        settings = self.settings
-        trained = Correction.train(
-            CohortEpisodes(learned, _NAME),
-            network={"branches": settings.branches, **settings.network},
-            training=EpisodeConfig(**settings._training_changes()),
-            machine=settings._machine(),
-            n_neighbors=settings.n_neighbors,
-            engine=settings.engine,
-        )
-        self.record = trained.record
-        if trained.alpha.any() or trained.alpha_image.any():
-            self.correction = trained
-
-    def _looked_at(self, slide: SlideArrays) -> SlideArrays:
-        """The slide without what is to be left out."""
-        if IMAGE in self.without:
-            slide = replace(slide, features=None, context_index=None, tiles=None)
-        if HYPERGRAPH in self.without:
-            slide = replace(slide, incidence=sparse.identity(slide.n_spots, format="csr"))
-        return slide
-
-    # --- predicting ---------------------------------------------------------------------------------------------------
     def encode(self, slide: SlideArrays) -> Forms:
         """The slide under all that a prediction may rest on, the most trusted first."""
-        slide = self._looked_at(slide)
+        slide = looked_at(slide, self.without)
         encoded = Encoded.of(slide, self.knowledge, _NAME)
         forms = {} if encoded.expected is None else {COHORT: self._reduced(encoded)}
         forms[SLIDE] = Encoded(encoded.places)
@@ -120,9 +82,7 @@ class PropagatingForm:
             forms[SLIDE_WITHOUT_IMAGE] = encoded.without_image()
         if self.correction is None:
             return Forms(forms)
-        return Forms(
-            forms, self.correction.encode(slide, accelerator=self.settings.accelerator, devices=self.settings.devices)
-        )
+        return Forms(forms, self.correction.encode(slide, accelerator=self.accelerator, devices=self.devices))
 
     def _reduced(self, encoded: Encoded) -> Encoded:
         """Expectations without what is to be left out."""
@@ -193,7 +153,7 @@ class PropagatingForm:
         kept = even_subset(prompts.n_prompts, _MAX_STACKED)
         few = prompts.subset(kept)
         spots = few.index
-        folds = matched_folds(slide.positions, few.index, seed=self.settings.seed)
+        folds = matched_folds(slide.positions, few.index, seed=self.seed)
 
         def predicts(form: Encoded) -> Predict:
             here = form.take(spots)
@@ -219,29 +179,11 @@ class PropagatingForm:
             working = Working.of(prompts, prior=known.levels, prior_counts=PRIOR_COUNTS, spread=known.spread)
         return replace(working, noise=np.ones_like(working.noise)) if DEPTH in self.without else working
 
-    # --- keeping ------------------------------------------------------------------------------------------------------
-    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Settings and learned arrays."""
-        if self.knowledge is None:
-            return {}, {}
-        settings, arrays = knowledge_state(self.knowledge)
-        if self.correction is None:
-            return {"knowledge": settings}, _prefixed(_KNOWLEDGE, arrays)
-        more, weights = self.correction.state()
-        return {"knowledge": settings, "correction": more}, {
-            **_prefixed(_KNOWLEDGE, arrays),
-            **_prefixed(_CORRECTION, weights),
-        }
 
-    def set_state(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
-        """Restore what :meth:`state` returned."""
-        if "knowledge" in settings:
-            self.knowledge = knowledge_from_state(settings["knowledge"], under(_KNOWLEDGE, arrays))
-        if "correction" in settings:
-            from .correction import Correction
-
-            self.correction = Correction.from_state(settings["correction"], under(_CORRECTION, arrays))
-
-
-def _prefixed(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    return {prefix + name: array for name, array in arrays.items()}
+def looked_at(slide: SlideArrays, without: Collection[str]) -> SlideArrays:
+    """The slide without what is to be left out."""
+    if IMAGE in without:
+        slide = replace(slide, features=None, context_index=None, tiles=None)
+    if HYPERGRAPH in without:
+        slide = replace(slide, incidence=sparse.identity(slide.n_spots, format="csr"))
+    return slide

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self
 
 from numpy.typing import NDArray
 
@@ -13,9 +14,17 @@ from ..._warn import warn_user
 from ...linear import check_training
 from .._network_settings import NetworkEstimator, check_prompted
 from .._registry import get_method, register
-from .form import PropagatingForm
+from .episodes import CohortEpisodes
+from .form import Forms, Predictor, looked_at
+from .knowledge import Knowledge, Learned, knowledge_from_state, knowledge_state, learn, under
 from .parts import check_parts
 
+if TYPE_CHECKING:
+    from .correction import Correction
+
+_PATIENTS_TO_CORRECT = 4
+"""Patients with images from which on the network is trained: one is left out to judge it."""
+_KNOWLEDGE, _CORRECTION = "knowledge.", "correction."
 _FORMER = {"propagate": "phg2st", "paper": "phg2st_paper"}
 """Methods by the name that each had as a ``fusion`` of this one."""
 _OF_THE_PAPER = ("preset", "prompt_fraction")
@@ -86,6 +95,7 @@ class PHG2ST(NetworkEstimator):
     uses_image = True
     n_components: int
     correction: bool | None
+    without: tuple[str, ...]
     branches: str
     engine: str
     n_neighbors: int
@@ -124,7 +134,8 @@ class PHG2ST(NetworkEstimator):
     ) -> None:
         self._keep(locals())
         self.without = tuple(sorted(check_parts(without)))
-        self._form = PropagatingForm(self)
+        self._knowledge: Knowledge | None = None
+        self._correction: Correction | None = None
 
     @classmethod
     def parameter_names(cls) -> tuple[str, ...]:
@@ -161,34 +172,73 @@ class PHG2ST(NetworkEstimator):
 
             check_prompted(self, EpisodeConfig)
 
+    # --- fit, encode, predict -----------------------------------------------------------------------------------------
     def fit(self, slides: Sequence[TrainingSlide]) -> Self:
         """Learn from slides that were measured at every spot. Returns the method itself."""
         self.check_settings()
         genes = check_training(slides, self.name)
-        form = PropagatingForm(self)
-        form.fit(slides)
-        self._form, self.genes, self.record = form, genes, form.record
+        seen = [replace(slide, arrays=looked_at(slide.arrays, self.without)) for slide in slides]
+        learned = learn(seen, n_components=self.n_components, method=self.name, seed=self.seed, progress=self.progress)
+        correction = self._trained_correction(learned) if learned is not None and self._is_to_correct(seen) else None
+        self.genes, self.record = genes, {} if correction is None else correction.record
+        self._knowledge = None if learned is None else learned.knowledge
+        self._correction = correction if correction is not None and correction.is_trusted else None
         self.__dict__.pop("_cache", None)
         return self
 
-    def encode(self, slide: SlideArrays) -> Any:
-        """Compute once what depends on the slide but not on the prompts."""
-        return self._form.encode(slide)
+    def _is_to_correct(self, slides: Sequence[TrainingSlide]) -> bool:
+        imaged = {s.arrays.patient for s in slides if s.arrays.features is not None and s.arrays.patient is not None}
+        return len(imaged) >= _PATIENTS_TO_CORRECT if self.correction is None else self.correction
+
+    def _trained_correction(self, learned: Learned) -> Correction:
+        """A network trained on what the linear part misses."""
+        from ...training import EpisodeConfig
+        from .correction import Correction
+
+        return Correction.train(
+            CohortEpisodes(learned, self.name),
+            network={"branches": self.branches, **self.network},
+            training=EpisodeConfig(**self._training_changes()),
+            machine=self._machine(),
+            n_neighbors=self.n_neighbors,
+            engine=self.engine,
+        )
+
+    def _predictor(self) -> Predictor:
+        parts = frozenset(self.without)
+        return Predictor(self._knowledge, self._correction, parts, self.seed, self.accelerator, self.devices)
+
+    def encode(self, slide: SlideArrays) -> Forms:
+        """The slide under all that a prediction may rest on."""
+        return self._predictor().encode(slide)
 
     def predict(self, slide: SlideArrays, prompts: Prompts) -> Prediction:
         """Predict every spot of a slide from its prompts."""
-        return self._form.predict(slide, self._encoded(slide), prompts)
+        return self._predictor().predict(slide, self._encoded(slide), prompts)
 
+    # --- keeping ------------------------------------------------------------------------------------------------------
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Settings and arrays to keep."""
         if self.genes is None:
             return {}, {}
-        settings, arrays = self._form.state()
-        return {**settings, "genes": list(self.genes), "record": self.record}, arrays
+        settings: dict[str, Any] = {"genes": list(self.genes), "record": self.record}
+        arrays: dict[str, NDArray[Any]] = {}
+        if self._knowledge is not None:
+            settings["knowledge"], more = knowledge_state(self._knowledge)
+            arrays |= {_KNOWLEDGE + name: array for name, array in more.items()}
+        if self._correction is not None:
+            settings["correction"], more = self._correction.state()
+            arrays |= {_CORRECTION + name: array for name, array in more.items()}
+        return settings, arrays
 
     def set_state(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
         """Restore what :meth:`state` returned."""
         if not settings:
             return
         self.genes, self.record = tuple(settings["genes"]), settings["record"]
-        self._form.set_state(settings, arrays)
+        if "knowledge" in settings:
+            self._knowledge = knowledge_from_state(settings["knowledge"], under(_KNOWLEDGE, arrays))
+        if "correction" in settings:
+            from .correction import Correction
+
+            self._correction = Correction.from_state(settings["correction"], under(_CORRECTION, arrays))

@@ -133,6 +133,11 @@ class Correction:
         record = {**training_record(result, split, names, self.network, training), "trust": trust}
         return replace(self, alpha=alphas[0], alpha_image=alphas[1], record=record)
 
+    @property
+    def is_trusted(self) -> bool:
+        """Whether left-out patients gain by it anywhere."""
+        return bool(self.alpha.any() or self.alpha_image.any())
+
     def encode(
         self, slide: SlideArrays, *, accelerator: str = "cpu", devices: int | str | Sequence[int] = 1
     ) -> EncodedCorrection:
