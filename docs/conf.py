@@ -19,6 +19,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
+    "sphinxcontrib.mermaid",
 ]
 # Other projects' inventories need the network: offline they would only be warnings, which fail the build.
 if os.environ.get("READTHEDOCS") or os.environ.get("DOCS_INTERSPHINX"):
@@ -50,6 +51,7 @@ napoleon_use_ivar = True
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
+myst_fence_as_directive = ["mermaid"]  # a browser draws them, with a script that it fetches
 nb_execution_mode = "force"
 nb_execution_timeout = 1800
 nb_execution_raise_on_error = True

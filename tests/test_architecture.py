@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -39,7 +40,7 @@ FORBIDDEN = {
     "containers": ("tl/_train.py", "def late():\n    from anndata import AnnData"),
 }
 """By contract: a file, and what is planted at its end."""
-UNTYING = {"phg2st_sc.models._choice -> phg2st_sc.models"}
+UNTYING = {"models._choice -> models"}
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +97,35 @@ def test_every_method_is_under_the_rules(folder: str, contract: str) -> None:
     assert set(CONTRACTS[contract]["modules"]) == there
 
 
-def test_no_file_imports_its_own_face() -> None:
-    """A face gathers what its files hold: one that imports the face is in a circle, which the linter does not see."""
+@pytest.fixture(scope="module")
+def imports() -> set[tuple[str, str]]:
+    """Pairs of files of which one imports the other, without the name of the package."""
     graph = grimp.build_graph(PACKAGE.name, exclude_type_checking_imports=False, cache_dir=None)
-    pairs = {(one, other) for one in graph.modules for other in graph.find_modules_directly_imported_by(one)}
-    assert not {f"{one} -> {other}" for one, other in pairs if one.startswith(f"{other}.")} - UNTYING
+    start = len(PACKAGE.name) + 1
+    return {(one[start:], two[start:]) for one in graph.modules for two in graph.find_modules_directly_imported_by(one)}
+
+
+def test_no_file_imports_its_own_face(imports: set[tuple[str, str]]) -> None:
+    """A face gathers what its files hold: one that imports the face is in a circle, which the linter does not see."""
+    assert not {f"{one} -> {two}" for one, two in imports if one.startswith(f"{two}.")} - UNTYING
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    """The page of the documentation on all this."""
+    return (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+
+def test_the_page_names_every_room_and_rule(page: str) -> None:
+    rooms = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    unnamed = {name for name in {*rooms, *CONTRACTS} - {"__init__"} if f"`{name}`" not in page}
+    assert not unnamed
+
+
+def test_arrows_on_the_page_are_imports(page: str, imports: set[tuple[str, str]]) -> None:
+    drawing = page.split("## The rooms", 1)[1].split("```", 2)[1]
+    labels = dict(re.findall(r'(\w+)\["(\w+)"\]', drawing))
+    drawn = [tuple(labels.get(end, end) for end in arrow) for arrow in re.findall(r"(\w+) --> (\w+)", drawing)]
+    there = {(one.split(".")[0], two.split(".")[0]) for one, two in imports}
+    assert drawn
+    assert not set(drawn) - there
