@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 import phg2st_sc as phg2st
-from phg2st_sc._reading._inputs import by_place, training_slide
-from phg2st_sc._slide import open_slides
+from phg2st_sc._reading import Reading, training_slide
 
 Mask = NDArray[np.bool_]
 REP = "X_texture"
@@ -66,8 +65,9 @@ def open_sections(tables: Mapping[str, ad.AnnData], genes: Sequence[str]) -> dic
 
 
 def _open(table: ad.AnnData, genes: Sequence[str]) -> Section:
-    slide = by_place(open_slides(table)[0])
-    data = training_slide(slide, REP if REP in table.obsm else None, genes, counts_layer=None)
+    reading = Reading()
+    slide = reading.slides(table)[0]
+    data, _ = training_slide(reading, slide, REP if REP in table.obsm else None, genes)
     totals = np.asarray(table.X.sum(axis=1)).ravel()[slide.rows]
     return Section(table, data, slide.rows[totals > 0])
 

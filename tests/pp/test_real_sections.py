@@ -19,12 +19,12 @@ def test_prompts_counts_and_panel_read_measured_spots_only(a1):
     measured = a1.obs["prompt"].to_numpy()
     assert measured.sum() == round(0.1 * a1.n_obs)
     rows = np.flatnonzero(measured)
-    panel = phg2st.pp.select_genes(a1, n_top=200, prompt_mask="prompt")
+    panel = phg2st.pp.select_genes(a1, n_top_genes=200, prompt_mask="prompt")
     counts, totals = read_counts(a1, rows, genes=panel, dense=True)
     partly = a1.copy()
     partly.X = (a1.X.toarray() if hasattr(a1.X, "toarray") else a1.X).astype(np.float32)
     partly.X[~measured] = np.nan
-    assert phg2st.pp.select_genes(partly, n_top=200, prompt_mask="prompt") == panel
+    assert phg2st.pp.select_genes(partly, n_top_genes=200, prompt_mask="prompt") == panel
     again, again_totals = read_counts(partly, rows, genes=panel, dense=True)
     assert again.tobytes() == counts.tobytes()
     assert again_totals.tobytes() == totals.tobytes()
@@ -37,7 +37,7 @@ def test_prompts_counts_and_panel_read_measured_spots_only(a1):
 
 
 def test_panel_of_a_breast_tumor_holds_its_known_genes(a1):
-    panel = phg2st.pp.select_genes(a1, n_top=1000)
+    panel = phg2st.pp.select_genes(a1, n_top_genes=1000)
     # immunoglobulins of plasma cells, the amplified HER2 locus, collagens of the stroma
     assert {"IGKC", "ERBB2", "COL1A1"} <= set(panel)
     assert panel.index("IGKC") < 50

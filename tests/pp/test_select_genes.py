@@ -27,7 +27,7 @@ def names(numbers):
 
 def test_finds_the_genes_with_a_pattern():
     a = section(0, [3, 8, 21])
-    panel = phg2st.pp.select_genes(a, n_top=3)
+    panel = phg2st.pp.select_genes(a, n_top_genes=3)
     assert set(panel) == names([3, 8, 21])
     assert set(a.var_names[a.var["phg2st_panel"]]) == set(panel)
     assert a.uns["phg2st_panel"]["genes"].tolist() == panel
@@ -51,24 +51,24 @@ def test_same_as_scanpy(kind):
     )
     ours = np.mean([residual_variance(part.X) for part in parts], axis=0)
     np.testing.assert_allclose(ours, frame["residual_variances"].loc[whole.var_names], rtol=1e-5)
-    assert set(phg2st.pp.select_genes(parts, n_top=12)) == set(frame.index[frame["highly_variable"]])
+    assert set(phg2st.pp.select_genes(parts, n_top_genes=12)) == set(frame.index[frame["highly_variable"]])
 
 
 def test_forms_of_input_give_the_same_panel():
     parts = [section(seed, [3, 8, 21]) for seed in range(3)]
     whole = ad.concat(parts, label="slide", keys=list("abc"))
-    panel = phg2st.pp.select_genes(parts, n_top=9)
-    assert phg2st.pp.select_genes(dict(zip("abc", parts, strict=True)), n_top=9) == panel
-    assert phg2st.pp.select_genes(whole, n_top=9, slide_key="slide") == panel
-    assert phg2st.pp.select_genes([section(s, [3, 8, 21], kind=sparse.csr_matrix) for s in range(3)], n_top=9) == panel
+    panel = phg2st.pp.select_genes(parts, n_top_genes=9)
+    assert phg2st.pp.select_genes(dict(zip("abc", parts, strict=True)), n_top_genes=9) == panel
+    assert phg2st.pp.select_genes(whole, n_top_genes=9, slide_key="slide") == panel
+    assert phg2st.pp.select_genes([section(s, [3, 8, 21], kind=sparse.csr_matrix) for s in range(3)], n_top_genes=9) == panel
     shuffled = [part[np.random.default_rng(1).permutation(64)].copy() for part in parts[::-1]]
-    assert phg2st.pp.select_genes(shuffled, n_top=9) == panel
+    assert phg2st.pp.select_genes(shuffled, n_top_genes=9) == panel
 
 
 def test_only_common_genes():
     first, second = section(0, [3, 8]), section(1, [3, 8])
     first = first[:, first.var_names != "g03"].copy()
-    panel = phg2st.pp.select_genes([first, second[:, ::-1].copy()], n_top=29)
+    panel = phg2st.pp.select_genes([first, second[:, ::-1].copy()], n_top_genes=29)
     assert "g03" not in panel
     assert len(panel) == 29
     second.var_names = [f"ENSG{i}" for i in range(30)]
@@ -80,8 +80,8 @@ def test_rarely_detected_genes_are_left_out():
     a = section(0, [3])
     a.X[:, 5] = 0
     a.X[:4, 5] = 30
-    assert "g05" in phg2st.pp.select_genes(a, n_top=2)
-    assert "g05" not in phg2st.pp.select_genes(a, n_top=2, min_spots=5)
+    assert "g05" in phg2st.pp.select_genes(a, n_top_genes=2)
+    assert "g05" not in phg2st.pp.select_genes(a, n_top_genes=2, min_spots=5)
     with pytest.raises(ValueError, match=r"None of the 30 common genes is detected in 65 spots.*min_spots"):
         phg2st.pp.select_genes(a, min_spots=65)
 
@@ -90,10 +90,10 @@ def test_patients_that_are_left_out_change_nothing():
     train = [section(0, [3, 8], patient="A"), section(1, [3, 8], patient="B")]
     panels = []
     for test in (section(2, [20, 25], patient="C"), section(3, [], patient="C")):
-        panels.append(phg2st.pp.select_genes([*train, test], n_top=2, patients=["A", "B"]))
+        panels.append(phg2st.pp.select_genes([*train, test], n_top_genes=2, patients=["A", "B"]))
         assert test.var["phg2st_panel"].sum() == 2
     test.X[:] = np.nan
-    panels.append(phg2st.pp.select_genes([*train, test], n_top=2, patients=["A", "B"]))
+    panels.append(phg2st.pp.select_genes([*train, test], n_top_genes=2, patients=["A", "B"]))
     assert panels[0] == panels[1] == panels[2]
     assert set(panels[0]) == names([3, 8])
     with pytest.raises(KeyError, match=r"No slide is of patient 'Z'.*\['A', 'B', 'C'\]"):
@@ -104,12 +104,12 @@ def test_patients_that_are_left_out_change_nothing():
 def test_with_a_mask_nothing_else_is_read(filling):
     a = section(0, [3, 8])
     mask = np.arange(64) % 4 == 0
-    panel = phg2st.pp.select_genes(a, n_top=10, prompt_mask=mask)
+    panel = phg2st.pp.select_genes(a, n_top_genes=10, prompt_mask=mask)
     a.X[~mask] = filling
     a.obs["prompt"] = mask
-    assert phg2st.pp.select_genes(a, n_top=10, prompt_mask="prompt") == panel
+    assert phg2st.pp.select_genes(a, n_top_genes=10, prompt_mask="prompt") == panel
     assert a.uns["phg2st_panel"]["n_spots_read"] == 16
-    assert phg2st.pp.select_genes(a[mask].copy(), n_top=10) == panel
+    assert phg2st.pp.select_genes(a[mask].copy(), n_top_genes=10) == panel
     with pytest.raises(TypeError, match="store each mask in its object"):
         phg2st.pp.select_genes([a, section(1, [])], prompt_mask=mask)
 
@@ -118,7 +118,7 @@ def test_reading_held_out_spots_is_told():
     a = section(0, [3, 8])
     a.obs["prompt"] = np.arange(64) % 4 == 0
     with pytest.warns(UserWarning, match=r"every spot of .* pass prompt_mask='prompt'"):
-        phg2st.pp.select_genes(a, n_top=10)
+        phg2st.pp.select_genes(a, n_top_genes=10)
 
 
 def test_slides_with_too_few_spots():
@@ -126,25 +126,25 @@ def test_slides_with_too_few_spots():
     a.obs["prompt"] = np.arange(64) % 2 == 0
     b.obs["prompt"] = np.arange(64) < 2
     with pytest.warns(UserWarning, match="only 2 spots with counts"):
-        panel = phg2st.pp.select_genes({"a": a, "b": b}, n_top=2, prompt_mask="prompt")
+        panel = phg2st.pp.select_genes({"a": a, "b": b}, n_top_genes=2, prompt_mask="prompt")
     assert set(panel) == names([3, 8])
     with pytest.warns(UserWarning, match="only 2 spots"), pytest.raises(ValueError, match="No slide has 3 spots"):
-        phg2st.pp.select_genes(b, n_top=2, prompt_mask="prompt")
+        phg2st.pp.select_genes(b, n_top_genes=2, prompt_mask="prompt")
 
 
 def test_fewer_genes_than_asked_for():
     a = section(0, [3])
-    with pytest.warns(UserWarning, match="Only 30 common genes .* n_top=1000: all of them"):
+    with pytest.warns(UserWarning, match="Only 30 common genes .* n_top_genes=1000: all of them"):
         assert len(phg2st.pp.select_genes(a)) == 30
 
 
 def test_bad_input_changes_nothing():
     a = section(0, [3])
-    with pytest.raises(ValueError, match="n_top=0 must be"):
-        phg2st.pp.select_genes(a, n_top=0)
+    with pytest.raises(ValueError, match="n_top_genes=0 must be"):
+        phg2st.pp.select_genes(a, n_top_genes=0)
     a.X[4, 4] = -2
     with pytest.raises(ValueError, match=r"spot '0_4', gene 'g04'"):
-        phg2st.pp.select_genes(a, n_top=3)
+        phg2st.pp.select_genes(a, n_top_genes=3)
     assert "phg2st_panel" not in a.var
     assert not a.uns
 

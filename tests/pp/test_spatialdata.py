@@ -54,7 +54,7 @@ def test_stored_with_write(regions, tmp_path):
 
 
 def test_panel_by_regions(regions):
-    panel = phg2st.pp.select_genes(regions, n_top=5)
+    panel = phg2st.pp.select_genes(regions, n_top_genes=5)
     table = regions["table"]
     assert table.var_names[table.var["phg2st_panel"]].isin(panel).all()
     assert table.uns["phg2st_panel"]["n_slides_read"] == 2
@@ -62,11 +62,11 @@ def test_panel_by_regions(regions):
 
 def test_the_panel_is_saved_in_every_store(regions, tmp_path):
     regions.write(tmp_path / "a.zarr")
-    panel = phg2st.pp.select_genes({"a": regions}, n_top=5, write=True)
+    panel = phg2st.pp.select_genes({"a": regions}, n_top_genes=5, write=True)
     back = sd.read_zarr(tmp_path / "a.zarr")["table"]
     assert set(back.var_names[back.var["phg2st_panel"]]) == set(panel)
     assert list(back.uns["phg2st_panel"]["genes"]) == panel
     plain = AnnData(back.X)
     plain.obsm["spatial"] = np.argwhere(np.ones((16, 7))).astype(float)
     with pytest.raises(ValueError, match="`write=True` adds to the zarr store behind a SpatialData"):
-        phg2st.pp.select_genes(plain, n_top=5, write=True)
+        phg2st.pp.select_genes(plain, n_top_genes=5, write=True)

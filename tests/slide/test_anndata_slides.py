@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from phg2st_sc._slide import check_positions_in_image, open_slides, resolve_datas
+from phg2st_sc._slide import check_positions_in_image, open_slides, open_cohort
 
 
 def two_slides(spot_adata):
@@ -109,7 +109,7 @@ def test_coordinates_must_be_there_and_flat(spot_adata):
 
 def test_options_of_spatialdata_are_refused(spot_adata):
     with pytest.raises(ValueError, match="AnnData"):
-        open_slides(spot_adata, table="t")
+        open_slides(spot_adata, table_key="t")
 
 
 def test_one_spot_has_no_pitch(spot_adata):
@@ -179,16 +179,16 @@ def test_centers_that_are_no_number(visium_adata):
 def test_resolve_one_list_dict(spot_adata, visium_adata):
     other = spot_adata.copy()
     del other.uns["spatial"]
-    assert [s.name for s in resolve_datas(other)] == ["slide"]
-    assert [s.name for s in resolve_datas([other, other.copy()])] == ["slide1", "slide2"]
-    assert [s.name for s in resolve_datas([visium_adata, visium_adata.copy()])] == ["section-1", "section-2"]
+    assert [s.name for s in open_cohort(other)] == ["slide"]
+    assert [s.name for s in open_cohort([other, other.copy()])] == ["slide1", "slide2"]
+    assert [s.name for s in open_cohort([visium_adata, visium_adata.copy()])] == ["section-1", "section-2"]
     both = two_slides(other)
-    assert [s.name for s in resolve_datas({"k": other})] == ["k"]
-    assert sorted(s.name for s in resolve_datas({"l": both}, slide_key="section")) == ["l/A", "l/B"]
+    assert [s.name for s in open_cohort({"k": other})] == ["k"]
+    assert sorted(s.name for s in open_cohort({"l": both}, slide_key="section")) == ["l/A", "l/B"]
     with pytest.raises(ValueError, match="empty"):
-        resolve_datas([])
+        open_cohort([])
     with pytest.raises(ValueError, match="more than once"):
-        resolve_datas([other, other])
+        open_cohort([other, other])
 
 
 def test_a_stored_image_of_scale_one_is_the_image(visium_adata):

@@ -34,7 +34,7 @@ CALLS = {
         "h_distances",
         lambda a, _: phg2st.pp.build_hypergraph(a, builder="position", key_added="h"),
     ),
-    "genes": ("var", "mine", lambda a, _: phg2st.pp.select_genes(a, n_top=5, key_added="mine")),
+    "genes": ("var", "mine", lambda a, _: phg2st.pp.select_genes(a, n_top_genes=5, key_added="mine")),
     "prompts": ("uns", "phg2st_mine", lambda a, _: phg2st.pp.sample_prompts(a, key_added="mine")),
 }
 
@@ -103,5 +103,5 @@ def test_genes_are_marked_in_all_objects_or_in_none(spot_adata):
     other = spot_adata.copy()
     other.var["mine"] = "own"
     with pytest.raises(ValueError, match=r"var\['mine'\] exists"):
-        phg2st.pp.select_genes([spot_adata, other], n_top=5, key_added="mine")
+        phg2st.pp.select_genes([spot_adata, other], n_top_genes=5, key_added="mine")
     assert "mine" not in spot_adata.var

@@ -182,11 +182,11 @@ def test_spots_beyond_the_table_are_no_matter():
 
 def test_several_tables_must_be_chosen(sdata):
     sdata["second"] = sdata["table"].copy()
-    with pytest.raises(ValueError, match=r"2 tables .*'table'.*`table=`"):
+    with pytest.raises(ValueError, match=r"2 tables .*'table'.*`table_key=`"):
         open_slides(sdata)
-    assert open_slides(sdata, table="second")[0].table is sdata["second"]
+    assert open_slides(sdata, table_key="second")[0].table is sdata["second"]
     with pytest.raises(KeyError, match="No table 'third'"):
-        open_slides(sdata, table="third")
+        open_slides(sdata, table_key="third")
 
 
 def test_no_table_means_no_coordinates(sdata):

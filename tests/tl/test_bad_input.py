@@ -295,7 +295,7 @@ def test_training_on_what_is_no_cohort(training, snapshot, unchanged):
     strange.var_names = [f"ENSG{i}" for i in range(strange.n_vars)]
     for error, match, datas, settings in (
         (ValueError, "empty", [], {}),
-        (ValueError, "more than once in `datas`", [first, first], {}),
+        (ValueError, "more than once in `adatas`", [first, first], {}),
         (ValueError, "not an integer", [bad], {}),
         (ValueError, "share 0 genes.*symbols or Ensembl", [first, strange], {}),
         (KeyError, "NOSUCH", training, {"genes": ["NOSUCH", first.var_names[0]]}),

@@ -47,7 +47,7 @@ def test_no_skill_at_all_is_said(make_section, monkeypatch):
     from phg2st_sc.linear._comparison import Record
 
     monkeypatch.setattr(Record, "scores", {"explained": -0.1, "correlation": -0.02})
-    with pytest.warns(UserWarning, match="nothing is predictable from these prompts.*24 prompts of slide 'P1_S1'"):
+    with pytest.warns(UserWarning, match="Nothing is predictable from these prompts.*24 prompts of slide 'P1_S1'"):
         phg2st.tl.predict(adata, method="best_simple")
 
 
@@ -60,7 +60,7 @@ def test_shuffled_counts_are_not_predictable():
         compared = phg2st.tl.predict(adata).uns["details"]["P1_S1"]["compared"]
     best = max(scores["correlation"] for scores in compared.values())
     assert best < 0.05
-    assert any("nothing is predictable" in str(one.message) for one in caught) == (best <= 0)
+    assert any("Nothing is predictable" in str(one.message) for one in caught) == (best <= 0)
 
 
 def test_methods_without_an_image_do_not_ask_which_embeddings(adata, trained, give_features):

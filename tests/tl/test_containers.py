@@ -145,7 +145,7 @@ def test_a_slide_without_prompts_is_named(joined, trained):
     mask = (table.obs["prompt"] & (table.obs["slide"] != first)).to_numpy()
     with pytest.raises(ValueError, match=f"none of the 120 spots of slide '{first}'"):
         phg2st.tl.predict(table, method="idw", slide_key="slide", prompt_mask=mask)
-    with pytest.warns(UserWarning, match=f"slide '{first}' has no prompts"):
+    with pytest.warns(UserWarning, match=f"Slide '{first}' has no prompts"):
         out = phg2st.tl.predict(table, model=trained["kriging"], slide_key="slide", prompt_mask=mask)
     assert out.uns["n_prompts"][first] == 0
 
@@ -347,7 +347,7 @@ def test_training_leaves_the_slides_alone(training, snapshot, unchanged):
 
 def test_panel_of_select_genes_is_trained_on(training):
     slides = [adata.copy() for adata in training.values()]
-    chosen = phg2st.pp.select_genes(slides, n_top=12)
+    chosen = phg2st.pp.select_genes(slides, n_top_genes=12)
     model = phg2st.tl.train(slides, method="kriging", progress=False)
     assert set(model.genes) == set(chosen)
     named = list(chosen)[::-1]

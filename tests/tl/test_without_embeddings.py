@@ -10,7 +10,7 @@ import pytest
 
 import phg2st_sc as phg2st
 
-NO_FEATURES = "no image features: predicted from places and prompts alone"
+NO_FEATURES = "No image features: predicted from places and prompts alone"
 
 
 @pytest.fixture

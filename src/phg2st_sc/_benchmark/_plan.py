@@ -15,8 +15,8 @@ from scipy import sparse
 
 from .. import _keys
 from .._reading import (
+    Reading,
     SlidePatches,
-    by_place,
     check_patient_key,
     choose_reps,
     common_genes,
@@ -25,9 +25,8 @@ from .._reading import (
     features_of,
     one_kind,
     rank_genes,
-    read_counts,
 )
-from .._slide import Slide, is_target, resolve_datas
+from .._slide import Slide, is_target
 from .._text import some
 from .._warn import warn_user
 from ..models import check_parameters
@@ -49,6 +48,7 @@ class Section:
 
     slide: Slide
     rep: str | None
+    reading: Reading
 
     @property
     def name(self) -> str:
@@ -100,16 +100,14 @@ class MethodSpec:
         return create(self.method, **{**seeded, **self.settings})
 
 
-def open_sections(
-    datas: Any, *, use_rep: str | None, trust_rep: bool, slide_key: str | None, patient_key: str
-) -> list[Section]:
+def open_sections(adatas: Any, reading: Reading) -> list[Section]:
     """Sections of all objects, without targets; an error where their features are of different kinds."""
-    opened = resolve_datas(datas, slide_key=slide_key, patient_key=patient_key)
-    check_patient_key(opened, patient_key)
-    slides = [_without_targets(by_place(one)) for one in opened]
-    reps = choose_reps(slides, use_rep, trust_rep=trust_rep)
+    opened = reading.cohort(adatas)
+    check_patient_key(opened, reading.patients)
+    slides = [_without_targets(one) for one in opened]
+    reps = choose_reps(slides, reading.use_rep, trust_rep=reading.trust_rep)
     one_kind(feature_kinds(slides, reps))
-    return [Section(slide, rep) for slide, rep in zip(slides, reps, strict=True)]
+    return [Section(slide, rep, reading) for slide, rep in zip(slides, reps, strict=True)]
 
 
 def _without_targets(slide: Slide) -> Slide:
@@ -117,10 +115,10 @@ def _without_targets(slide: Slide) -> Slide:
     return replace(slide, rows=slide.rows[there], positions=slide.positions[there])
 
 
-def section_mark(section: Section, counts_layer: str | None) -> str:
+def section_mark(section: Section) -> str:
     """Hash of all that a benchmark reads of a section but its pixels: counts, places, features, patient."""
     slide = section.slide
-    counts, _ = read_counts(slide.table, slide.rows, counts_layer=counts_layer)
+    counts, _ = section.reading.counts(slide.table, slide.rows)
     rows = sparse.csr_array(counts)
     rows.sum_duplicates()
     features, record = features_of(slide, section.rep)
@@ -248,9 +246,7 @@ def _explicit(name: str, test: Any, names: Sequence[str]) -> tuple[str, list[str
     return name, train, wanted
 
 
-def choose_genes(
-    sections: Mapping[str, Section], train: Sequence[str], genes: Any, counts_layer: str | None
-) -> tuple[str, ...]:
+def choose_genes(sections: Mapping[str, Section], train: Sequence[str], genes: Any) -> tuple[str, ...]:
     """Panel of a fold: what was named, else the most variable genes of the training sections, which alone are read."""
     everyone = [one.slide for one in sections.values()]
     shared = common_genes(list({id(slide.table): slide.table for slide in everyone}.values()))
@@ -265,15 +261,14 @@ def choose_genes(
         if genes is None and len(marked) == len(everyone):
             shared = shared[np.logical_and.reduce([shared.isin(one) for one in marked])]
         return tuple(shared)
-    return tuple(most_variable(sections, train, list(shared), int(genes), counts_layer))
+    return tuple(most_variable(sections, train, list(shared), int(genes)))
 
 
-def most_variable(
-    sections: Mapping[str, Section], train: Sequence[str], genes: Sequence[str], n: int, counts_layer: str | None
-) -> list[str]:
+def most_variable(sections: Mapping[str, Section], train: Sequence[str], genes: Sequence[str], n: int) -> list[str]:
     """The n genes that vary most on the training sections, the most variable first."""
-    slides = [sections[name].slide for name in train]
-    return rank_genes(slides, pd.Index(genes), n_top=min(n, len(genes)), counts_layer=counts_layer).genes
+    used = [sections[name] for name in train]
+    slides = [one.slide for one in used]
+    return rank_genes(used[0].reading, slides, pd.Index(genes), n_top_genes=min(n, len(genes))).genes
 
 
 def describe_settings(spec: MethodSpec) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from .._reading import (
     Measured,
     Panel,
     common_target_sum,
-    read_counts,
     read_measured,
     same_features,
     slide_arrays,
@@ -69,7 +68,6 @@ class Scoring:
     extra: tuple[str, ...]
     markers: tuple[str, ...] | None
     n_splits: int
-    counts_layer: str | None
 
 
 @dataclass(eq=False)
@@ -87,8 +85,7 @@ class FoldData:
         """Training sections with their expression."""
         if patches not in self._training:
             used = [self.sections[name] for name in self.fold.train]
-            layer = self.scoring.counts_layer
-            read = [training_slide(s.slide, s.rep, self.fold.genes, counts_layer=layer, patches=patches) for s in used]
+            read = [training_slide(s.reading, s.slide, s.rep, self.fold.genes, patches=patches)[0] for s in used]
             same_features([s.slide for s in used], [s.rep for s in used], read)
             self._training[patches] = read
         return self._training[patches]
@@ -136,7 +133,7 @@ def cases(data: FoldData, name: str) -> Iterator[Case]:
     for regime in scoring.strategies:
         for mask in range(scoring.n_masks):
             drawn = prompt_mask(section, scoring.fraction, regime, mask)
-            measured = read_measured(section.slide, drawn, counts_layer=scoring.counts_layer, allow_zero=False)
+            measured = read_measured(section.reading, section.slide, drawn, allow_zero=False)
             yield Case(section, regime, mask, measured)
 
 
@@ -243,7 +240,7 @@ def _prompts(data: FoldData, case: Case, protocol: str) -> Prompts:
     scale = _scale(case)
     if protocol == HONEST:
         columns = np.asarray(case.section.slide.table.var_names.get_indexer(pd.Index(genes)), dtype=np.int64)
-        return measured.prompts(Panel(genes, columns), scale)
+        return Panel(genes, columns).prompts(measured, scale)
     counts, totals = _truth(data, case, np.arange(measured.mask.size))
     smoothed = published_counts(counts, totals, case.section.slide.pitch_positions())[measured.index]
     depths = np.full(measured.index.size, _PUBLISHED_TOTAL)
@@ -257,7 +254,7 @@ def _scale(case: Case) -> float:
 
 def _truth(data: FoldData, case: Case, spots: NDArray[np.int64]) -> tuple[Any, NDArray[np.float64]]:
     slide = case.section.slide
-    return read_counts(slide.table, slide.rows[spots], counts_layer=data.scoring.counts_layer, genes=data.fold.genes)
+    return case.section.reading.counts(slide.table, slide.rows[spots], genes=data.fold.genes)
 
 
 def _honest(data: FoldData, case: Case, prediction: Prediction, scale: float, *, n_splits: int) -> dict[str, float]:

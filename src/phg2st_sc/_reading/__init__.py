@@ -6,21 +6,12 @@ from ._counts import Matrix, check_counts, gene_columns, read_counts, read_rows,
 from ._features import choose_rep, features_of, identity, why_ignored, without_features
 from ._genes import THETA, common_genes, rank_genes
 from ._hypergraph import hypergraph_update
-from ._inputs import (
-    DEFAULT_TARGET_SUM,
-    Measured,
-    by_place,
-    check_gene_names,
-    common_target_sum,
-    read_measured,
-    readable,
-    slide_arrays,
-    training_slide,
-    with_fingerprint,
-)
 from ._mask import full_mask
-from ._panel import Panel, model_panel, prompted_panel
+from ._measured import DEFAULT_TARGET_SUM, Measured, common_target_sum, read_measured
+from ._panel import Panel, check_gene_names, model_panel, prompted_panel
 from ._patches import SlidePatches, pixel_size
+from ._reading import Reading
+from ._slide_arrays import slide_arrays, training_slide
 
 __all__ = [
     "DEFAULT_TARGET_SUM",
@@ -28,8 +19,9 @@ __all__ = [
     "Matrix",
     "Measured",
     "Panel",
+    "Reading",
     "SlidePatches",
-    "by_place",
+    "X",
     "check_counts",
     "check_gene_names",
     "check_patient_key",
@@ -52,12 +44,10 @@ __all__ = [
     "read_counts",
     "read_measured",
     "read_rows",
-    "readable",
     "row_totals",
     "same_features",
     "slide_arrays",
     "training_slide",
     "why_ignored",
-    "with_fingerprint",
     "without_features",
 ]

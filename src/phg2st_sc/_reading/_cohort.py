@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import _keys
-from .._reading._features import choose_rep, identity
 from .._text import some
+from ._features import choose_rep, identity
 
 if TYPE_CHECKING:
     from .._arrays import TrainingSlide

@@ -11,10 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .._reading._counts import gene_columns, read_counts, row_totals
-from .._reading._mask import resolve_mask
 from .._text import some
 from .._warn import warn_user
+from ._counts import gene_columns, row_totals
+from ._mask import resolve_mask
+from ._reading import Reading
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -43,18 +44,18 @@ class Ranked:
 
 
 def rank_genes(
+    reading: Reading,
     slides: Sequence[Slide],
     genes: pd.Index,
     *,
-    n_top: int,
+    n_top_genes: int,
     min_spots: int | None = None,
-    counts_layer: str | None = None,
     prompt_mask: Any = None,
 ) -> Ranked:
     """The most variable of some genes on some slides; nothing is written. See :func:`select_genes`."""
     variances, detected, n_read = [], np.zeros(len(genes), dtype=np.int64), 0
     for slide in slides:
-        counts = _read(slide, prompt_mask, counts_layer, genes)
+        counts = _read(reading, slide, prompt_mask, genes)
         if counts is not None:
             variances.append(residual_variance(counts))
             detected += np.asarray((counts > 0).sum(axis=0), dtype=np.int64).ravel()
@@ -64,7 +65,7 @@ def rank_genes(
             f"No slide has {_MIN_ROWS} spots with counts to choose genes by. Measure more, or widen the mask."
         )
     needed = max(_MIN_ROWS, round(0.01 * n_read)) if min_spots is None else int(min_spots)
-    panel = _first(genes, np.stack(variances), detected >= needed, n_top, needed)
+    panel = _first(genes, np.stack(variances), detected >= needed, n_top_genes, needed)
     return Ranked(panel, needed, n_read, len(variances))
 
 
@@ -140,13 +141,13 @@ def common_genes(tables: list[AnnData]) -> pd.Index:
     return common
 
 
-def _read(slide: Slide, prompt_mask: Any, counts_layer: str | None, genes: pd.Index) -> Any:
+def _read(reading: Reading, slide: Slide, prompt_mask: Any, genes: pd.Index) -> Any:
     """Counts of the spots of a slide that may be read and have any; ``None`` where they are too few."""
     rows = slide.rows
     if prompt_mask is not None:
         allowed = resolve_mask(slide.table, rows, prompt_mask, name=slide.name, allow_zero=True, allow_all=True)
         rows = rows[allowed]
-    counts, _ = read_counts(slide.table, rows, counts_layer=counts_layer, genes=list(genes))
+    counts, _ = reading.counts(slide.table, rows, genes=list(genes))
     counts = counts[np.asarray(counts.sum(axis=1)).ravel() > 0]
     if counts.shape[0] >= _MIN_ROWS:
         return counts
@@ -164,7 +165,7 @@ def _first(
     names = [str(gene) for gene in genes[often_enough]]
     if len(names) < n_top:
         warn_user(
-            f"Only {len(names)} common genes are detected in {needed} spots or more, fewer than n_top={n_top}: "
+            f"Only {len(names)} common genes are detected in {needed} spots or more, fewer than n_top_genes={n_top}: "
             "all of them are chosen."
         )
     order = combine_ranks(variances[:, often_enough], names, n_top)

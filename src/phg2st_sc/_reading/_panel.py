@@ -12,14 +12,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .. import _keys
+from .._arrays import Prompts
 from .._text import some
 from .._warn import warn_user
 from ._counts import gene_columns
+from ._measured import Measured
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from ._inputs import Measured
 
 logger = logging.getLogger("phg2st_sc")
 
@@ -55,6 +56,30 @@ class Panel:
             msg = f"the model does not predict {len(missing)} of the genes asked for ({some(missing)})"
             raise KeyError(msg)
         return np.array([place[column] for column in columns], dtype=np.int64)  # type: ignore[union-attr]
+
+    def prompts(self, measured: Measured, target_sum: float) -> Prompts:
+        """Prompts over the panel; genes that the object lacks have no counts."""
+        present = np.flatnonzero(self.columns >= 0)
+        found = measured.counts[:, self.columns[present]]
+        counts = np.zeros((measured.index.size, len(self.genes)), dtype=np.float32)
+        counts[:, present] = found.toarray() if hasattr(found, "toarray") else found
+        lacking = np.flatnonzero(self.columns < 0)
+        return Prompts(measured.index, counts, measured.totals, target_sum, self.genes, lacking)
+
+
+def check_gene_names(genes: Sequence[str] | None, *, argument: str = "genes") -> None:
+    """Raise when ``genes`` is one name, none, or holds a name more than once."""
+    if genes is None:
+        return
+    if isinstance(genes, str):
+        msg = f"`{argument}` is a list of names: pass `{argument}=[{genes!r}]`."
+        raise TypeError(msg)
+    if not len(genes):
+        raise ValueError(f"`{argument}` is empty: name at least one gene, or leave it out for all.")
+    names = pd.Index(list(genes))
+    if not names.is_unique:
+        msg = f"`{argument}` names some more than once: {some(names[names.duplicated()].unique())}."
+        raise ValueError(msg)
 
 
 def prompted_panel(table: AnnData, measured: Sequence[Measured], wanted: Sequence[str] | None) -> Panel:

@@ -5,8 +5,10 @@ from ._extend import extend
 from ._extend_table import Added
 from ._lattice import PLATFORM_PITCH_UM, lattice_pitch
 from ._model import Slide
-from ._open import open_slides, resolve_datas
+from ._new import new_table
+from ._open import open_cohort, open_slides, spots_table
 from ._owner import Owner, refuse_foreign
+from ._record import check_table
 from ._store import StoreLockedError
 from ._targets import is_target
 from ._update import SlotUpdate
@@ -20,12 +22,15 @@ __all__ = [
     "SlotUpdate",
     "StoreLockedError",
     "check_positions_in_image",
+    "check_table",
     "extend",
     "is_target",
     "lattice_pitch",
+    "new_table",
+    "open_cohort",
     "open_slides",
     "refuse_foreign",
-    "resolve_datas",
+    "spots_table",
     "write_slots",
     "write_table",
 ]

@@ -27,6 +27,28 @@ def is_spatialdata(data: Any) -> bool:
     return module is not None and isinstance(data, module.SpatialData)
 
 
+def spots_table(data: AnnData | SpatialData, table_key: str | None = None) -> AnnData:
+    """Return the table that annotates the spots; ``data`` itself where it is an AnnData.
+
+    Raises
+    ------
+    TypeError
+        If ``data`` is neither AnnData nor SpatialData.
+    KeyError, ValueError
+        If a SpatialData has no such table, or several and none is named.
+    """
+    from anndata import AnnData
+
+    if isinstance(data, AnnData):
+        return data
+    if is_spatialdata(data):
+        from ._spatialdata import find_table
+
+        return find_table(data, table_key)
+    msg = f"Expected an AnnData or SpatialData, got {type(data).__module__}.{type(data).__name__}."
+    raise TypeError(msg)
+
+
 def open_slides(
     data: AnnData | SpatialData,
     *,
@@ -35,7 +57,7 @@ def open_slides(
     mpp: float | None = None,
     pitch_um: float | None = None,
     platform: str | None = None,
-    table: str | None = None,
+    table_key: str | None = None,
     coordinate_system: str | None = None,
     patient_key: str = _keys.PATIENT,
 ) -> list[Slide]:
@@ -59,7 +81,7 @@ def open_slides(
         Distance of neighbouring spots in µm.
     platform
         Platform with a known pitch.
-    table
+    table_key
         Table of a SpatialData, where several annotate spots.
     coordinate_system
         Coordinate system of a SpatialData by which spots and image are aligned, where several disagree.
@@ -76,7 +98,7 @@ def open_slides(
     TypeError
         If ``data`` is neither AnnData nor SpatialData.
     KeyError
-        If there are no spot coordinates, or ``slide_key`` or ``table`` does not exist.
+        If there are no spot coordinates, or ``slide_key`` or ``table_key`` does not exist.
     ValueError
         If ``data`` is a view, ids occur twice, what belongs together is ambiguous, or spots share their places although
         no ``slide_key`` was given.
@@ -90,40 +112,36 @@ def open_slides(
     >>> slide.pitch_px, slide.mpp, slide.mpp_source
     (50.0, 2.0, 'platform')
     """
-    from anndata import AnnData
-
     said = Scale(mpp, pitch_um, platform)
-    if isinstance(data, AnnData):
-        if table is not None or coordinate_system is not None:
-            msg = "`table=` and `coordinate_system=` are for a SpatialData, but `data` is an AnnData."
+    table = spots_table(data, table_key)
+    if table is data:
+        if table_key is not None or coordinate_system is not None:
+            msg = "`table_key=` and `coordinate_system=` are for a SpatialData, but `data` is an AnnData."
             raise ValueError(msg)
         slides = anndata_slides(data, slide_key=slide_key, image=image, said=said, patient_key=patient_key)
-    elif is_spatialdata(data):
+    else:
         from ._spatialdata import spatialdata_slides
 
         slides = spatialdata_slides(
             data,
+            table,
             slide_key=slide_key,
             image=image,
             said=said,
-            table=table,
             coordinate_system=coordinate_system,
             patient_key=patient_key,
         )
-    else:
-        msg = f"Expected an AnnData or SpatialData, got {type(data).__module__}.{type(data).__name__}."
-        raise TypeError(msg)
     for slide in slides:
         check_places(slide, slide_key)
     return slides
 
 
-def resolve_datas(datas: Any, *, slide_key: str | None = None, **settings: Any) -> list[Slide]:
+def open_cohort(adatas: Any, *, slide_key: str | None = None, **settings: Any) -> list[Slide]:
     """Open the slides of one object, of a list of them, or of a dict of them by name.
 
     Parameters
     ----------
-    datas
+    adatas
         AnnData or SpatialData, a list or tuple of them, or a dict whose keys name the slides.
     slide_key
         As in :func:`open_slides`.
@@ -140,12 +158,12 @@ def resolve_datas(datas: Any, *, slide_key: str | None = None, **settings: Any) 
     ValueError
         If there is no object, or one of them occurs twice.
     """
-    named = list(datas.items()) if isinstance(datas, Mapping) else None
-    objects = [item for _, item in named] if named is not None else _as_list(datas)
+    named = list(adatas.items()) if isinstance(adatas, Mapping) else None
+    objects = [item for _, item in named] if named is not None else _as_list(adatas)
     if not objects:
-        raise ValueError("No data: `datas` is empty.")
+        raise ValueError("No data: `adatas` is empty.")
     if len({id(item) for item in objects}) < len(objects):
-        raise ValueError("The same object occurs more than once in `datas`.")
+        raise ValueError("The same object occurs more than once in `adatas`.")
     slides: list[Slide] = []
     for position, item in enumerate(objects):
         opened = open_slides(item, slide_key=slide_key, **settings)
@@ -155,8 +173,8 @@ def resolve_datas(datas: Any, *, slide_key: str | None = None, **settings: Any) 
     return _distinct(slides)
 
 
-def _as_list(datas: Any) -> list[Any]:
-    return list(datas) if isinstance(datas, (list, tuple)) else [datas]
+def _as_list(adatas: Any) -> list[Any]:
+    return list(adatas) if isinstance(adatas, (list, tuple)) else [adatas]
 
 
 def _rename(slides: list[Slide], key: str) -> list[Slide]:

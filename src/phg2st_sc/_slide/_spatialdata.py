@@ -42,17 +42,16 @@ class _Spots:
 
 def spatialdata_slides(
     sdata: SpatialData,
+    annotating: AnnData,
     *,
     slide_key: str | None,
     image: Any,
     said: Scale,
-    table: str | None,
     coordinate_system: str | None,
     patient_key: str,
 ) -> list[Slide]:
     """One slide for each annotated region, divided further by ``slide_key`` where given."""
     call = _Call(slide_key, image, said, coordinate_system, patient_key)
-    annotating = find_table(sdata, table)
     check_table(annotating)
     region_key, instance_key = _attrs(annotating)
     # compared as whole names: `spots` must not also take the rows of `spots_1`
@@ -83,7 +82,7 @@ def find_table(sdata: SpatialData, name: str | None) -> AnnData:
     if not names:
         raise KeyError("No spot coordinates: the SpatialData has no table that annotates shapes or points.")
     if len(names) > 1:
-        msg = f"{len(names)} tables annotate spots ({some(names)}): choose one with `table=`."
+        msg = f"{len(names)} tables annotate spots ({some(names)}): choose one with `table_key=`."
         raise ValueError(msg)
     return sdata.tables[names[0]]
 

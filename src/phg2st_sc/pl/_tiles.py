@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._deprecated import renamed_parameters
 from .._image import SlideImage, Tiles, choose_level, context_grid, read_padded, tile_pixels
-from .._slide import Slide, open_slides
+from .._reading import Reading
+from .._slide import Slide
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +25,7 @@ _MARGIN = 0.02
 Box = tuple[float, float, float, float]
 
 
+@renamed_parameters(table="table_key")
 def tiles(
     data: AnnData | SpatialData,
     *,
@@ -37,7 +40,7 @@ def tiles(
     max_px: int = 2000,
     linewidth: float = 0.8,
     slide_key: str | None = None,
-    table: str | None = None,
+    table_key: str | None = None,
     coordinate_system: str | None = None,
     ax: Axes | None = None,
     title: str | None = None,
@@ -69,7 +72,7 @@ def tiles(
         Longest side of the picture that is read, in pixels.
     linewidth
         Width of the outlines in points.
-    slide_key, table, coordinate_system
+    slide_key, table_key, coordinate_system
         As in :func:`phg2st_sc.pp.extract_embeddings`.
     ax
         Axes to draw into; by default those of a new figure.
@@ -104,16 +107,8 @@ def tiles(
     """
     import matplotlib.pyplot as plt
 
-    slides = open_slides(
-        data,
-        slide_key=slide_key,
-        image=image,
-        mpp=mpp,
-        pitch_um=pitch_um,
-        platform=platform,
-        table=table,
-        coordinate_system=coordinate_system,
-    )
+    reading = Reading(slide_key=slide_key, table_key=table_key, coordinate_system=coordinate_system)
+    slides = reading.open(data, image=image, mpp=mpp, pitch_um=pitch_um, platform=platform)
     chosen = _choose(slides, slide)
     opened = chosen.open_image()
     if ax is None:

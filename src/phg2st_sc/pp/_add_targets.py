@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._slide import Added, Slide, check_positions_in_image, extend, is_target, open_slides
+from .._deprecated import renamed_parameters
+from .._reading import Reading
+from .._slide import Added, Slide, check_positions_in_image, extend, is_target
 from .._warn import warn_user
 from ._target_lattice import Lattice, LatticeKind, fit_lattice
 from ._target_region import Polygon, Region, capture_area, polygon
@@ -34,6 +36,7 @@ class _Call:
     min_distance: float
 
 
+@renamed_parameters(table="table_key")
 def add_targets(
     data: Data,
     *,
@@ -45,7 +48,7 @@ def add_targets(
     lattice: LatticeKind | None = None,
     min_distance: float = 0.5,
     slide_key: str | None = None,
-    table: str | None = None,
+    table_key: str | None = None,
     coordinate_system: str | None = None,
 ) -> Data:
     """Make rows for places where no spot was, so that expression is predicted there too.
@@ -82,7 +85,7 @@ def add_targets(
         Targets nearer than this to a spot, or to a target of an earlier call, are left out; in pitches of the targets.
     slide_key
         Column of ``obs`` that tells several slides in one object apart.
-    table, coordinate_system
+    table_key, coordinate_system
         Which table and coordinate system of a SpatialData to use, where several would do.
 
     Returns
@@ -133,15 +136,8 @@ def add_targets(
     """
     call = _checked(pitch_um, region, lattice, min_distance)
     data = data.copy() if getattr(data, "is_view", False) else data
-    slides = open_slides(
-        data,
-        slide_key=slide_key,
-        image=image,
-        mpp=mpp,
-        platform=platform,
-        table=table,
-        coordinate_system=coordinate_system,
-    )
+    reading = Reading(slide_key=slide_key, table_key=table_key, coordinate_system=coordinate_system)
+    slides = reading.open(data, image=image, mpp=mpp, platform=platform)
     added, laid = [], []
     for slide in slides:
         places, fitted, factor = _places(slide, call)

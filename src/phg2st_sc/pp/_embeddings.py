@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _keys
+from .._deprecated import renamed_parameters
 from .._image import Tiles, check_length, check_resolution, check_tissue, context_blocks, context_grid, tile_pixels
 from .._provenance import names_hash, package_versions
-from .._reading import pixel_size
-from .._slide import Owner, Slide, SlotUpdate, check_positions_in_image, open_slides, refuse_foreign, write_slots
+from .._reading import Reading, pixel_size
+from .._slide import Owner, Slide, SlotUpdate, check_positions_in_image, refuse_foreign, write_slots
 from ..encoders import Encoder, check_name, encode_tiles, get_encoder
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class _Encoded:
     blocks: NDArray[np.float16] | None = None
 
 
+@renamed_parameters(table="table_key")
 def extract_embeddings(
     data: AnnData | SpatialData,
     *,
@@ -76,7 +78,7 @@ def extract_embeddings(
     batch_size: int = 64,
     progress: bool = True,
     slide_key: str | None = None,
-    table: str | None = None,
+    table_key: str | None = None,
     coordinate_system: str | None = None,
     write: bool = False,
 ) -> None:
@@ -130,7 +132,7 @@ def extract_embeddings(
         Show a progress bar.
     slide_key
         Column of ``obs`` that tells several slides in one object apart.
-    table, coordinate_system
+    table_key, coordinate_system
         Which table and coordinate system of a SpatialData to use, where several would do.
     write
         Also save the new slots into the zarr store behind ``data``.
@@ -162,16 +164,8 @@ def extract_embeddings(
     >>> adata.obsm["X_texture"].shape[0] == adata.n_obs
     True
     """
-    slides = open_slides(
-        data,
-        slide_key=slide_key,
-        image=image,
-        mpp=mpp,
-        pitch_um=pitch_um,
-        platform=platform,
-        table=table,
-        coordinate_system=coordinate_system,
-    )
+    reading = Reading(slide_key=slide_key, table_key=table_key, coordinate_system=coordinate_system)
+    slides = reading.open(data, image=image, mpp=mpp, pitch_um=pitch_um, platform=platform)
     options = {"weights": weights, "device": device, "precision": precision}
     rep, opened = _resolve_encoder(encoder, key_added, input_px, options)
     job = _Job(

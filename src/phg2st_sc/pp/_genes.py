@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _keys
-from .._reading import THETA, common_genes, rank_genes
-from .._slide import Owner, SlotUpdate, is_target, refuse_foreign, resolve_datas, write_slots
+from .._deprecated import renamed_parameters
+from .._reading import THETA, Reading, common_genes, rank_genes
+from .._slide import Owner, SlotUpdate, is_target, refuse_foreign, write_slots
 from .._text import some
 from .._warn import warn_user
 
@@ -19,32 +20,34 @@ if TYPE_CHECKING:
     from .._slide import Slide
 
 
+@renamed_parameters(datas="adatas", n_top="n_top_genes", table="table_key")
 def select_genes(
-    datas: Any,
+    adatas: Any,
     *,
-    n_top: int = 1000,
+    n_top_genes: int = 1000,
     min_spots: int | None = None,
     counts_layer: str | None = None,
     patients: Collection[str] | None = None,
     prompt_mask: Any = None,
     slide_key: str | None = None,
     key_added: str = _keys.PANEL,
-    table: str | None = None,
+    table_key: str | None = None,
+    coordinate_system: str | None = None,
     write: bool = False,
 ) -> list[str]:
     """Choose the genes that vary most over space or between spots, depth set aside, in all slides together.
 
     Within each slide genes are ranked by the variance of their analytic Pearson residuals (negative binomial, theta 100,
-    clipped at the square root of the number of spots). Over slides, the genes that are among the first ``n_top`` of most
+    clipped at the square root of the number of spots). Over slides, the genes that are among the first ``n_top_genes`` of most
     slides come first, ties broken by the median of those ranks (the rule of scanpy's
     ``experimental.pp.highly_variable_genes(flavor="pearson_residuals", batch_key=...)``), then by variance, then by name.
 
     Parameters
     ----------
-    datas
+    adatas
         One object, a list or a dict of them, or one object with ``slide_key``. Only genes that all of them have can be
         chosen.
-    n_top
+    n_top_genes
         How many genes to choose.
     min_spots
         In how many of the spots that are read a gene must be detected. ``None``: 1 % of them, at least 3.
@@ -62,8 +65,8 @@ def select_genes(
         ``obs`` column that tells the slides of an object apart.
     key_added
         ``var`` column to write.
-    table
-        Table of a SpatialData that has several.
+    table_key, coordinate_system
+        Which table and coordinate system of a SpatialData to use, where several would do.
     write
         Also store the panel in the zarr store behind each SpatialData.
 
@@ -88,12 +91,15 @@ def select_genes(
     >>> counts[:25, 2] *= 3
     >>> a = anndata.AnnData(counts.astype("float32"))
     >>> a.obsm["spatial"] = np.argwhere(np.ones((10, 5))).astype(float)
-    >>> phg2st.pp.select_genes(a, n_top=1)
+    >>> phg2st.pp.select_genes(a, n_top_genes=1)
     ['2']
     """
-    if isinstance(n_top, bool) or not isinstance(n_top, (int, np.integer)) or n_top < 1:
-        raise ValueError(f"n_top={n_top!r} must be an integer of at least 1.")
-    slides = resolve_datas(datas, slide_key=slide_key, table=table)
+    if isinstance(n_top_genes, bool) or not isinstance(n_top_genes, (int, np.integer)) or n_top_genes < 1:
+        raise ValueError(f"n_top_genes={n_top_genes!r} must be an integer of at least 1.")
+    reading = Reading(
+        counts_layer=counts_layer, slide_key=slide_key, table_key=table_key, coordinate_system=coordinate_system
+    )
+    slides = reading.open_cohort(adatas)
     tables = list({id(slide.table): slide.table for slide in slides}.values())
     owner = Owner((key_added,), ("rule",))
     for each in tables:
@@ -104,23 +110,23 @@ def select_genes(
     if prompt_mask is None:
         _warn_of_prompts(chosen_slides)
     ranked = rank_genes(
-        chosen_slides, genes, n_top=n_top, min_spots=min_spots, counts_layer=counts_layer, prompt_mask=prompt_mask
+        reading, chosen_slides, genes, n_top_genes=n_top_genes, min_spots=min_spots, prompt_mask=prompt_mask
     )
     panel = ranked.genes
     record = {
         "genes": np.array(panel, dtype=object),
-        "n_top": int(n_top),
+        "n_top_genes": int(n_top_genes),
         "min_spots": ranked.min_spots,
         "n_spots_read": ranked.n_spots,
         "n_slides_read": ranked.n_slides,
-        "counts_layer": counts_layer or "X",
+        "counts_layer": reading.layer or _keys.X,
         "prompts_only": prompt_mask is not None,
         "rule": f"variance of Pearson residuals, theta {THETA:g}, ranks combined over slides",
     }
     for each in tables:
         marks = np.asarray(each.var_names.isin(panel))
         update = SlotUpdate(var={key_added: marks}, uns={key_added: dict(record)}, owner=owner)
-        write_slots(_holder(datas, each), each, update, write=write)
+        write_slots(_holder(adatas, each), each, update, write=write)
     return panel
 
 
@@ -157,8 +163,10 @@ def _warn_of_prompts(slides: list[Slide]) -> None:
         )
 
 
-def _holder(datas: Any, table: AnnData) -> Any:
+def _holder(adatas: Any, table: AnnData) -> Any:
     """Which of the objects holds a table; the table itself where that is an AnnData."""
-    objects = datas.values() if isinstance(datas, Mapping) else datas if isinstance(datas, (list, tuple)) else [datas]
+    objects = (
+        adatas.values() if isinstance(adatas, Mapping) else adatas if isinstance(adatas, (list, tuple)) else [adatas]
+    )
     tables = (item for item in objects if hasattr(item, "tables"))
     return next((item for item in tables if any(each is table for each in item.tables.values())), table)

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._reading import choose_rep, features_of, hypergraph_update
-from .._slide import open_slides, write_slots
+from .._deprecated import renamed_parameters
+from .._reading import Reading, choose_rep, features_of, hypergraph_update
+from .._slide import write_slots
 from .._text import some
 from .._warn import warn_user
 from ..graph import Given, Hypergraph, HypergraphBuilder, get_builder, scatter_blocks
@@ -35,6 +36,7 @@ class _Built:
     hypergraph: Hypergraph
 
 
+@renamed_parameters(table="table_key")
 def build_hypergraph(
     data: AnnData | SpatialData,
     *,
@@ -45,7 +47,7 @@ def build_hypergraph(
     key_added: str = _keys.HYPERGRAPH,
     slide_key: str | None = None,
     trust_rep: bool = False,
-    table: str | None = None,
+    table_key: str | None = None,
     coordinate_system: str | None = None,
     write: bool = False,
 ) -> None:
@@ -73,7 +75,7 @@ def build_hypergraph(
         Column of ``obs`` that tells several slides in one object apart.
     trust_rep
         Accept features, or a given matrix, without proof that they come from the image and not from expression.
-    table, coordinate_system
+    table_key, coordinate_system
         Which table and coordinate system of a SpatialData to use, where several would do.
     write
         Also save the new slots into the zarr store behind ``data``.
@@ -107,7 +109,8 @@ def build_hypergraph(
     5
     """
     maker = get_builder(builder, n_neighbors=n_neighbors, radius=radius)
-    slides = open_slides(data, slide_key=slide_key, table=table, coordinate_system=coordinate_system)
+    reading = Reading(slide_key=slide_key, table_key=table_key, coordinate_system=coordinate_system)
+    slides = reading.open(data)
     by_table: dict[int, list[Slide]] = {}
     for slide in slides:
         by_table.setdefault(id(slide.table), []).append(slide)

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .. import _keys
-from .._reading import check_counts, gene_columns, read_rows, row_totals
-from .._slide import Owner, SlotUpdate, is_target, open_slides, write_slots
+from .._deprecated import renamed_parameters
+from .._reading import Reading, check_counts, gene_columns, read_rows, row_totals
+from .._slide import Owner, SlotUpdate, is_target, write_slots
 from .._text import some
 from .._warn import warn_user
 
@@ -24,13 +25,15 @@ _BLOCK_ROWS = 4096
 _OWNER = Owner((_keys.LOGNORM,), ("formula",), mend="rename or")
 
 
+@renamed_parameters(table="table_key")
 def normalize(
     data: AnnData | SpatialData,
     *,
     counts_layer: str | None = None,
     target_sum: float | None = None,
     slide_key: str | None = None,
-    table: str | None = None,
+    table_key: str | None = None,
+    coordinate_system: str | None = None,
     write: bool = False,
 ) -> None:
     """Write log1p(s * count / total) to ``layers["phg2st_lognorm"]``; the counts stay as they are.
@@ -50,8 +53,8 @@ def normalize(
         object, so that its slides compare, or one for each slide where ``slide_key`` is given.
     slide_key
         ``obs`` column that tells the slides of the object apart.
-    table
-        Table of a SpatialData that has several.
+    table_key, coordinate_system
+        Which table and coordinate system of a SpatialData to use, where several would do.
     write
         Also store the layer in the zarr store behind a SpatialData.
 
@@ -80,14 +83,17 @@ def normalize(
     """
     if target_sum is not None and not (np.isfinite(target_sum) and target_sum > 0):
         raise ValueError(f"target_sum={target_sum!r} must be a number above 0, or None for the median total.")
-    slides = open_slides(data, slide_key=slide_key, table=table)
+    reading = Reading(
+        counts_layer=counts_layer, slide_key=slide_key, table_key=table_key, coordinate_system=coordinate_system
+    )
+    slides = reading.open(data)
     target = slides[0].table
     gene_columns(target, None)
     rows = np.arange(target.n_obs)
-    matrix = read_rows(target, rows, counts_layer=counts_layer)
+    matrix = read_rows(target, rows, counts_layer=reading.layer)
     missing = _all_nan(matrix) | is_target(target)
     measured = matrix[~missing] if missing.any() else matrix
-    check_counts(measured, target, rows[~missing], counts_layer=counts_layer)
+    check_counts(measured, target, rows[~missing], counts_layer=reading.layer)
     totals = np.where(missing, np.nan, row_totals(matrix))
     groups = [slide.rows for slide in slides] if slide_key is not None else [rows]
     sums = _target_sums(totals, groups, target_sum)
@@ -96,7 +102,7 @@ def normalize(
         "formula": "log1p(target_sum * count / total)",
         _keys.TARGET_SUM: np.array([float(sums[group[0]]) for group in groups]),
         "target_sum_from": "argument" if target_sum is not None else "median total of the spots with counts",
-        "counts_layer": counts_layer or "X",
+        "counts_layer": reading.layer or _keys.X,
         "n_genes": int(target.n_vars),
         "n_rows_without_measurement": int(missing.sum()),
     }

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._reading import full_mask
-from .._slide import Owner, SlotUpdate, is_target, open_slides, write_slots
+from .._deprecated import renamed_parameters
+from .._reading import Reading, full_mask
+from .._slide import Owner, SlotUpdate, is_target, write_slots
 from ..prompts import generator_of, get_strategy, number_of_prompts, sample_mask
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from .._slide import Slide
 
 
+@renamed_parameters(table="table_key")
 def sample_prompts(
     data: AnnData | SpatialData,
     *,
@@ -29,7 +31,8 @@ def sample_prompts(
     key_added: str = _keys.PROMPT,
     seed: int = 0,
     slide_key: str | None = None,
-    table: str | None = None,
+    table_key: str | None = None,
+    coordinate_system: str | None = None,
     write: bool = False,
 ) -> None:
     """Draw the spots that count as measured, the same number whatever the seed.
@@ -60,8 +63,8 @@ def sample_prompts(
         Equal seeds draw equal spots.
     slide_key
         ``obs`` column that tells the slides of the object apart.
-    table
-        Table of a SpatialData that has several.
+    table_key, coordinate_system
+        Which table and coordinate system of a SpatialData to use, where several would do.
     write
         Also store the new columns in the zarr store behind a SpatialData.
 
@@ -99,7 +102,8 @@ def sample_prompts(
     get_strategy(strategy)
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise ValueError(f"seed={seed!r} must be an integer of at least 0.")
-    slides = open_slides(data, slide_key=slide_key, table=table)
+    reading = Reading(slide_key=slide_key, table_key=table_key, coordinate_system=coordinate_system)
+    slides = reading.open(data)
     target = slides[0].table
     _refuse_to_overwrite(target, key_added)
     allowed = _allowed(target, within)

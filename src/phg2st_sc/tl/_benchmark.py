@@ -34,8 +34,9 @@ from .._benchmark import (
     run_references,
     section_mark,
 )
+from .._deprecated import renamed_parameters
 from .._provenance import package_versions
-from .._reading import check_gene_names, context_of, feature_kinds, readable
+from .._reading import Reading, check_gene_names, context_of, feature_kinds
 from .._text import some
 from .._warn import warn_user
 from ..metrics import PUBLISHED_WARNING
@@ -50,8 +51,9 @@ _TOP_GENES = 50
 _Run = Callable[[], tuple[pd.DataFrame, bool]]
 
 
+@renamed_parameters(datas="adatas", table="table_key")
 def benchmark(
-    datas: Any,
+    adatas: Any,
     *,
     methods: str | Sequence[Any] | Mapping[str, Any] = _DEFAULT_METHODS,
     folds: str | int | Mapping[str, Any] | None = PATIENT,
@@ -69,6 +71,8 @@ def benchmark(
     trust_rep: bool = False,
     counts_layer: str | None = None,
     slide_key: str | None = None,
+    table_key: str | None = None,
+    coordinate_system: str | None = None,
     patient_key: str = _keys.PATIENT,
     progress: bool = True,
 ) -> pd.DataFrame:
@@ -80,7 +84,7 @@ def benchmark(
 
     Parameters
     ----------
-    datas
+    adatas
         Sections that were measured at every spot: AnnData or SpatialData, a list or dict of them, or one object with
         ``slide_key``.
     methods
@@ -113,7 +117,7 @@ def benchmark(
     out
         Folder for finished units. A call that was interrupted goes on where it stopped; methods and seeds can be added: name
         all that the table is to hold, what is finished is not run again. Other data or settings are refused.
-    use_rep, trust_rep, counts_layer, slide_key, patient_key
+    use_rep, trust_rep, counts_layer, slide_key, table_key, coordinate_system, patient_key
         As for :func:`phg2st_sc.tl.train`.
     progress
         Show a progress bar.
@@ -155,14 +159,19 @@ def benchmark(
     """
     from tqdm.auto import tqdm
 
-    protocols, scoring, trainings = _checked(
-        protocol, fraction, strategies, n_masks, seeds, extra, markers, n_splits, counts_layer
-    )
+    protocols, scoring, trainings = _checked(protocol, fraction, strategies, n_masks, seeds, extra, markers, n_splits)
     genes = _checked_genes(genes)
     specs = method_specs(methods, has_folds=folds is not None)
-    found = open_sections(
-        _readable(datas), use_rep=use_rep, trust_rep=trust_rep, slide_key=slide_key, patient_key=patient_key
+    reading = Reading(
+        counts_layer=counts_layer,
+        slide_key=slide_key,
+        table_key=table_key,
+        coordinate_system=coordinate_system,
+        patient_key=patient_key,
+        use_rep=use_rep,
+        trust_rep=trust_rep,
     )
+    found = open_sections(adatas, reading)
     sections = {one.name: one for one in found}
     made = {spec.label: spec.create(0) for spec in specs}
     for method in made.values():
@@ -170,12 +179,12 @@ def benchmark(
     _check_pictures(found, made)
     for one in found:
         number_of_prompts(one.slide.n_spots, fraction=fraction, n=None, name=f"slide {one.name!r}")
-    planned = _folds(sections, folds, genes, counts_layer)
+    planned = _folds(sections, folds, genes)
     _check_markers(planned, scoring.markers)
     reads_pictures = any(method.reads_patches for method in made.values())
     plan = _plan(sections, planned, scoring, specs, reads_pictures=reads_pictures)
     store = UnitStore(out, {"protocols": list(protocols), **plan})
-    data = {fold.name: FoldData(fold, sections, scoring, _top(sections, fold, counts_layer)) for fold in planned}
+    data = {fold.name: FoldData(fold, sections, scoring, _top(sections, fold)) for fold in planned}
     tables = []
     units = _units(data, specs, trainings, protocols)
     with tqdm(total=len(units), disable=not progress) as bar:
@@ -223,7 +232,6 @@ def _checked(
     extra: Sequence[str],
     markers: Sequence[str] | None,
     n_splits: int,
-    counts_layer: str | None,
 ) -> tuple[tuple[str, ...], Scoring, tuple[int, ...]]:
     from ..metrics import EXTRAS
     from ..prompts import get_strategy
@@ -253,7 +261,7 @@ def _checked(
     scores = tuple(EXTRAS) if "all" in wanted else wanted
     check_gene_names(markers, argument="markers")
     marked = tuple(markers) if markers is not None and "markers" in scores else None
-    return protocols, Scoring(fraction, regimes, n_masks, scores, marked, n_splits, counts_layer), trainings
+    return protocols, Scoring(fraction, regimes, n_masks, scores, marked, n_splits), trainings
 
 
 def _checked_genes(genes: Any) -> int | tuple[str, ...] | None:
@@ -291,17 +299,17 @@ def _check_pictures(sections: Sequence[Section], methods: Mapping[str, Estimator
             raise ValueError(msg)
 
 
-def _folds(sections: Mapping[str, Section], folds: Any, genes: Any, counts_layer: str | None) -> list[Fold]:
+def _folds(sections: Mapping[str, Section], folds: Any, genes: Any) -> list[Fold]:
     return [
-        Fold(name, tuple(train), tuple(test), choose_genes(sections, train, genes, counts_layer))
+        Fold(name, tuple(train), tuple(test), choose_genes(sections, train, genes))
         for name, train, test in make_folds(list(sections.values()), folds)
     ]
 
 
-def _top(sections: Mapping[str, Section], fold: Fold, counts_layer: str | None) -> list[str] | None:
+def _top(sections: Mapping[str, Section], fold: Fold) -> list[str] | None:
     if not fold.train:
         return None
-    return most_variable(sections, fold.train, fold.genes, _TOP_GENES, counts_layer)
+    return most_variable(sections, fold.train, fold.genes, _TOP_GENES)
 
 
 def _plan(
@@ -314,7 +322,7 @@ def _plan(
 ) -> dict[str, Any]:
     return {
         "embeddings": feature_kinds([one.slide for one in sections.values()], [one.rep for one in sections.values()]),
-        "sections": {name: section_mark(one, scoring.counts_layer) for name, one in sections.items()},
+        "sections": {name: section_mark(one) for name, one in sections.items()},
         "pictures": {name: picture_mark(one) for name, one in sections.items()} if reads_pictures else {},
         "features": {name: one.rep for name, one in sections.items()},
         "folds": {fold.name: {"test": list(fold.test), "genes": list(fold.genes)} for fold in folds},
@@ -323,14 +331,8 @@ def _plan(
             "extra": list(scoring.extra),
             "markers": None if scoring.markers is None else list(scoring.markers),
             "n_splits": scoring.n_splits,
-            "layer": scoring.counts_layer,
+            "layer": next(iter(sections.values())).reading.layer,
         },
         "software": package_versions(["phg2st-sc"]),
         "methods": {f"{spec.label} ({spec.learned})": describe_settings(spec) for spec in specs},
     }
-
-
-def _readable(datas: Any) -> Any:
-    if isinstance(datas, Mapping):
-        return {name: readable(one) for name, one in datas.items()}
-    return [readable(one) for one in datas] if isinstance(datas, (list, tuple)) else readable(datas)

@@ -11,13 +11,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._reading import by_place, read_counts, read_rows, readable
-from .._slide import Slide, is_target, open_slides
+from .._deprecated import renamed_parameters
+from .._reading import Reading, read_rows
+from .._slide import Slide, is_target, spots_table
 from .._text import some
 from .._warn import warn_user
 from ..metrics import published_counts, score_published, score_section, summarize
 from ._rivals import Rival, predict_rival, rivals
-from ._stored import HIDE, Stored, check_mask, find_layer, stored
+from ._stored import HIDE, Stored, check_mask, find_layer, reading_kept, stored
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 Protocol = Literal["honest", "published"]
 
 
+@renamed_parameters(table="table_key")
 def evaluate(
     data: Any,
     *,
@@ -40,7 +42,8 @@ def evaluate(
     protocol: Protocol = "honest",
     n_splits: int = 5,
     seed: int = 0,
-    table: str | None = None,
+    table_key: str | None = None,
+    coordinate_system: str | None = None,
 ) -> pd.DataFrame:
     """Score a prediction at the held-out spots of every slide.
 
@@ -56,7 +59,7 @@ def evaluate(
         Layer of the prediction: the ``key_added`` of :func:`phg2st_sc.tl.impute`. ``None``: ``"phg2st"``, or the only
         prediction there is.
     counts_layer
-        Layer with raw counts; ``None`` for ``X``.
+        Layer with raw counts. ``None``: the one that the prediction was made from. ``"X"``: ``X`` in any case.
     prompt_mask
         Not needed: the mask that the prediction was made with is stored. A mask given here must be the same.
     slide_key
@@ -83,8 +86,10 @@ def evaluate(
         Splits of the noise ceiling; 0 leaves it out.
     seed
         Seed of the noise ceiling, and of the compared methods.
-    table
+    table_key
         Name of the SpatialData table, where there are several.
+    coordinate_system
+        Coordinate system of a SpatialData by which spots and image are aligned, where several disagree.
 
     Returns
     -------
@@ -126,13 +131,17 @@ def evaluate(
     >>> phg2st.tl.evaluate(adata).attrs["means"]  # doctest: +SKIP
     """
     _check(protocol, extra)
-    slides = [_spots(by_place(slide)) for slide in open_slides(readable(data), slide_key=slide_key, table=table)]
-    layer = find_layer(slides[0].table, layer)
+    said = Reading(
+        counts_layer=counts_layer, slide_key=slide_key, table_key=table_key, coordinate_system=coordinate_system
+    )
+    layer = find_layer(spots_table(data, table_key), layer)
+    reading = said.after(reading_kept(spots_table(data, table_key), layer), data, of="The prediction was made")
+    slides = [_spots(slide) for slide in reading.slides(data)]
     results = [stored(slide.table, layer) for slide in slides]
     check_mask(slides, results, prompt_mask)
     _warn_of_training(slides, results)
     others = rivals(compare, slides, results[0])
-    call = _Call(counts_layer, top_genes, extra, markers, n_splits, seed)
+    call = _Call(reading, top_genes, extra, markers, n_splits, seed)
     score = _score_honest if protocol == "honest" else _score_published
     tables = [score(slide, result, others, call) for slide, result in zip(slides, results, strict=True)]
     return _assemble(tables, slides, layer, protocol, genes)
@@ -157,7 +166,7 @@ def _spots(slide: Slide) -> Slide:
 class _Call:
     """What the user asked for, beyond the data."""
 
-    counts_layer: str | None
+    reading: Reading
     top_genes: Sequence[str] | None
     extra: str | Sequence[str]
     markers: Sequence[str] | None
@@ -184,7 +193,7 @@ def _score_honest(slide: Slide, result: Stored, others: Sequence[Rival], call: _
     measured = _have_counts(slide, slide.rows[heldout], call)
     heldout, n_unmeasured = heldout[measured], int((~measured).sum())
     rows = slide.rows[heldout]
-    counts, totals = read_counts(slide.table, rows, counts_layer=call.counts_layer, genes=result.genes)
+    counts, totals = call.reading.counts(slide.table, rows, genes=result.genes)
     predictions, makers = {result.layer: result.rows(rows, slide)}, {result.layer: result.made_by(slide)}
     if others:
         one = _one_slide(slide)
@@ -210,7 +219,7 @@ def _score_honest(slide: Slide, result: Stored, others: Sequence[Rival], call: _
 
 def _have_counts(slide: Slide, rows: NDArray[np.int64], call: _Call) -> NDArray[np.bool_]:
     """Which held-out rows were measured: those that are neither all NaN nor all zero."""
-    measured = _not_blank(read_rows(slide.table, rows, counts_layer=call.counts_layer))
+    measured = _not_blank(read_rows(slide.table, rows, counts_layer=call.reading.layer))
     if not measured.any():
         msg = f"None of the {rows.size} held-out spots of slide {slide.name!r} was measured: there is no truth. {HIDE}"
         raise ValueError(msg)
@@ -227,17 +236,17 @@ def _not_blank(matrix: Any) -> NDArray[np.bool_]:
 
 
 def _score_published(slide: Slide, result: Stored, others: Sequence[Rival], call: _Call) -> pd.DataFrame:
-    counts, totals = read_counts(slide.table, slide.rows, counts_layer=call.counts_layer, genes=result.genes)
+    counts, totals = call.reading.counts(slide.table, slide.rows, genes=result.genes)
     target_sum, positions = result.target_sum(slide), slide.pitch_positions()
     predictions, makers = {result.layer: result.rows(slide.rows, slide)}, {result.layer: result.made_by(slide)}
     if others:
         one = _one_slide(slide)
-        everything, _ = read_counts(slide.table, slide.rows, counts_layer=call.counts_layer)
+        everything, _ = call.reading.counts(slide.table, slide.rows)
         smoothed = published_counts(everything, totals, positions)
-        if call.counts_layer is None:
+        if call.reading.layer is None:
             one.X = smoothed
         else:
-            one.layers[call.counts_layer] = smoothed
+            one.layers[call.reading.layer] = smoothed
         for other in others:
             predictions[other.label], makers[other.label] = _predicted(one, other, result, slide, call)
     used = result.used[slide.rows]
@@ -266,7 +275,7 @@ def _one_slide(slide: Slide) -> AnnData:
 def _predicted(
     one: AnnData, other: Rival, result: Stored, slide: Slide, call: _Call
 ) -> tuple[NDArray[np.floating], str]:
-    return predict_rival(one, other, result, slide, counts_layer=call.counts_layer, seed=call.seed)
+    return predict_rival(one, other, result, slide, counts_layer=call.reading.layer or _keys.X, seed=call.seed)
 
 
 def _assemble(

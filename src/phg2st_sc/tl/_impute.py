@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .. import _keys
-from .._slide import Owner, SlotUpdate, refuse_foreign, write_slots, write_table
-from ..models import DEFAULT_METHOD
-from ._predict import Predicted, as_table, run
-from ._record import facts
+from .._deprecated import renamed_parameters
+from .._reading import Reading, check_gene_names
+from .._slide import Owner, SlotUpdate, check_table, refuse_foreign, write_slots, write_table
+from ..models import choose_estimator
+from ._predicted import Predicted
+from ._predicting import predict_slides
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from ..models import Estimator
 
 
+@renamed_parameters(table="table_key")
 def impute(
     data: AnnData | SpatialData | Sequence[AnnData | SpatialData] | Mapping[str, AnnData | SpatialData],
     *,
@@ -33,7 +36,8 @@ def impute(
     counts_layer: str | None = None,
     target_sum: float | None = None,
     slide_key: str | None = None,
-    table: str | None = None,
+    table_key: str | None = None,
+    coordinate_system: str | None = None,
     gene_key: str | None = None,
     patient_key: str | None = None,
     key_added: str | None = None,
@@ -46,7 +50,7 @@ def impute(
 
     Parameters
     ----------
-    data, prompt_mask, model, method, genes, use_rep, trust_rep, counts_layer, target_sum, slide_key, table, gene_key, patient_key, seed, **parameters
+    data, prompt_mask, model, method, genes, use_rep, trust_rep, counts_layer, target_sum, slide_key, table_key, coordinate_system, gene_key, patient_key, seed, **parameters
         As for :func:`phg2st_sc.tl.predict`. ``data`` may also be a list or dict of objects: all are predicted before any is written.
     key_added
         Name of the result. ``None``: ``"phg2st"`` for the default, else the name of the method.
@@ -86,30 +90,33 @@ def impute(
     >>> adata.layers["phg2st"].shape
     (120, 60)
     """
-    settings: dict[str, Any] = {
-        "model": model,
-        "method": method,
-        "prompt_mask": prompt_mask,
-        "genes": genes,
-        "use_rep": use_rep,
-        "trust_rep": trust_rep,
-        "counts_layer": counts_layer,
-        "target_sum": target_sum,
-        "slide_key": slide_key,
-        "table": table,
-        "gene_key": gene_key,
-        "patient_key": patient_key,
-        "seed": seed,
-    }
+    check_gene_names(genes)
     objects = _objects(data, prompt_mask)
+    reading = Reading(
+        counts_layer=counts_layer,
+        slide_key=slide_key,
+        table_key=table_key,
+        coordinate_system=coordinate_system,
+        patient_key=patient_key,
+        use_rep=use_rep,
+        trust_rep=trust_rep,
+        gene_key=gene_key,
+        target_sum=target_sum,
+    )
+    estimator = choose_estimator(model, method, seed, parameters, impute)
+    by_default = model is None and method is None
+    key = key_added or estimator.name
     targets = [_copy(one) if copy else one for one in objects]
     for target in targets:
-        _refuse_early(target, key_added or _named(model, method))
-    results = []
-    for target in targets:  # all are predicted before any is written
-        results.append(run(target, parameters=parameters, call=impute, **settings))
+        _refuse_early(target, key)
+    results = [  # all are predicted before any is written
+        predict_slides(
+            target, reading, estimator, prompt_mask=prompt_mask, genes=genes, seed=seed, by_default=by_default
+        )
+        for target in targets
+    ]
     for target, done in zip(targets, results, strict=True):
-        _write(target, done, key_added or _default_key(done), seed, write)
+        _write(target, done, key, write)
     return _like(data, targets) if copy else None
 
 
@@ -133,11 +140,11 @@ def _like(data: Any, targets: list[Any]) -> Any:
     return targets if isinstance(data, (list, tuple)) else targets[0]
 
 
-def _write(target: AnnData | SpatialData, done: Predicted, key: str, seed: int, write: bool | str) -> None:
+def _write(target: AnnData | SpatialData, done: Predicted, key: str, write: bool | str) -> None:
     if write == "table":
-        _write_table(target, done, key, seed)
+        _write_table(target, done, key)
     else:
-        write_slots(target, done.table, _update(done, key, seed), write=bool(write))
+        write_slots(target, done.table, _update(done, key), write=bool(write))
 
 
 def _copy(data: AnnData | SpatialData) -> AnnData | SpatialData:
@@ -146,41 +153,27 @@ def _copy(data: AnnData | SpatialData) -> AnnData | SpatialData:
     return data.copy() if hasattr(data, "obs_names") else deepcopy(data)
 
 
-def _default_key(done: Predicted) -> str:
-    return _key_of(done.estimator.name)
-
-
-def _key_of(method: str) -> str:
-    return _keys.DEFAULT_RESULT if method == DEFAULT_METHOD else method
-
-
-def _named(model: Estimator | str | os.PathLike[str] | None, method: str | None) -> str | None:
-    """Key of the result as far as it is known before anything is loaded."""
-    if model is None:
-        return _key_of(method) if isinstance(method, str) else _keys.DEFAULT_RESULT
-    return getattr(model, "name", None)
-
-
 def _owner(key: str) -> Owner:
     return Owner((key,), (_keys.METHOD, "scale"))
 
 
-def _refuse_early(data: AnnData | SpatialData, key: str | None) -> None:
-    """Refuse a key that holds something of the user's before the work rather than after it."""
-    if key is not None and hasattr(data, "obs_names"):
+def _refuse_early(data: AnnData | SpatialData, key: str) -> None:
+    """Refuse a view, and a key that holds something of the user's, before the work rather than after it."""
+    if hasattr(data, "obs_names"):
+        check_table(data)
         slots = (("layers", key), ("uns", key), ("obs", _keys.used_prompts(key)), ("var", _keys.predicted(key)))
         refuse_foreign(data, slots, _owner(key))
 
 
-def _write_table(data: AnnData | SpatialData, done: Predicted, key: str, seed: int) -> None:
+def _write_table(data: AnnData | SpatialData, done: Predicted, key: str) -> None:
     if hasattr(data, "obs_names"):
         msg = "`write='table'` is for a SpatialData; for an AnnData use `phg2st_sc.tl.predict`, which returns a table"
         raise ValueError(msg)
     source = next(name for name, table in data.tables.items() if table is done.table)
-    write_table(data, key, as_table(done, seed), source=source, overwrite=True, write=data.is_backed())
+    write_table(data, key, done.as_table(), source=source, overwrite=True, write=data.is_backed())
 
 
-def _update(done: Predicted, key: str, seed: int) -> SlotUpdate:
+def _update(done: Predicted, key: str) -> SlotUpdate:
     columns = done.table.var_names.get_indexer(list(done.genes))
     shape = (done.table.n_obs, done.table.n_vars)
     predicted = np.zeros(done.table.n_vars, dtype=bool)
@@ -188,7 +181,7 @@ def _update(done: Predicted, key: str, seed: int) -> SlotUpdate:
     update = SlotUpdate(
         var={_keys.predicted(key): predicted},
         obs={_keys.used_prompts(key): done.mask},
-        uns={key: facts(done, seed)},
+        uns={key: done.facts()},
         owner=_owner(key),
     )
     for name, what in ((key, "mean"), (_keys.std(key), "std")):

@@ -100,7 +100,7 @@ def _relabeled(rival: Rival) -> Rival:
 
 
 def predict_rival(
-    one: AnnData, rival: Rival, result: Stored, slide: Slide, *, counts_layer: str | None, seed: int
+    one: AnnData, rival: Rival, result: Stored, slide: Slide, *, counts_layer: str, seed: int
 ) -> tuple[NDArray[np.floating], str]:
     """Predictions (n, G) of a rival from the same prompts on the scale of the stored one, and who made them.
 
@@ -118,7 +118,7 @@ def predict_rival(
 
 
 def _run(
-    one: AnnData, rival: Rival, result: Stored, slide: Slide, counts_layer: str | None, seed: int
+    one: AnnData, rival: Rival, result: Stored, slide: Slide, counts_layer: str, seed: int
 ) -> tuple[NDArray[np.floating], float, str]:
     from ._predict import predict
 

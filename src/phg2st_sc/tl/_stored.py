@@ -77,6 +77,12 @@ def find_layer(table: AnnData, layer: str | None) -> str:
     raise KeyError(f"{msg}{there} `phg2st_sc.tl.impute(data, key_added={layer!r})`.")
 
 
+def reading_kept(table: AnnData, layer: str) -> Mapping[str, Any]:
+    """How the object was read for a prediction; empty for one that was made before readings were kept."""
+    record = table.uns.get(layer, {})
+    return record.get(_keys.READING, {})
+
+
 def stored(table: AnnData, layer: str) -> Stored:
     """A prediction with all that belongs to it."""
     used, predicted = _keys.used_prompts(layer), _keys.predicted(layer)

@@ -9,19 +9,19 @@ import numpy as np
 import pandas as pd
 
 from .. import _keys
+from .._deprecated import renamed_parameters
 from .._provenance import FINGERPRINTS, package_versions
 from .._reading import (
-    by_place,
+    Reading,
     check_gene_names,
     check_patient_key,
     choose_reps,
-    readable,
     same_features,
+    training_slide,
     why_ignored,
-    with_fingerprint,
     without_features,
 )
-from .._slide import is_target, resolve_datas
+from .._slide import is_target
 from .._text import some
 from .._warn import warn_user
 from ..models import check_parameters, check_seed
@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 DEFAULT_COHORT_METHOD = "phg2st"
 
 
+@renamed_parameters(datas="adatas", table="table_key")
 def train(
-    datas: Any,
+    adatas: Any,
     *,
     method: str = DEFAULT_COHORT_METHOD,
     genes: Sequence[str] | None = None,
@@ -44,6 +45,8 @@ def train(
     counts_layer: str | None = None,
     patient_key: str = _keys.PATIENT,
     slide_key: str | None = None,
+    table_key: str | None = None,
+    coordinate_system: str | None = None,
     hypergraph_key: str | None = None,
     seed: int = 0,
     progress: bool = True,
@@ -56,7 +59,7 @@ def train(
 
     Parameters
     ----------
-    datas
+    adatas
         AnnData or SpatialData, a list or dict of them, or one object with ``slide_key``.
     method
         Name of a method with a cohort form (:func:`phg2st_sc.models.methods`).
@@ -75,6 +78,10 @@ def train(
         neighbours of new sections of the same patient.
     slide_key
         Column of ``obs`` that tells slides apart.
+    table_key
+        Name of the SpatialData table, where there are several.
+    coordinate_system
+        Coordinate system of a SpatialData by which spots and image are aligned, where several disagree.
     hypergraph_key
         Train on the hypergraphs that :func:`phg2st_sc.pp.build_hypergraph` stored under this ``key_added``; slides to
         predict then need one too. ``None``: methods with a hypergraph build their own.
@@ -117,9 +124,16 @@ def train(
 
     check_gene_names(genes)
     estimator = _create(method, seed, progress, parameters)
-    slides = [
-        by_place(slide) for slide in resolve_datas(_readable(datas), slide_key=slide_key, patient_key=patient_key)
-    ]
+    reading = Reading(
+        counts_layer=counts_layer,
+        slide_key=slide_key,
+        table_key=table_key,
+        coordinate_system=coordinate_system,
+        patient_key=patient_key,
+        use_rep=use_rep,
+        trust_rep=trust_rep,
+    )
+    slides = reading.cohort(adatas)
     check_patient_key(slides, patient_key)
     _warn_of_prompts(slides)
     panel = list(genes) if genes is not None else _shared_panel(slides)
@@ -127,36 +141,24 @@ def train(
     if estimator.reads_patches and not estimator.uses_image:  # embeddings are no part of what it learns
         reps = [None] * len(slides)
     if estimator.uses_image or estimator.needs_image:
-        _say_without_image(slides, reps)
-    loaded = [
-        with_fingerprint(
-            slide,
-            rep,
-            panel,
-            counts_layer=counts_layer,
-            hypergraph_key=hypergraph_key,
-            patches=estimator.reads_patches,
-        )
-        for slide, rep in tqdm(list(zip(slides, reps, strict=True)), desc="read", unit="slide", disable=not progress)
+        _warn_without_image(slides, reps)
+    pairs = tqdm(list(zip(slides, reps, strict=True)), desc="read", unit="slide", disable=not progress)
+    read = [
+        training_slide(reading, slide, rep, panel, hypergraph_key=hypergraph_key, patches=estimator.reads_patches)
+        for slide, rep in pairs
     ]
-    read = [one for one, _ in loaded]
-    features = same_features(slides, reps, read)
-    estimator.fit(read)
+    training = [slide for slide, _ in read]
+    features = same_features(slides, reps, training)
+    estimator.fit(training)
     estimator.card = {
-        **_card(read, features, seed),
-        "patient_key": patient_key,
-        FINGERPRINTS: [mark for _, mark in loaded],
+        **_card(training, features, seed),
+        _keys.READING: reading.as_record(),
+        FINGERPRINTS: [mark for _, mark in read],
         **estimator.record,
     }
     if hypergraph_key is not None:
         estimator.card[_keys.HYPERGRAPH_KEY] = hypergraph_key
     return estimator
-
-
-def _readable(datas: Any) -> Any:
-    if isinstance(datas, Mapping):
-        return {name: readable(one) for name, one in datas.items()}
-    return [readable(one) for one in datas] if isinstance(datas, (list, tuple)) else readable(datas)
 
 
 def _create(method: str, seed: int, progress: bool, parameters: Mapping[str, Any]) -> Estimator:
@@ -175,7 +177,7 @@ def _create(method: str, seed: int, progress: bool, parameters: Mapping[str, Any
     return estimator
 
 
-def _say_without_image(slides: Sequence[Slide], reps: Sequence[str | None]) -> None:
+def _warn_without_image(slides: Sequence[Slide], reps: Sequence[str | None]) -> None:
     lacking = without_features(slides, reps)
     if lacking:
         msg = (

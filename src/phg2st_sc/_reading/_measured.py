@@ -1,0 +1,65 @@
+"""Expression of the prompts of a slide, read from their rows and no other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._slide import Slide
+from ._counts import drop_empty_prompts
+from ._mask import resolve_mask
+from ._reading import Reading
+
+DEFAULT_TARGET_SUM = 1e4
+"""Scale of predictions made without any prompt by a model that recorded none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Expression of the prompts of one slide, over all genes of the object.
+
+    Attributes
+    ----------
+    slide
+        The slide.
+    mask
+        (n,) which of its spots are prompts, those without a count among them.
+    index
+        (p,) the prompts that have counts, as numbers within the slide.
+    counts
+        (p, genes of the object) raw counts.
+    totals
+        (p,) float64 totals over all genes.
+    """
+
+    slide: Slide
+    mask: NDArray[np.bool_]
+    index: NDArray[np.int64]
+    counts: Any
+    totals: NDArray[np.float64]
+
+
+def read_measured(reading: Reading, slide: Slide, prompt_mask: Any, *, allow_zero: bool) -> Measured:
+    """Read the prompted rows of a slide, and no other."""
+    mask = resolve_mask(slide.table, slide.rows, prompt_mask, name=slide.name, allow_zero=allow_zero, allow_all=True)
+    index = np.flatnonzero(mask)
+    rows = slide.rows[index]
+    counts, totals = reading.counts(slide.table, rows)
+    if index.size:
+        index, counts, totals = drop_empty_prompts(index, counts, totals, names=slide.table.obs_names[rows])
+    return Measured(slide, mask, index, counts, totals)
+
+
+def common_target_sum(measured: Sequence[Measured], target_sum: float | None, fallback: float) -> float:
+    """Scale of the predictions: what was asked for, else the median total of the prompts, else the fallback."""
+    if target_sum is not None:
+        if not 0 < target_sum < np.inf:
+            msg = f"target_sum={target_sum!r} must be positive and finite, e.g. 1e4, or None for the median of the prompts."
+            raise ValueError(msg)
+        return float(target_sum)
+    totals = np.concatenate([one.totals for one in measured]) if measured else np.zeros(0)
+    return float(np.median(totals)) if totals.size else fallback

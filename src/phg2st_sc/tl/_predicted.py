@@ -1,0 +1,133 @@
+"""Predictions of all slides of one table, and what they leave in ``uns``: who made them, from what, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _keys
+from .._provenance import FINGERPRINTS, names_hash, package_versions
+from .._reading import Reading, identity
+from .._slide import Slide, new_table
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from ..models import Estimator, Prediction
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """Predictions of all slides of one table.
+
+    Attributes
+    ----------
+    table
+        Table annotating the spots.
+    slides
+        Its slides.
+    mask
+        (n_obs,) the prompts.
+    genes
+        The predicted genes, as the table names them.
+    target_sum
+        Scale of the predictions.
+    by_slide
+        Prediction by name of the slide.
+    estimator
+        What predicted.
+    reading
+        How the object was read.
+    rep
+        Key in ``obsm`` of the embeddings that were used.
+    trained_on
+        By name of the slide, the training slide that it is; empty for a new one.
+    seed
+        Seed of the call.
+    """
+
+    table: AnnData
+    slides: list[Slide]
+    mask: NDArray[np.bool_]
+    genes: tuple[str, ...]
+    target_sum: float
+    by_slide: dict[str, Prediction]
+    estimator: Estimator
+    reading: Reading
+    rep: str | None
+    trained_on: Mapping[str, str]
+    seed: int
+
+    def full(self, what: str) -> NDArray[np.float32] | None:
+        """(n_obs, genes) of all rows; NaN where no slide is. ``None`` where no prediction carries it."""
+        parts = {slide.name: getattr(self.by_slide[slide.name], what) for slide in self.slides}
+        if all(part is None for part in parts.values()):
+            return None
+        out = np.full((self.table.n_obs, len(self.genes)), np.nan, dtype=np.float32)
+        for slide in self.slides:
+            if parts[slide.name] is not None:
+                out[slide.rows] = parts[slide.name]
+        return out
+
+    def as_table(self) -> AnnData:
+        """Predictions as an object of their own."""
+        positions = np.full((self.table.n_obs, 2), np.nan)
+        for slide in self.slides:
+            positions[slide.rows] = slide.positions
+        std = self.full("std")
+        return new_table(
+            self.full("mean"),
+            self.table,
+            self.genes,
+            obs={_keys.PROMPT: self.mask},
+            obsm={_keys.SPATIAL: positions},
+            layers={} if std is None else {_keys.STD: std},
+            uns=self.facts(),
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """Provenance, as ``uns`` takes it."""
+        estimator, slides = self.estimator, self.slides
+        record = self.table.uns.get(_keys.EMBEDDINGS, {}).get(self.rep, {}) if self.rep else {}
+        card = {key: value for key, value in estimator.card.items() if key != FINGERPRINTS}
+        return {
+            _keys.METHOD: estimator.name,
+            "parameters": storable(estimator.kept_parameters()),
+            _keys.MODEL: storable(card),
+            "trained_on": _by_slide({name: slide for name, slide in self.trained_on.items() if slide}),
+            "genes": np.array(self.genes, dtype=object),
+            _keys.TARGET_SUM: self.target_sum,
+            "scale": "log1p(target_sum * rate)",
+            "use_rep": self.rep or "",
+            _keys.READING: self.reading.as_record(),
+            _keys.FEATURES: storable(identity(record)),
+            "n_prompts": _by_slide({slide.name: int(self.mask[slide.rows].sum()) for slide in slides}),
+            _keys.DETAILS: _by_slide({s.name: storable(self.by_slide[s.name].details) for s in slides}),
+            "seed": self.seed,
+            _keys.NAMES_HASH: names_hash(self.table.obs_names),
+            "versions": package_versions(),
+        }
+
+
+def _by_slide(facts: Mapping[str, _T]) -> dict[str, _T]:
+    """What ``uns`` may hold of each slide: keys as :func:`phg2st_sc._keys.slide_entry` writes them."""
+    return {_keys.slide_entry(name): fact for name, fact in facts.items()}
+
+
+def storable(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record as h5ad and zarr take it: no None, no tuples, no nested lists."""
+    out: dict[str, Any] = {}
+    for key, value in record.items():
+        if isinstance(value, Mapping):
+            out[str(key)] = storable(value)
+        elif isinstance(value, (list, tuple)):
+            out[str(key)] = np.array(value, dtype=object if any(isinstance(v, str) for v in value) else None)
+        elif value is not None:
+            out[str(key)] = value
+    return out

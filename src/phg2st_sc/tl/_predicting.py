@@ -1,0 +1,250 @@
+"""Predict every slide of an object by a method: what ``predict`` and ``impute`` share. Nothing is written."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _keys
+from .._provenance import trained_on
+from .._reading import (
+    DEFAULT_TARGET_SUM,
+    Measured,
+    Panel,
+    Reading,
+    choose_rep,
+    common_target_sum,
+    identity,
+    model_panel,
+    prompted_panel,
+    read_measured,
+    slide_arrays,
+    why_ignored,
+    without_features,
+)
+from .._text import some
+from .._warn import warn_user
+from ..models import DEFAULT_METHOD
+from ._predicted import Predicted
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from .._slide import Slide
+    from ..models import Estimator, Prediction
+
+_WORDS = {"dim": "number of features of"}
+
+logger = logging.getLogger("phg2st_sc")
+
+
+def predict_slides(
+    data: Any,
+    said: Reading,
+    estimator: Estimator,
+    *,
+    prompt_mask: Any,
+    genes: Sequence[str] | None,
+    seed: int,
+    by_default: bool,
+) -> Predicted:
+    """Predict every slide of an object from its prompts.
+
+    Parameters
+    ----------
+    data
+        AnnData or SpatialData.
+    said
+        How the call says that the object is to be read. A model's own reading stands where the call says nothing.
+    estimator
+        Method or model.
+    prompt_mask, genes, seed
+        As in :func:`phg2st_sc.tl.predict`.
+    by_default
+        Whether the method was not chosen by the user, who is then told where it does without the image.
+    """
+    from tqdm.auto import tqdm
+
+    reading = said.after(reading_of(estimator.card), data, of="The model was trained")
+    slides = reading.slides(data)
+    table = slides[0].table
+    _check_patient_key(said, table)
+    panel = None if estimator.genes is None else model_panel(table, estimator.genes, gene_key=reading.gene_key)
+    measured = [read_measured(reading, slide, prompt_mask, allow_zero=estimator.is_fitted) for slide in slides]
+    for one in measured:
+        _check_number(estimator, one)
+    panel = panel or prompted_panel(table, measured, genes)
+    shown = panel.shown(table, genes)
+    fallback = float(estimator.card.get(_keys.TARGET_SUM, DEFAULT_TARGET_SUM))
+    scale = common_target_sum(measured, reading.target_sum, fallback)
+    rep = _features(table, said, reading, estimator)
+    if by_default:
+        _warn_without_image(slides, rep)
+    bar = tqdm(measured, desc="predict", unit="slide", disable=len(measured) == 1)
+    predictions = {one.slide.name: _predict_slide(one, estimator, rep, panel, shown, scale) for one in bar}
+    for one in measured:
+        _report(one, predictions[one.slide.name])
+    return Predicted(
+        table=table,
+        slides=slides,
+        mask=_mask(table, measured),
+        genes=tuple(table.var_names[panel.columns[shown]]),
+        target_sum=scale,
+        by_slide=predictions,
+        estimator=estimator,
+        reading=reading,
+        rep=rep,
+        trained_on={one.slide.name: _training_slide(estimator, one) for one in measured},
+        seed=seed,
+    )
+
+
+def reading_of(card: dict[str, Any]) -> dict[str, Any]:
+    """How a model was trained to read; the patients of one that was saved before readings were kept."""
+    return {_keys.PATIENT_KEY: card.get(_keys.PATIENT_KEY), **card.get(_keys.READING, {})}
+
+
+def _mask(table: AnnData, measured: Sequence[Measured]) -> NDArray[np.bool_]:
+    mask = np.zeros(table.n_obs, dtype=bool)
+    for one in measured:
+        mask[one.slide.rows] = one.mask
+    return mask
+
+
+def _check_patient_key(said: Reading, table: AnnData) -> None:
+    if said.patient_key is not None and said.patient_key not in table.obs:
+        msg = f"No column {said.patient_key!r} in obs with the patient; there are: {some(table.obs.columns)}."
+        raise KeyError(msg)
+
+
+def _check_number(estimator: Estimator, measured: Measured) -> None:
+    n, name = measured.index.size, measured.slide.name
+    if n == 0 and estimator.is_fitted:
+        warn_user(f"Slide {name!r} has no prompts: predicted from the model alone, at the level of its cohort.")
+    elif not estimator.is_fitted and n < estimator.min_prompts:
+        msg = (
+            f"Method {estimator.name!r} needs at least {estimator.min_prompts} prompts, and slide {name!r} has {n}: measure "
+            "more spots, or use method 'prompt_mean' or 'idw'."
+        )
+        raise ValueError(msg)
+
+
+def _training_slide(estimator: Estimator, measured: Measured) -> str:
+    """Name of the training slide that this slide is; empty for a new one."""
+    slide = measured.slide
+    names = slide.table.obs_names[slide.rows[measured.index]]
+    known = trained_on(estimator.card, names, measured.totals)
+    if known:
+        msg = (
+            f"The model was trained on slide {slide.name!r} itself (as {known!r}) and has read every spot of it: a score on "
+            "this slide means nothing. Train without it to predict or score it."
+        )
+        warn_user(msg)
+    return known
+
+
+def _features(table: AnnData, said: Reading, reading: Reading, estimator: Estimator) -> str | None:
+    """Key in ``obsm`` of the embeddings to use, where the method looks at any, or the call names some."""
+    looks = estimator.needs_image or estimator.uses_image or estimator.name == DEFAULT_METHOD
+    rep = None
+    if looks or said.use_rep is not None:
+        like = estimator.card.get(_keys.FEATURES)
+        rep = choose_rep(table, reading.use_rep, trust_rep=reading.trust_rep, like=like)
+    _check_features(table, rep, estimator)
+    return rep
+
+
+def _check_features(table: AnnData, rep: str | None, estimator: Estimator) -> None:
+    """A model takes features of the encoder and geometry that it was trained on, and no others."""
+    wanted, recorded = estimator.card.get(_keys.FEATURES), table.uns.get(_keys.EMBEDDINGS, {})
+    if rep is None and (estimator.needs_image or estimator.uses_image):
+        # none fits: say what is wrong with the one that is there
+        rep = next((key for key in recorded if key in table.obsm), None)
+    if rep is None and estimator.needs_image and why_ignored(table):
+        msg = (
+            f"Method {estimator.name!r} needs image features, and there are none:{why_ignored(table)} Else call "
+            "`phg2st_sc.pp.extract_embeddings(data)`, or use a method without an image such as 'kriging'."
+        )
+        raise ValueError(msg)
+    if not wanted or rep is None:
+        return
+    have = {**identity(recorded.get(rep, {})), "dim": int(table.obsm[rep].shape[1])}
+    wrong = [key for key in wanted if key in have and have[key] != wanted[key]]
+    if wrong:
+        key = wrong[0]
+        msg = (
+            f"obsm[{rep!r}] has {_WORDS.get(key, key)} {have[key]!r}, and the model was trained on {wanted[key]!r}: run "
+            f"`phg2st_sc.pp.extract_embeddings(data, encoder={wanted.get('encoder')!r}, tile_um={wanted.get('tile_um')!r})`."
+        )
+        raise ValueError(msg)
+
+
+def _warn_without_image(slides: Sequence[Slide], rep: str | None) -> None:
+    if without_features(slides, [rep] * len(slides)):
+        msg = (
+            "No image features: predicted from places and prompts alone; call `phg2st_sc.pp.extract_embeddings(data)` "
+            f"first to use the image.{why_ignored(slides[0].table)}"
+        )
+        warn_user(msg)
+
+
+def _predict_slide(
+    measured: Measured,
+    estimator: Estimator,
+    rep: str | None,
+    panel: Panel,
+    shown: NDArray[np.int64],
+    target_sum: float,
+) -> Prediction:
+    from ..models import Prediction
+
+    arrays = slide_arrays(
+        measured.slide,
+        rep,
+        hypergraph_key=estimator.card.get(_keys.HYPERGRAPH_KEY),
+        patches=estimator.reads_patches,
+    )
+    prompts = panel.prompts(measured, target_sum)
+    prediction = estimator.adapt(arrays, prompts).predict(arrays, prompts)
+    if np.array_equal(shown, np.arange(len(panel.genes))):
+        return prediction
+    return Prediction(
+        prediction.mean[:, shown],
+        None if prediction.std is None else prediction.std[:, shown],
+        None if prediction.trust is None else prediction.trust[shown],
+        prediction.details,
+    )
+
+
+def _report(measured: Measured, prediction: Prediction) -> None:
+    """Log how left-out prompts were predicted; warn where nothing predicted them, or the tissue is another one."""
+    name, details = measured.slide.name, prediction.details
+    if details.get("another_tissue"):
+        msg = (
+            f"Slide {name!r} looks like another tissue than the model was trained on: gene levels agree with a rank "
+            f"correlation of only {details['level_agreement']:.2f}. It is predicted from its own prompts, as without a model. "
+            "Check that counts and gene names are what they should be."
+        )
+        warn_user(msg)
+    chosen, compared = details.get("chosen"), details.get("compared")
+    if not compared:
+        if chosen is not None:
+            logger.info("slide %r: predicted by %r, without a comparison on its prompts", name, chosen)
+        return
+    best = max(scores["correlation"] for scores in compared.values())
+    if chosen is not None:
+        logger.info("slide %r: predicted by %r, the best of %d on prompts left out", name, chosen, len(compared))
+    else:
+        logger.info("slide %r: prompts left out in turn are predicted with a mean correlation of %.2f", name, best)
+    # among many weak genes a mean correlation over left-out folds lies below 0 even where the strong ones are predicted
+    if best <= 0 and max(scores["explained"] for scores in compared.values()) <= 0:
+        msg = (
+            f"Nothing is predictable from these prompts: over the {measured.index.size} prompts of slide {name!r}, left out "
+            f"in turn, neither correlation (best: {best:.2f}) nor squares explained come out above 0. Check that counts and "
+            "spot centres belong together, or measure more spots."
+        )
+        warn_user(msg)
