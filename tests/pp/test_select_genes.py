@@ -60,7 +60,10 @@ def test_forms_of_input_give_the_same_panel():
     panel = phg2st.pp.select_genes(parts, n_top_genes=9)
     assert phg2st.pp.select_genes(dict(zip("abc", parts, strict=True)), n_top_genes=9) == panel
     assert phg2st.pp.select_genes(whole, n_top_genes=9, slide_key="slide") == panel
-    assert phg2st.pp.select_genes([section(s, [3, 8, 21], kind=sparse.csr_matrix) for s in range(3)], n_top_genes=9) == panel
+    assert (
+        phg2st.pp.select_genes([section(s, [3, 8, 21], kind=sparse.csr_matrix) for s in range(3)], n_top_genes=9)
+        == panel
+    )
     shuffled = [part[np.random.default_rng(1).permutation(64)].copy() for part in parts[::-1]]
     assert phg2st.pp.select_genes(shuffled, n_top_genes=9) == panel
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from phg2st_sc._slide import check_positions_in_image, open_slides, open_cohort
+from phg2st_sc._slide import check_positions_in_image, open_cohort, open_slides
 
 
 def two_slides(spot_adata):
