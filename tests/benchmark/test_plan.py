@@ -29,7 +29,7 @@ def test_genes_are_chosen_on_the_training_sections_alone(slides):
     before, after = (run[0][2] for run in Spy.trained)
     assert before == after
     assert len(before) == 15
-    chosen = phg2st.pp.select_genes({k: v for k, v in copies(slides).items() if k != "P1_S1"}, n_top=15)
+    chosen = phg2st.pp.select_genes({k: v for k, v in copies(slides).items() if k != "P1_S1"}, n_top_genes=15)
     assert list(before) == chosen
 
 
