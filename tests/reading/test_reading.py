@@ -120,6 +120,31 @@ def test_old_names_of_parameters_work_with_one_warning_at_the_users_line(old, ne
     assert renamed[0].filename == __file__
 
 
+def test_a_prediction_in_a_spatialdata_is_found_and_scored_as_it_was_read():
+    from helpers import spatial_elements as make
+    from spatialdata import SpatialData
+    from spatialdata.transformations import Identity, Scale
+
+    ids = np.arange(64)
+    twice = {"a": Identity(), "b": Identity()}
+    sdata = SpatialData(
+        images={"he": make.picture(120, 120, {"a": Identity(), "b": Scale([2.0, 2.0], axes=("x", "y"))})},
+        shapes={"spots": make.circles(make.square(8, 10.0, 20.0), ids, transformations=twice)},
+        tables={
+            name: make.annotating({"spots": ids}, n_genes=8, seed=seed) for seed, name in enumerate(("first", "second"))
+        },
+    )
+    for settings, said in (({}, "`table_key=`"), ({"table_key": "second"}, "`coordinate_system=`")):
+        with pytest.raises(ValueError, match=said):
+            phg2st.pp.sample_prompts(sdata, fraction=0.3, **settings)
+    laid = {"table_key": "second", "coordinate_system": "a"}
+    phg2st.pp.sample_prompts(sdata, fraction=0.3, **laid)
+    phg2st.tl.impute(sdata, method="kriging", **laid)
+    assert "kriging" not in sdata["first"].layers
+    scores = phg2st.tl.evaluate(sdata, layer="kriging", n_splits=0)
+    np.testing.assert_array_equal(scores["pcc"], phg2st.tl.evaluate(sdata, n_splits=0, **laid)["pcc"])
+
+
 def test_systems_and_tables_of_a_spatialdata_are_said_to_every_function():
     from inspect import signature
 

@@ -18,7 +18,7 @@ from .._text import some
 from .._warn import warn_user
 from ..metrics import published_counts, score_published, score_section, summarize
 from ._rivals import Rival, predict_rival, rivals
-from ._stored import HIDE, Stored, check_mask, find_layer, reading_kept, stored
+from ._stored import HIDE, Stored, check_mask, find_layer, reading_kept, stored, table_with_prediction
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -132,10 +132,14 @@ def evaluate(
     """
     _check(protocol, extra)
     said = Reading(
-        counts_layer=counts_layer, slide_key=slide_key, table_key=table_key, coordinate_system=coordinate_system
+        counts_layer=counts_layer,
+        slide_key=slide_key,
+        table_key=table_key or table_with_prediction(data, layer),
+        coordinate_system=coordinate_system,
     )
-    layer = find_layer(spots_table(data, table_key), layer)
-    reading = said.after(reading_kept(spots_table(data, table_key), layer), data, of="The prediction was made")
+    table = spots_table(data, said.table_key)
+    layer = find_layer(table, layer)
+    reading = said.after(reading_kept(table, layer), data, of="The prediction was made")
     slides = [_spots(slide) for slide in reading.slides(data)]
     results = [stored(slide.table, layer) for slide in slides]
     check_mask(slides, results, prompt_mask)

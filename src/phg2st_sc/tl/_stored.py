@@ -63,6 +63,15 @@ def predictions_in(table: AnnData) -> list[str]:
     return [key for key in table.layers if key is not None and _keys.used_prompts(key) in table.obs]
 
 
+def table_with_prediction(data: Any, layer: str | None) -> str | None:
+    """Name of the only table of a SpatialData that holds the prediction; ``None`` where there is no such, or several."""
+    if not hasattr(data, "tables"):
+        return None
+    predicted = {name: predictions_in(table) for name, table in data.tables.items()}
+    holding = [name for name, layers in predicted.items() if (layer in layers if layer else layers)]
+    return holding[0] if len(holding) == 1 else None
+
+
 def find_layer(table: AnnData, layer: str | None) -> str:
     """Name of the prediction to score: the one asked for, else the default one, else the only one there is."""
     found = predictions_in(table)
