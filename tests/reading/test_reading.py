@@ -121,7 +121,7 @@ def test_old_names_of_parameters_work_with_one_warning_at_the_users_line(old, ne
 
 
 def test_a_prediction_in_a_spatialdata_is_found_and_scored_as_it_was_read():
-    from helpers import spatial_elements as make
+    import spatial_elements as make
     from spatialdata import SpatialData
     from spatialdata.transformations import Identity, Scale
 
