@@ -19,8 +19,18 @@ SETTINGS = {**SMALL, "triplex": {**SMALL["triplex"], "network": {**SMALL["triple
 COHORT = [name for name in NAMES if models.get_method(name).fit is not Estimator.fit]
 FORMS = [(n, False) for n in NAMES if not models.get_method(n).needs_fit] + [(n, True) for n in COHORT]
 NETWORKS = [name for name in NAMES if issubclass(models.get_method(name), NetworkMethod)]
-IDS = [f"{name}-{'cohort' if fitted else 'single'}" for name, fitted in FORMS]
-every_form = pytest.mark.parametrize(("name", "fitted"), FORMS, ids=IDS)
+
+
+def form_ids(forms):
+    return [f"{name}-{'cohort' if fitted else 'single'}" for name, fitted in forms]
+
+
+def form_marks(forms):
+    """Parametrize a test over some forms."""
+    return pytest.mark.parametrize(("name", "fitted"), forms, ids=form_ids(forms))
+
+
+every_form = form_marks(FORMS)
 
 
 def create(name):
