@@ -6,16 +6,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from small_networks import SMALL, TILED
+from small_networks import QUICK_CORRECTION, SMALL, TILED
 
 from phg2st_sc import models
 from phg2st_sc.models import Estimator, TrainingSlide
 from phg2st_sc.models.published._method import NetworkMethod
 
 NAMES = models.methods()
-SETTINGS = {**SMALL, "triplex": {**SMALL["triplex"], "network": {**SMALL["triplex"]["network"], **TILED}}}
-
-
+SETTINGS = {
+    **SMALL,
+    "phg2st": QUICK_CORRECTION,
+    "triplex": {**SMALL["triplex"], "network": {**SMALL["triplex"]["network"], **TILED}},
+}
 COHORT = [name for name in NAMES if models.get_method(name).fit is not Estimator.fit]
 FORMS = [(n, False) for n in NAMES if not models.get_method(n).needs_fit] + [(n, True) for n in COHORT]
 NETWORKS = [name for name in NAMES if issubclass(models.get_method(name), NetworkMethod)]
