@@ -33,8 +33,7 @@ def measure(preset: str, n_spots: int, engine: str, spots_per_step: int | None, 
 
     from phg2st_sc._arrays import SlideArrays
     from phg2st_sc.models.phg2st_paper.network import PHG2STNetwork
-    from phg2st_sc.nn import NetworkConfig, three_part_loss
-    from phg2st_sc.nn._tensors import FeatureStats, slide_tensors
+    from phg2st_sc.nn import FeatureStats, NetworkConfig, slide_tensors, three_part_loss
 
     rng = np.random.default_rng(0)
     side = int(np.ceil(np.sqrt(n_spots)))

@@ -62,7 +62,7 @@ def test_tuning_takes_genes_that_a_slide_lacks_for_unknown(fitted_models, slide,
 
     def moved(prompts):
         if name == "bleep":  # what it retrieves jumps; what it retrieves from does not
-            return model.adapt(slide.arrays, prompts)._fitted.extra["bank"][-whole.n_prompts :, there].mean(axis=0)
+            return model.adapt(slide.arrays, prompts)._trained.extra["bank"][-whole.n_prompts :, there].mean(axis=0)
         change = predict(model, slide.arrays, prompts).mean - model.predict(slide.arrays, prompts).mean
         return change[:, there].mean(axis=0)
 

@@ -2,8 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureStats:
+    """Mean and scale (F,) of the features of the training slides, of spots and of tiles."""
+
+    mean: NDArray[np.float32]
+    scale: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, arrays: list[NDArray[np.floating]], n_features: int) -> FeatureStats:
+        """Statistics over rows of all arrays; the identity where there are none."""
+        if not arrays:
+            return cls(np.zeros(n_features, np.float32), np.ones(n_features, np.float32))
+        rows = np.concatenate([np.asarray(a, dtype=np.float64) for a in arrays])
+        scale = rows.std(axis=0)
+        return cls(rows.mean(axis=0).astype(np.float32), np.where(scale > 1e-6, scale, 1.0).astype(np.float32))
+
+    def apply(self, features: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Standardise."""
+        return ((np.asarray(features, dtype=np.float32) - self.mean) / self.scale).astype(np.float32)
 
 
 class FeatureInput(nn.Module):

@@ -19,7 +19,7 @@ from ._split import Split
 
 Network = TypeVar("Network", bound=nn.Module)
 _LARGEST_CORRECTION = 10.0
-_NETWORK, _MEAN, _SCALE = "network", "features.mean", "features.scale"
+_NETWORK, _EXTRA, _MEAN, _SCALE = "network", "extra", "features.mean", "features.scale"
 _COMMON = ("network", "stats", "level")
 
 
@@ -54,16 +54,19 @@ class TrainedNetwork(Generic[Network]):
             arrays["level"] = self.level
         for name in self._further():
             value = getattr(self, name)
-            (arrays if isinstance(value, np.ndarray) else settings)[name] = value
+            if name == _EXTRA:
+                arrays |= {f"{_EXTRA}.{key}": array for key, array in value.items()}
+            else:
+                (arrays if isinstance(value, np.ndarray) else settings)[name] = value
         return settings, arrays
 
     @classmethod
     def restored(cls, network: Network, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
         """What :meth:`state` returned, with the weights put into ``network``."""
-        start = f"{_NETWORK}."
-        weights = {k.removeprefix(start): torch.from_numpy(v) for k, v in arrays.items() if k.startswith(start)}
-        network.load_state_dict(weights)
+        network.load_state_dict({name: torch.from_numpy(v) for name, v in _under(_NETWORK, arrays).items()})
         further: dict[str, Any] = {n: source[n] for n in cls._further() for source in (settings, arrays) if n in source}
+        if _EXTRA in cls._further():
+            further[_EXTRA] = _under(_EXTRA, arrays)
         return cls(
             network=network.eval(),
             stats=FeatureStats(arrays[_MEAN], arrays[_SCALE]) if _MEAN in arrays else None,
@@ -74,6 +77,11 @@ class TrainedNetwork(Generic[Network]):
     @classmethod
     def _further(cls) -> list[str]:
         return [one.name for one in fields(cls) if one.name not in _COMMON]
+
+
+def _under(name: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    start = f"{name}."
+    return {key.removeprefix(start): array for key, array in arrays.items() if key.startswith(start)}
 
 
 def level_correction(counts: NDArray[np.float64], predicted: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from phg2st_sc.models import STNet
-from phg2st_sc.models.published._backbone_weights import RANDOM_ORIGIN, pretrain
-from phg2st_sc.models.published._backbones import Backbone
+from phg2st_sc.models.published._pictures import RANDOM_ORIGIN, Backbone, pretrain
 from phg2st_sc.models.published.bleep.network import BLEEPConfig, BLEEPNetwork
 from phg2st_sc.models.published.stnet.network import STNetConfig, STNetwork
 

@@ -16,8 +16,8 @@ from phg2st_sc._arrays import Prompts, SlideArrays, TrainingSlide
 from phg2st_sc.models import _registry
 from phg2st_sc.models._hub import model_card
 from phg2st_sc.models.published._method import NetworkMethod, Preset
+from phg2st_sc.models.published._network import SpotNetwork
 from phg2st_sc.models.published._slides import lattice_grid
-from phg2st_sc.models.published._spot_network import SpotNetwork
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def test_prompts_say_whether_tuning_helps(cohort):
     new = slide("new", seed=9)
     other = replace(new, counts=new.counts[:, ::-1].copy())  # genes that rose with the feature fall
     model = Tiny(fine_tune_lr=1e-2).fit(cohort)
-    model._fitted.fine_tune = 60
+    model._trained = replace(model._trained, fine_tune=60)
 
     def tuned(one):
         prompts = prompts_of(one, 20)
@@ -239,7 +239,7 @@ def test_empty_spots_of_a_left_out_slide_tune_nothing(cohort):
 def test_a_restored_network_is_where_training_would_leave_it(cohort, tmp_path, monkeypatch):
     path = Tiny(max_epochs=1, fine_tune=0).fit(cohort).save(tmp_path / "model")
     monkeypatch.setattr("phg2st_sc.training.device_of", lambda accelerator, devices: "meta")
-    assert next(Tiny.load(path)._fitted.network.parameters()).device.type == "meta"
+    assert next(Tiny.load(path)._trained.network.parameters()).device.type == "meta"
 
 
 def test_pictures_leave_no_file_behind(cohort, tmp_path, monkeypatch):

@@ -66,11 +66,11 @@ def test_what_the_image_says_is_learned_across_patients(name, cohort, new, score
 def test_the_target_is_the_base_ten_logarithm_of_the_share(name):
     model = models.create(name)
     counts = np.array([[0.0, 1.0, 9.0], [0.0, 0.0, 0.0]])
-    target = model._expression(counts, np.array([20.0, 5.0]))
+    target = model.target.expression(counts)
     np.testing.assert_allclose(target, [[0.0, np.log10(1001.0), np.log10(9001.0)], [0.0, 0.0, 0.0]], rtol=1e-6)
-    np.testing.assert_allclose(model._share(target)[0], [0.0, 0.1, 0.9], rtol=1e-5)
-    assert (model._share(np.full((2, 3), -1.0, np.float32)) == 0).all()
-    assert np.isfinite(model._share(np.full((2, 3), 1e30, np.float32))).all()
+    np.testing.assert_allclose(model.target.share(target)[0], [0.0, 0.1, 0.9], rtol=1e-5)
+    assert (model.target.share(np.full((2, 3), -1.0, np.float32)) == 0).all()
+    assert np.isfinite(model.target.share(np.full((2, 3), 1e30, np.float32))).all()
 
 
 @each

@@ -7,11 +7,9 @@ import pytest
 import torch
 from scipy.stats import nbinom
 
-from phg2st_sc.models.published._layer_lstm import LayerLSTM
-from phg2st_sc.models.published._position_embedding import GridEmbedding
-from phg2st_sc.models.published._spot_network import SpotInputs, SpotTargets
-from phg2st_sc.models.published._views import ViewConfig, ViewMean, ViewNetwork, changed_view
-from phg2st_sc.models.published._zinb import ZINB, ZINBHead, zinb_loss
+from phg2st_sc.models.published._layers import GridEmbedding, LayerLSTM
+from phg2st_sc.models.published._network import SpotInputs, SpotTargets
+from phg2st_sc.models.published._views import ZINB, ViewConfig, ViewMean, ViewNetwork, ZINBHead, changed_view, zinb_loss
 
 
 def sigmoid(x):

@@ -6,7 +6,7 @@ import copy
 import os
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -18,19 +18,17 @@ from ..._text import some
 from ..._warn import warn_user
 from ...linear import check_training
 from .._network_settings import NetworkEstimator, check_nested
+from ._recipe import Measured, NaturalLog, NetworkRecipe
 
 if TYPE_CHECKING:
     from ...training import SpotConfig
-    from ._fit import Fitted, Measured
+    from ._network import SpotNetwork
     from ._slides import PatchSize, SlideSource
-    from ._spot_data import MeasuredSource
-    from ._spot_network import SpotNetwork
+    from ._trained import TrainedSpotNetwork
 
 Inputs = Literal["features", "patches"]
 FEATURES, PATCHES = "features", "patches"
 SLIDE, COHORT = "slide", "cohort"
-SHARE_SCALE = 1e4
-"""Expression is log1p of the share in the panel times this."""
 _OF_DATA = frozenset({"n_genes", "n_features", "n_context"})
 
 
@@ -59,7 +57,7 @@ class Preset:
 class NetworkMethod(NetworkEstimator):
     """A published network that predicts spots from the image; prompts only tune it.
 
-    A method says what its network is, its presets, and the scale of its target. Everything else is here. Trained on a
+    A method says what its network is, its presets and its target. Everything else is here. Trained on a
     cohort, the network is tuned to each new slide on its prompts, as the paper of PHG2ST did with the methods that it
     compared; how long is decided on the training slides that were left out to decide when to stop, and whether on the prompts
     themselves. Without training it learns from the prompts of the slide alone.
@@ -121,6 +119,8 @@ class NetworkMethod(NetworkEstimator):
     slow_imports = ("phg2st_sc.models.published._fit",)
     needs_image = True
     uses_image = True
+    target: ClassVar[NaturalLog] = NaturalLog()
+    """What the network predicts."""
     uses_context: ClassVar[bool] = False
     """Whether the network looks at the tiles around a spot."""
     tuning: ClassVar[tuple[int, ...]] = (0, 5, 20, 60, 150)
@@ -163,7 +163,7 @@ class NetworkMethod(NetworkEstimator):
             msg = f"weights={self.weights!r} are of the image encoder, which only inputs='patches' or preset='paper' looks through"
             raise ValueError(msg)
         self.needs_image = self.uses_image = not self.reads_patches or self.uses_context
-        self._fitted: Fitted | None = None
+        self._trained: TrainedSpotNetwork | None = None
 
     # --- what a method says -------------------------------------------------------------------------------------------
     @abstractmethod
@@ -174,88 +174,76 @@ class NetworkMethod(NetworkEstimator):
         """Load pretrained weights into the image encoder; returns where they come from, empty where there is none."""
         return ""
 
-    def _expression(self, counts: NDArray[np.floating], totals: NDArray[np.floating]) -> NDArray[np.float32]:
-        """(m, G) training target of spots with (m, G) counts over the panel and (m,) totals over all genes."""
-        panel = np.maximum(counts.sum(axis=1, dtype=np.float64), 1.0)
-        return np.log1p(SHARE_SCALE * counts / panel[:, None]).astype(np.float32)
-
-    def _share(self, output: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Shares in the panel, up to a factor per gene, of what the network predicts: the inverse of the target."""
-        return np.expm1(np.maximum(output.astype(np.float64), 0.0)) / SHARE_SCALE
-
-    def _predict_output(self, fitted: Fitted, source: SlideSource) -> NDArray[np.float32]:
-        """(n, G) prediction at every spot, on the scale of the target."""
-        from ._spot_module import predict_spots
-
-        return predict_spots(fitted.network, source, np.arange(source.n_spots))
-
-    def _prepare(self, fitted: Fitted, slides: Sequence[MeasuredSource]) -> None:
-        """Called before training with the slides to train on."""
-
-    def _tune(self, fitted: Fitted, slide: Measured, source: SlideSource, amount: int) -> Fitted:
-        """What was fitted, tuned to a slide on its prompts, as far as ``fine_tune`` says."""
-        from ._fit import tuned
-
-        return tuned(self, fitted, slide, source, amount)
+    def recipe(self) -> NetworkRecipe:
+        """How the network is made, trained and tuned; a method adds what is its own."""
+        return NetworkRecipe(
+            target=self.target,
+            new_network=self.new_network,
+            patch_size=self.patch_size,
+            pretrain=self._pretrain if self.reads_patches else None,
+            prepare=None,
+            tune=None,
+            reads_features=not self.reads_patches or self.uses_context,
+            by_slide=self.standardize == SLIDE,
+            config=self.spot_config(),
+            machine=self._machine(),
+            fine_tune=self.fine_tune,
+            fine_tune_lr=self.fine_tune_lr,
+            tuning=self.tuning,
+            untried_tuning=self.untried_tuning,
+        )
 
     # --- fit, adapt, predict ------------------------------------------------------------------------------------------
     def fit(self, slides: Sequence[TrainingSlide]) -> Self:
         """Learn from slides that were measured at every spot. Returns the method itself."""
-        from ._fit import Measured, fit
+        from ._fit import fit
 
         genes = check_training(slides, self.name)
         shown = self._with_picture(slides)
         measured = [Measured(s.arrays, np.arange(s.arrays.n_spots), s.counts, s.totals) for s in shown]
-        self._fitted, _ = fit(self, measured, self.spot_config(), self._machine())
-        self.genes, self.record = genes, self._fitted.record
+        self._trained, _ = fit(self.recipe(), measured)
+        self.genes, self.record = genes, self._trained.record
         self.__dict__.pop("_cache", None)
         return self
 
     def adapt(self, slide: SlideArrays, prompts: Prompts) -> Self:
         """Return a copy whose network is tuned to the slide on its prompts."""
-        from ._fit import Measured, completed, gains
+        from ._fit import completed, gains, tuned
 
-        fitted = self._fitted
-        if fitted is None or prompts.n_prompts == 0 or fitted.fine_tune == 0:
+        trained = self._trained
+        if trained is None or prompts.n_prompts == 0 or trained.fine_tune == 0:
             return self
-        source = self._encoded(slide)
+        source, recipe = self._encoded(slide), self.recipe()
         measured = Measured(slide, prompts.index, prompts.counts, prompts.totals, prompts.lacking)
-        measured = completed(self, fitted, measured, source)
-        if self.fine_tune is None and not gains(self, fitted, measured, source):
+        measured = completed(recipe, trained, measured, source)
+        if self.fine_tune is None and not gains(recipe, trained, measured, source):
             return self
         adapted = copy.copy(self)
-        adapted._fitted = self._tune(fitted, measured, source, fitted.fine_tune)
+        adapted._trained = tuned(recipe, trained, measured, source, trained.fine_tune)
         return adapted
 
     def encode(self, slide: SlideArrays) -> SlideSource | None:
         """Tensors and graphs of a slide."""
         self._check_picture([slide])
-        fitted = self._fitted
-        return None if fitted is None else fitted.source(slide, self.patch_size(fitted.network))
+        trained = self._trained
+        return None if trained is None else trained.source(slide, self.patch_size(trained.network))
 
     def predict(self, slide: SlideArrays, prompts: Prompts) -> Prediction:
         """Predict every spot of a slide, by an untrained method from its prompts alone."""
-        fitted, source = self._fitted, self._encoded(slide)
-        if fitted is None:
-            fitted, source = self._from_prompts(slide, prompts)
-        share = self._share(self._predict_output(fitted, source))
+        from ._fit import fit, predict_shares
+
+        trained, source, recipe = self._trained, self._encoded(slide), self.recipe()
+        if trained is None:  # trained on all of the prompts, for as long as the preset says at most
+            measured = Measured(slide, prompts.index, prompts.counts, prompts.totals)
+            config = replace(recipe.config, validation_fraction=0.0)
+            trained, (source,) = fit(replace(recipe, config=config), [measured])
+        rate = predict_shares(recipe, trained.network, source) * trained.level
         details = {
             "inputs": PATCHES if self.reads_patches else FEATURES,
-            "fine_tuned": int(fitted.tuned),
-            **fitted.origin,
+            "fine_tuned": int(trained.tuned),
+            **trained.origin,
         }
-        return Prediction(log_expression(share * fitted.level, prompts.target_sum), details=details)
-
-    def _from_prompts(self, slide: SlideArrays, prompts: Prompts) -> tuple[Fitted, SlideSource]:
-        """Train on the prompts of a slide: all of them, for as long as the preset says at most."""
-        from dataclasses import replace
-
-        from ._fit import Measured, fit
-
-        measured = Measured(slide, prompts.index, prompts.counts, prompts.totals)
-        config = replace(self.spot_config(), validation_fraction=0.0)
-        fitted, (source,) = fit(self, [measured], config, self._machine())
-        return fitted, source
+        return Prediction(log_expression(rate, prompts.target_sum), details=details)
 
     # --- settings -----------------------------------------------------------------------------------------------------
     @classmethod
@@ -349,21 +337,21 @@ class NetworkMethod(NetworkEstimator):
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Settings and arrays to keep."""
-        if self._fitted is None or self.genes is None:
+        if self._trained is None or self.genes is None:
             return {}, {}
-        settings, arrays = self._fitted.state()
-        return {**settings, "genes": list(self.genes), "record": self.record}, arrays
+        settings, arrays = self._trained.state()
+        return {**settings, "genes": list(self.genes)}, arrays
 
     def set_state(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
         """Restore what :meth:`state` returned."""
         from ...training import device_of
-        from ._fit import Fitted
+        from ._trained import TrainedSpotNetwork
 
         if not settings:
             return
         self.genes, self.record = tuple(settings["genes"]), settings["record"]
         network = self._build(**settings["network"]).to(device_of(self.accelerator, self.devices))
-        self._fitted = Fitted.restore(network, settings, arrays)
+        self._trained = TrainedSpotNetwork.restored(network, settings, arrays)
 
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> str:

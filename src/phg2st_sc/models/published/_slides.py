@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..._arrays import Patches, SlideArrays
 from ...nn import FeatureStats
-from ._spot_network import SpotInputs
+from ._network import SpotInputs
 
 _READ = 512
 """Pictures that are read from the image at a time."""
@@ -71,7 +71,7 @@ class SlideSource:
     Attributes
     ----------
     positions, grid
-        See :class:`phg2st_sc.nn.SpotInputs`.
+        See :class:`SpotInputs`.
     features
         (n, d), standardised.
     tiles, context_index
@@ -81,7 +81,7 @@ class SlideSource:
     alone
         Show the predicted spots and no others: for networks that look at each spot by itself.
     patches_at
-        See :class:`phg2st_sc.nn.SpotNetwork`.
+        See :class:`SpotNetwork`.
     graphs
         Of the slide.
     """
@@ -134,7 +134,7 @@ def slide_source(slide: SlideArrays, network: Any, stats: FeatureStats | None, p
     slide
         The slide.
     network
-        A :class:`phg2st_sc.nn.SpotNetwork`.
+        A :class:`SpotNetwork`.
     stats
         Mean and scale of the features of the training slides; ``None`` without features.
     patch

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy.special import erf, log_softmax, softmax
 
-from phg2st_sc.models.published._spot_network import SpotInputs, SpotTargets
+from phg2st_sc.models.published._network import SpotInputs, SpotTargets
 from phg2st_sc.models.published.bleep.network import (
     BLEEPConfig,
     BLEEPNetwork,

@@ -11,10 +11,9 @@ import torch
 from safetensors.torch import save_file
 
 from phg2st_sc.models import SlideArrays, TrainingSlide
-from phg2st_sc.models.published._zinb import ZINBHead
+from phg2st_sc.models.published._views import ZINBHead
 from phg2st_sc.models.published.hggep.model import HGGEP
-from phg2st_sc.models.published.hggep.shufflenet import ShuffleNetV2
-from phg2st_sc.models.published.hggep.weights import SHUFFLENET, load_torchvision
+from phg2st_sc.models.published.hggep.shufflenet import SHUFFLENET, ShuffleNetV2, load_torchvision
 
 IMAGE_GENES = slice(8, 16)
 TINY = {"width": 8, "heads": 2, "patch_px": 36, "edge_channels": 2, "hypergraph_width": 4, "n_views": 1}
@@ -51,7 +50,7 @@ def test_counts_start_at_their_mean():
     model = HGGEP(max_epochs=1, lr=1e-9, fine_tune=0)
     training = tiny_slide(0)
     model.fit([training])
-    started = model._fitted.network.counts.log_mean.bias.detach().exp().numpy()
+    started = model._trained.network.counts.log_mean.bias.detach().exp().numpy()
     # the slide is the mean of its parts: some spots are left out to validate on
     np.testing.assert_allclose(started, training.counts.mean(axis=0), rtol=0.2)
 

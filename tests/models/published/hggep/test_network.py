@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from phg2st_sc.graph import CombinedKNN, HypergraphOperator
-from phg2st_sc.models.published._spot_network import SpotInputs, SpotTargets
-from phg2st_sc.models.published.hggep.cbam import CBAM
-from phg2st_sc.models.published.hggep.gem import CrossDifferenceConv, GradientEnhance
+from phg2st_sc.models.published._network import SpotInputs, SpotTargets
+from phg2st_sc.models.published.hggep.blocks import CBAM, CrossDifferenceConv, GradientEnhance
 from phg2st_sc.models.published.hggep.network import HGGEPConfig, HGGEPNetwork, PictureTaps, map_side
 from phg2st_sc.nn import HypergraphConv
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.special import erf
 
-from phg2st_sc.models.published._spot_network import SpotInputs, SpotTargets
+from phg2st_sc.models.published._network import SpotInputs, SpotTargets
 from phg2st_sc.models.published.hist2st.convmixer import ConvMixer, ConvMixerBlock
 from phg2st_sc.models.published.hist2st.graphsage import GraphSAGE, neighbor_graph
 from phg2st_sc.models.published.hist2st.network import Hist2STConfig, Hist2STNetwork

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.special import erf, softmax
 
-from phg2st_sc.models.published._spot_network import SpotInputs, SpotTargets
+from phg2st_sc.models.published._network import SpotInputs, SpotTargets
 from phg2st_sc.models.published.histogene.network import HisToGeneConfig, HisToGeneNetwork
 
 SMALL = {"n_genes": 3, "patch_px": 4, "n_positions": 5, "width": 8, "depth": 1, "heads": 2}

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from phg2st_sc.models import STNet
-from phg2st_sc.models.published._spot_network import SpotInputs
+from phg2st_sc.models.published._network import SpotInputs
 from phg2st_sc.models.published.stnet.network import STNetConfig, STNetwork
 
 
@@ -57,9 +57,9 @@ def test_prediction_does_not_depend_on_how_the_slide_was_laid(timm):
 def test_target_does_not_move_with_depth():
     counts = np.array([[3.0, 0.0, 1.0], [30.0, 0.0, 10.0]])
     method = STNet()
-    target = method._expression(counts, counts.sum(axis=1))
+    target = method.target.expression(counts)
     np.testing.assert_allclose(target, np.log1p([[7500.0, 0.0, 2500.0]] * 2), rtol=1e-6)
-    np.testing.assert_allclose(method._share(target)[0], [0.75, 0.0, 0.25], rtol=1e-5)
+    np.testing.assert_allclose(method.target.share(target)[0], [0.75, 0.0, 0.25], rtol=1e-5)
 
 
 def test_a_wrong_width_is_said():

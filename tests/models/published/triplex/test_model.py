@@ -62,11 +62,11 @@ def test_kept_and_restored(trained, new, draw, tmp_path):
 
 def test_prompts_tune_it(trained, new, draw):
     prompts = draw(new, 40)
-    trained._fitted.fine_tune = 10
+    trained._trained = replace(trained._trained, fine_tune=10)
     try:
         tuned = trained.adapt(new.arrays, prompts)
     finally:
-        trained._fitted.fine_tune = 0
+        trained._trained = replace(trained._trained, fine_tune=0)
     after = tuned.predict(new.arrays, prompts)
     assert after.details["fine_tuned"] == 10
     assert not np.array_equal(after.mean, trained.predict(new.arrays, prompts).mean)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn.functional import conv2d
 
-from phg2st_sc.models.published._spot_network import SpotInputs, SpotTargets
+from phg2st_sc.models.published._network import SpotInputs, SpotTargets
 from phg2st_sc.models.published.triplex.network import TriplexConfig, TriplexNetwork
 from phg2st_sc.models.published.triplex.positional_conv import PositionalConv, lattice_cells
 

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from ....linear import even_subset
 from ..._registry import register
-from .._backbone_weights import pretrain
 from .._method import NetworkMethod, Preset
 
 if TYPE_CHECKING:
-    from .._fit import Fitted, Measured
+    from .._network import SpotNetwork
+    from .._recipe import Measured, NetworkRecipe
     from .._slides import SlideSource
-    from .._spot_data import MeasuredSource
-    from .._spot_network import SpotNetwork
+    from .._steps import MeasuredSource
+    from .._trained import TrainedSpotNetwork
     from .network import BLEEPNetwork
 
 _BANK, _WEIGHT = "bank", "bank_weight"
@@ -97,36 +97,43 @@ class BLEEP(NetworkMethod):
         return BLEEPNetwork
 
     def _pretrain(self, network: SpotNetwork) -> str:
+        from .._pictures import pretrain
+
         return pretrain(network.backbone, self.weights, method=self.name)  # type: ignore[arg-type]
 
-    def _prepare(self, fitted: Fitted, slides: Sequence[MeasuredSource]) -> None:
-        expression = np.concatenate([one.targets.expression.numpy() for one in slides])
-        bank = expression[even_subset(len(expression), _MOST_IN_BANK)]
-        fitted.extra = {_BANK: bank, _WEIGHT: np.ones(len(bank), dtype=np.float32)}
-        _set_bank(fitted)
+    def recipe(self) -> NetworkRecipe:
+        """How the network is made and trained; prompts join the bank in place of tuning."""
+        return replace(super().recipe(), prepare=_with_bank, tune=self._with_prompts)
 
-    def _tune(self, fitted: Fitted, slide: Measured, source: SlideSource, amount: int) -> Fitted:
-        prompts = self._expression(slide.counts, slide.totals)
+    def _with_prompts(
+        self, trained: TrainedSpotNetwork, slide: Measured, source: SlideSource, amount: int
+    ) -> TrainedSpotNetwork:
+        prompts = self.target.expression(slide.counts)
         weight = np.full(len(prompts), amount, dtype=np.float32)
         extra = {
-            _BANK: np.concatenate([fitted.extra[_BANK], prompts]),
-            _WEIGHT: np.concatenate([fitted.extra[_WEIGHT], weight]),
+            _BANK: np.concatenate([trained.extra[_BANK], prompts]),
+            _WEIGHT: np.concatenate([trained.extra[_WEIGHT], weight]),
         }
-        network: Any = fitted.network
-        with_prompts = replace(fitted, network=network.own_bank(), extra=extra, tuned=amount)
-        return _set_bank(with_prompts)
+        network: Any = trained.network
+        return _set_bank(replace(trained, network=network.own_bank(), extra=extra, tuned=amount))
 
     def set_state(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
         """Restore what :meth:`state` returned."""
         super().set_state(settings, arrays)
-        if self._fitted is not None:
-            _set_bank(self._fitted)
+        if self._trained is not None:
+            _set_bank(self._trained)
 
 
-def _set_bank(fitted: Fitted) -> Fitted:
-    """Let the network retrieve from the bank of what was fitted."""
+def _with_bank(trained: TrainedSpotNetwork, slides: Sequence[MeasuredSource]) -> TrainedSpotNetwork:
+    expression = np.concatenate([one.targets.expression.numpy() for one in slides])
+    bank = expression[even_subset(len(expression), _MOST_IN_BANK)]
+    return _set_bank(replace(trained, extra={_BANK: bank, _WEIGHT: np.ones(len(bank), dtype=np.float32)}))
+
+
+def _set_bank(trained: TrainedSpotNetwork) -> TrainedSpotNetwork:
+    """Let the network retrieve from the bank of what was trained."""
     import torch
 
-    network: Any = fitted.network
-    network.set_bank(torch.from_numpy(fitted.extra[_BANK]), torch.from_numpy(fitted.extra[_WEIGHT]))
-    return fitted
+    network: Any = trained.network
+    network.set_bank(torch.from_numpy(trained.extra[_BANK]), torch.from_numpy(trained.extra[_WEIGHT]))
+    return trained

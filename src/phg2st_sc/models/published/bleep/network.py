@@ -10,10 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, embedding_bag, normalize
 
-from .._augment import random_turns
-from .._backbones import Backbone
-from .._shown import shown_rows
-from .._spot_network import SpotInputs, SpotNetwork, SpotTargets
+from .._network import SpotInputs, SpotNetwork, SpotTargets, shown_rows
+from .._pictures import Backbone, random_turns
 
 _SHARE_OF_BANK = 10
 

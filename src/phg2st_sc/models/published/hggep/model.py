@@ -6,16 +6,16 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from ..._registry import register
-from .._method import Preset
-from .._view_method import ViewMethod
+from .._method import NetworkMethod, Preset
+from .._recipe import BaseTenLog
 
 if TYPE_CHECKING:
-    from .._spot_network import SpotNetwork
+    from .._network import SpotNetwork
     from .network import HGGEPNetwork
 
 
 @register
-class HGGEP(ViewMethod):
+class HGGEP(NetworkMethod):
     """HGGEP: edges, three depths of an image encoder, transformers, and a hypergraph of what they say of a slide.
 
     Two convolutions, one of central differences, bring out the edges of the picture of a spot. ShuffleNetV2 x0.5 makes
@@ -68,6 +68,7 @@ class HGGEP(ViewMethod):
     """
 
     name = "hggep"
+    target = BaseTenLog()
     presets: ClassVar = {
         "default": Preset(
             network={
@@ -93,8 +94,8 @@ class HGGEP(ViewMethod):
         return HGGEPNetwork
 
     def _pretrain(self, network: SpotNetwork) -> str:
-        from .._backbone_weights import load_or_warn
-        from .weights import SHUFFLENET, load_torchvision
+        from .._pictures import load_or_warn
+        from .shufflenet import SHUFFLENET, load_torchvision
 
         load = partial(load_torchvision, network.picture.backbone, SHUFFLENET)  # type: ignore[union-attr,arg-type]
         return load_or_warn(load, self.weights, method=self.name, name=SHUFFLENET.name)

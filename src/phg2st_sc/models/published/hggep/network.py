@@ -10,13 +10,10 @@ from torch.nn.functional import batch_norm
 
 from ....graph import CombinedKNN, HypergraphOperator
 from ....nn import HypergraphBlock, ViTBlock
-from .._layer_lstm import LayerLSTM
-from .._position_embedding import GridEmbedding
-from .._shown import shown_picture
-from .._spot_network import SpotInputs
+from .._layers import GridEmbedding, LayerLSTM
+from .._network import SpotInputs, shown_picture
 from .._views import ViewConfig, ViewNetwork
-from .cbam import CBAM
-from .gem import GradientEnhance
+from .blocks import CBAM, GradientEnhance
 from .shufflenet import CHANNELS, ShuffleNetV2
 
 _WHITE = 255.0

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from ..._registry import register
-from .._method import Preset
-from .._view_method import ViewMethod
+from .._method import NetworkMethod, Preset
+from .._recipe import BaseTenLog
 
 if TYPE_CHECKING:
     from .network import Hist2STNetwork
 
 
 @register
-class Hist2ST(ViewMethod):
+class Hist2ST(NetworkMethod):
     """Hist2ST: ConvMixer, transformer and graph convolutions over a slide, with a count likelihood and self-distillation.
 
     A ConvMixer makes a token of the picture of a spot; the embeddings of its column and row are added; transformer blocks
@@ -57,6 +57,7 @@ class Hist2ST(ViewMethod):
     """
 
     name = "hist2st"
+    target = BaseTenLog()
     presets: ClassVar = {
         "default": Preset(
             network={

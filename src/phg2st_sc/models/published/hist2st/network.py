@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from ....nn import ViTBlock
-from .._layer_lstm import LayerLSTM
-from .._position_embedding import GridEmbedding
-from .._shown import shown_picture
-from .._spot_network import SpotInputs
+from .._layers import GridEmbedding, LayerLSTM
+from .._network import SpotInputs, shown_picture
 from .._views import ViewConfig, ViewNetwork
 from .convmixer import ConvMixer
 from .graphsage import GraphSAGE, neighbor_graph

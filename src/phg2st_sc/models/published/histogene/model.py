@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from ..._registry import register
-from .._log10_target import Log10Method
-from .._method import Preset
+from .._method import NetworkMethod, Preset
+from .._recipe import BaseTenLog
 
 if TYPE_CHECKING:
     from .network import HisToGeneNetwork
 
 
 @register
-class HisToGene(Log10Method):
+class HisToGene(NetworkMethod):
     """HisToGene: a transformer over all spots of a slide.
 
     The flattened picture of a spot is mapped to a token, the embeddings of its column and row are added, and transformer
@@ -47,6 +47,7 @@ class HisToGene(Log10Method):
     """
 
     name = "histogene"
+    target = BaseTenLog()
     presets: ClassVar = {
         "default": Preset(
             network={"width": 128, "depth": 2, "heads": 4, "patch_px": 56, "position_std": 0.1},

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
 from ....nn import ViTBlock
-from .._position_embedding import GridEmbedding
-from .._shown import shown_picture
-from .._spot_network import SpotInputs, SpotNetwork, SpotTargets
+from .._layers import GridEmbedding
+from .._network import SpotInputs, SpotNetwork, SpotTargets, shown_picture
 
 _WHITE = 255.0
 

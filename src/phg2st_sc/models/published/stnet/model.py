@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from ..._registry import register
-from .._backbone_weights import pretrain
 from .._method import NetworkMethod, Preset
 
 if TYPE_CHECKING:
-    from .._spot_network import SpotNetwork
+    from .._network import SpotNetwork
     from .network import STNetwork
 
 
@@ -71,4 +70,6 @@ class STNet(NetworkMethod):
         return STNetwork
 
     def _pretrain(self, network: SpotNetwork) -> str:
+        from .._pictures import pretrain
+
         return pretrain(network.backbone, self.weights, method=self.name)  # type: ignore[arg-type]

@@ -9,10 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from .._augment import dihedral, random_turns
-from .._backbones import Backbone
-from .._shown import shown_rows
-from .._spot_network import SpotInputs, SpotNetwork, SpotTargets
+from .._network import SpotInputs, SpotNetwork, SpotTargets, shown_rows
+from .._pictures import Backbone, dihedral, random_turns
 
 _FORMS = 8
 

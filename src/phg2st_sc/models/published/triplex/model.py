@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ...._arrays import SlideArrays, TrainingSlide
 from ..._registry import register
-from .._backbone_weights import pretrain
 from .._method import NetworkMethod, Preset
 
 if TYPE_CHECKING:
-    from .._spot_network import SpotNetwork
+    from .._network import SpotNetwork
     from .network import TriplexNetwork
 
 
@@ -102,6 +101,8 @@ class TRIPLEX(NetworkMethod):
         return TriplexNetwork
 
     def _pretrain(self, network: SpotNetwork) -> str:
+        from .._pictures import pretrain
+
         return pretrain(network.target.backbone, self.weights, method=self.name)  # type: ignore[arg-type, union-attr]
 
     def _with_picture(self, slides: Sequence[TrainingSlide]) -> list[TrainingSlide]:

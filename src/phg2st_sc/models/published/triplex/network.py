@@ -9,10 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ....nn import CrossAttention, ViTBlock, mean_of_known, offset_bias, offset_index, three_part_loss
-from .._augment import random_turns
-from .._backbones import Backbone
-from .._shown import shown_picture, shown_rows
-from .._spot_network import SpotInputs, SpotNetwork, SpotTargets
+from .._network import SpotInputs, SpotNetwork, SpotTargets, shown_picture, shown_rows
+from .._pictures import Backbone, random_turns
 from .positional_conv import PositionalConv, lattice_cells
 
 _SMALL_START = 0.1

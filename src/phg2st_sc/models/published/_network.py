@@ -1,4 +1,4 @@
-"""What the networks of other methods share: image in, expression of spots out, no prompts."""
+"""What published networks are given and what they give: image in, expression of spots out, no prompts."""
 
 from __future__ import annotations
 
@@ -97,6 +97,9 @@ class SpotNetwork(nn.Module):
     def initialize(self, expression: Tensor) -> None:
         """Start from the (G,) mean expression of the training spots."""
 
+    def initialize_counts(self, counts: Tensor, size_factors: Tensor) -> None:
+        """Start from the (m, G) counts of the training spots and their (m,) size factors, where counts are learned too."""
+
     def forward(self, inputs: SpotInputs) -> Tensor:
         """(r, G) expression on the scale of the training targets."""
         raise NotImplementedError
@@ -104,3 +107,47 @@ class SpotNetwork(nn.Module):
     def training_loss(self, inputs: SpotInputs, targets: SpotTargets) -> Tensor:
         """Loss of one step; called in training mode only."""
         raise NotImplementedError
+
+
+def shown_picture(inputs: SpotInputs, n_features: int | None) -> Tensor:
+    """The features of all spots where a network was made for embeddings of some width, else their pictures.
+
+    Parameters
+    ----------
+    inputs
+        Of a network that looks at all spots of a slide.
+    n_features
+        Of the network's configuration.
+
+    Raises
+    ------
+    ValueError
+        If the inputs have no such thing, or features of another width.
+    """
+    if n_features is None:
+        if inputs.patches is None:
+            raise ValueError("the network was made for pictures, and there are none: give `patches`")
+        return inputs.patches
+    if inputs.features is None or inputs.features.shape[1] != n_features:
+        width = "there are none" if inputs.features is None else f"these have width {inputs.features.shape[1]}"
+        raise ValueError(f"the network was made for features of width {n_features}, and {width}")
+    return inputs.features
+
+
+def shown_rows(inputs: SpotInputs, n_features: int | None) -> Tensor:
+    """The features, or pictures, of the rows to predict.
+
+    Parameters
+    ----------
+    inputs
+        Of a network whose pictures are those of the rows.
+    n_features
+        Of the network's configuration.
+
+    Raises
+    ------
+    ValueError
+        If the inputs have no such thing, or features of another width.
+    """
+    shown = shown_picture(inputs, n_features)
+    return shown if n_features is None else shown[inputs.rows]

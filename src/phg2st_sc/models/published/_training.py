@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from ...metrics import pcc
 from ...nn import own_randomness
 from ...training import FitResult, Machine, SpotConfig, TrainingModule, run_training
-from ._spot_data import MeasuredSource, SpotData, SpotSource, SpotStep, make_step, plan_epoch
-from ._spot_network import SpotNetwork
+from ._network import SpotNetwork
+from ._slides import SlideSource
+from ._steps import MeasuredSource, SpotData, SpotStep, make_step, plan_epoch
 
 _CHUNK = 256
 """Spots that are predicted at a time."""
@@ -80,7 +81,7 @@ def fine_tune(network: SpotNetwork, slide: MeasuredSource, *, epochs: int, lr: f
     network.eval()
 
 
-def predict_spots(network: SpotNetwork, source: SpotSource, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+def predict_spots(network: SpotNetwork, source: SlideSource, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """(r, G) prediction in evaluation mode; a network that looks at spots or parts of them takes a chunk at a time."""
     training, device = network.training, next(network.parameters()).device
     parts = [rows] if network.patches_at == "all" else np.array_split(rows, max(1, -(-len(rows) // _CHUNK)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from phg2st_sc.models.published._spot_data import EpochPlan, plan_epoch
+from phg2st_sc.models.published._steps import EpochPlan, plan_epoch
 
 
 @pytest.mark.parametrize("mixed", [True, False])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -12,24 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from ._spot_network import SpotInputs, SpotTargets
+from ._network import SpotInputs, SpotTargets
+from ._slides import SlideSource
 
 Rows = NDArray[np.int64]
 Plan = tuple[tuple[int, Rows], ...]
 """What a step shows: slides by number, and rows of each."""
-
-
-class SpotSource(Protocol):
-    """Image side of one slide."""
-
-    @property
-    def n_spots(self) -> int:
-        """Number of spots."""
-        ...
-
-    def inputs(self, rows: Rows) -> SpotInputs:
-        """What a network is shown to predict at some spots."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +36,7 @@ class MeasuredSource:
         Validation only: (m, G) depth-free target.
     """
 
-    source: SpotSource
+    source: SlideSource
     rows: Rows
     targets: SpotTargets
     truth: NDArray[np.float64] | None = None

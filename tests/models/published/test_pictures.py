@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from phg2st_sc.models.published._augment import dihedral, grayscale, random_turns
+from phg2st_sc.models.published._pictures import dihedral, grayscale, random_turns
 
 
 def pictures(n: int, *, side: int = 3) -> torch.Tensor:
