@@ -5,7 +5,7 @@ by covariance; ``_gene_basis`` and ``_image_regression`` hold what genes and ima
 ``_cohort`` how settings are chosen on training slides.
 """
 
-from ._cohort import PRIOR_COUNTS, check_training, choose_on_cohort, cohort_levels, episodes
+from ._cohort import PRIOR_COUNTS, GeneLevels, check_training, choose_on_cohort, cohort_levels, episodes
 from ._comparison import Record, join, record
 from ._dispersion import gene_spread
 from ._episodes import EpisodeSource, LinearOutput, TrainingEpisode
@@ -33,6 +33,7 @@ __all__ = [
     "Covariance",
     "EpisodeSource",
     "GeneBasis",
+    "GeneLevels",
     "Kernel",
     "LinearOutput",
     "Places",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from ._working import Working
 
 Array = NDArray[np.float64]
 
+GeneLevels = Annotated[Array, "G"]
+"""Counts of a gene per count of the panel, by gene."""
 PRIOR_COUNTS = 1000.0
 """Counts that the cohort's gene levels are worth beside those of the prompts."""
 _MAX_SLIDES = 12

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,8 +40,8 @@ class GeneBasis:
         (k,) signal variance of each in whitened rates (noise variance 1 / total); ``None`` where unknown.
     """
 
-    vectors: Array
-    variance: Array | None = None
+    vectors: Annotated[Array, "G K"]
+    variance: Annotated[Array, "K"] | None = None
 
     def signal(self, depth: float) -> Array | float:
         """Expected signal-to-noise ratio of each component at a spot of ``depth`` counts."""

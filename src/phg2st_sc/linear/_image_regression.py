@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,11 +72,11 @@ class Radial:
         (m, m) inverse square root of the kernel among landmarks (Nystroem features).
     """
 
-    mean: Array
-    directions: Array
+    mean: Annotated[Array, "f"]
+    directions: Annotated[Array, "f k"]
     scale: float
-    landmarks: Array | None = None
-    whiten: Array | None = None
+    landmarks: Annotated[Array, "m k"] | None = None
+    whiten: Annotated[Array, "m m"] | None = None
 
     @classmethod
     def learn(cls, features: Array, *, n_components: int, radial: bool, seed: int) -> Radial:
@@ -120,37 +120,13 @@ class CohortRegression:
     """
 
     radial: Radial
-    center: Array
-    coefficients: Array
+    center: Annotated[Array, "m"]
+    coefficients: Annotated[Array, "m t"]
 
     def predict(self, features: NDArray[np.float32]) -> Array:
         """Whitened rates (n, G), about zero over the slide."""
         out = (self.radial(features) - self.center) @ self.coefficients
         return np.asarray(out - out.mean(axis=0))
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Arrays to keep."""
-        kept = {
-            "centre": self.center,
-            "coefficients": self.coefficients,
-            "mean": self.radial.mean,
-            "directions": self.radial.directions,
-            "scale": np.array([self.radial.scale]),
-        }
-        if self.radial.landmarks is not None and self.radial.whiten is not None:
-            kept |= {"landmarks": self.radial.landmarks, "whiten": self.radial.whiten}
-        return {f"regression_{name}": array for name, array in kept.items()}
-
-    @classmethod
-    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> CohortRegression | None:
-        """Inverse of :meth:`arrays`; ``None`` when nothing was kept."""
-        kept = {name.removeprefix("regression_"): a for name, a in arrays.items() if name.startswith("regression_")}
-        if not kept:
-            return None
-        radial = Radial(
-            kept["mean"], kept["directions"], float(kept["scale"][0]), kept.get("landmarks"), kept.get("whiten")
-        )
-        return cls(radial, kept["centre"], kept["coefficients"])
 
 
 @dataclass(frozen=True)

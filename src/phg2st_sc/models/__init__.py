@@ -6,9 +6,10 @@ from ._choice import DEFAULT_METHOD as DEFAULT_METHOD
 from ._choice import check_parameters as check_parameters
 from ._choice import check_seed as check_seed
 from ._choice import choose_estimator as choose_estimator
+from ._load import load
 from ._registry import create, get_method, methods, register
-from ._store import load, save
 from ._store import parameters as parameters
+from ._store import save
 from .phg2st import PHG2ST
 from .phg2st_paper import PHG2STPaper
 from .published import BLEEP, HGGEP, TRIPLEX, Hist2ST, HisToGene, NetworkMethod, STNet

@@ -5,17 +5,24 @@ from __future__ import annotations
 import inspect
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 from weakref import WeakKeyDictionary
 
 from numpy.typing import NDArray
 
 from .._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
+from .._state import pack, unpack
+from ._hub import find, push
+from ._store import Saved, read, save
 
 FOLDERS: dict[str, None] = {"checkpoint_dir": None, "resume_from": None}
 """Settings that say where a run kept its checkpoints, which is no part of what is saved."""
+
+
+Method = TypeVar("Method", bound="Estimator")
 
 
 class Estimator(ABC):
@@ -41,6 +48,11 @@ class Estimator(ABC):
     """Fewest prompts that the single-slide form works with."""
     slow_imports: ClassVar[tuple[str, ...]] = ()
     """Modules that take seconds to import at first use: a benchmark imports them before it looks at the clock."""
+
+    learns: ClassVar[Mapping[str, Any]] = {}
+    """Attributes that hold what :meth:`fit` learns, and their types: what is saved beside settings, genes and card."""
+    renamed: ClassVar[Mapping[str, str]] = {}
+    """Settings by the names that they had before."""
 
     genes: tuple[str, ...] | None = None
     """Panel of a fitted method, in order; ``None`` before :meth:`fit`."""
@@ -69,8 +81,8 @@ class Estimator(ABC):
         )
 
     @classmethod
-    def called_today(cls, settings: Mapping[str, Any], *, saved: bool = False) -> tuple[str, dict[str, Any]]:
-        """Name and settings by which what is asked for goes today; ``saved`` asks for what an older version saved."""
+    def called_today(cls, settings: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Name and settings by which what is asked for goes today."""
         return cls.name, dict(settings)
 
     @property
@@ -115,20 +127,23 @@ class Estimator(ABC):
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Save to a folder: settings as JSON, arrays as safetensors. See :func:`phg2st_sc.models.save`."""
-        from ._store import save
-
         return save(self, path, overwrite=overwrite)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Load what :meth:`save` wrote; a ``TypeError`` when it is another method."""
-        from ._store import load
-
-        model = load(path)
-        if not isinstance(model, cls):
-            msg = f"{path} holds the method {model.name!r}, not {cls.name!r}: use `phg2st_sc.models.load`"
+        saved = read(find(path))
+        method = next((one for one in _family(cls) if getattr(one, "name", None) == saved.method), None)
+        if method is None:
+            msg = f"{path} holds the method {saved.method!r}, not {cls.name!r}: use `phg2st_sc.models.load`"
             raise TypeError(msg)
-        return model
+        return method.restored(saved)
+
+    @classmethod
+    def restored(cls, saved: Saved) -> Self:
+        """The method as it was saved."""
+        parameters = {cls.renamed.get(name, name): value for name, value in saved.parameters.items()}
+        return replace(saved, parameters=parameters).restore(cls)
 
     def push_to_hub(self, repo_id: str, *, private: bool = True, token: str | bool | None = None) -> str:
         """Upload the fitted method to the Hugging Face hub, with a model card. Returns the address of the commit.
@@ -142,8 +157,6 @@ class Estimator(ABC):
         token
             Access token; by default the one of ``hf auth login``.
         """
-        from ._hub import push
-
         return push(self, repo_id, private=private, token=token)
 
     @classmethod
@@ -157,12 +170,29 @@ class Estimator(ABC):
             cache[slide] = self.encode(slide)
         return cache[slide]
 
+    # --- keeping ------------------------------------------------------------------------------------------------------
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Return (JSON-like settings, arrays): everything :func:`phg2st_sc.models.save` has to keep."""
-        return {}, {}
+        return pack({name: getattr(self, name) for name in self._kept()})
 
     def set_state(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
-        """Restore what :meth:`state` returned."""
+        """Restore what :meth:`state` returned; a ``ValueError`` where it does not fit."""
+        for name, value in unpack(self._kept(), settings, arrays, build=self._build_network).items():
+            setattr(self, name, value)
+
+    def _kept(self) -> dict[str, Any]:
+        return {"genes": Annotated[tuple[str, ...], "G"] | None, "record": dict[str, Any], **self.learns}
+
+    def _build_network(self, network: Any, config: Mapping[str, Any]) -> Any:
+        """A network of a class and of the sizes that were saved, for weights to be loaded into."""
+        return network.of_config(config)
+
+
+def _family(method: type[Method]) -> Iterator[type[Method]]:
+    """A class, and all that are made from it."""
+    yield method
+    for one in method.__subclasses__():
+        yield from _family(one)
 
 
 def _same(value: Any, default: Any) -> bool:

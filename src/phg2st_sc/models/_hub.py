@@ -6,15 +6,23 @@ import os
 import re
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from ._files import ARRAYS, SETTINGS
-
-if TYPE_CHECKING:
-    from ._base import Estimator
+from ._store import ARRAYS, SETTINGS, Keepable, save
 
 _REPO = re.compile(r"[\w.-]+/[\w.-]+")
 CARD = "README.md"
+
+
+class Fitted(Keepable, Protocol):
+    """What a method must offer to be shared."""
+
+    genes: tuple[str, ...] | None
+
+
+def find(path: str | os.PathLike[str], *, revision: str | None = None, token: str | bool | None = None) -> Path:
+    """Folder of a saved model: on this disk, or of the hub where there is no such folder."""
+    return download(str(path), revision=revision, token=token) if is_repo_id(path) else Path(path).expanduser()
 
 
 def is_repo_id(path: str | os.PathLike[str]) -> bool:
@@ -63,7 +71,7 @@ def download(repo_id: str, *, revision: str | None = None, token: str | bool | N
 
 
 def push(
-    model: Estimator,
+    model: Fitted,
     repo_id: str,
     *,
     private: bool = True,
@@ -97,7 +105,7 @@ def push(
     ValueError
         If the method is not fitted, or ``repo_id`` is not of the form ``owner/name``.
     """
-    if not model.is_fitted:
+    if model.genes is None:
         msg = f"method {model.name!r} is not fitted: train it with `phg2st_sc.tl.train` before sharing it"
         raise ValueError(msg)
     if _REPO.fullmatch(repo_id) is None:
@@ -109,7 +117,7 @@ def push(
         api = HfApi(token=token)
     api.create_repo(repo_id, private=private, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = model.save(Path(scratch) / "model")
+        folder = save(model, Path(scratch) / "model")
         (folder / CARD).write_text(model_card(model, repo_id), encoding="utf-8")
         done = api.upload_folder(
             repo_id=repo_id, folder_path=folder, commit_message=message or f"Upload {model.name} of phg2st-sc"
@@ -117,7 +125,7 @@ def push(
     return str(done)
 
 
-def model_card(model: Estimator, repo_id: str) -> str:
+def model_card(model: Fitted, repo_id: str) -> str:
     """Model card of a fitted method: what it was trained on, what it predicts, how to use it."""
     card = model.card
     features = card.get("features") or {}

@@ -1,25 +1,69 @@
-"""Keep fitted methods: settings as JSON, arrays as safetensors, never pickle."""
+"""Keep fitted methods in folders: settings as JSON, arrays as safetensors, never pickle."""
 
 from __future__ import annotations
 
 import json
 import os
 import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .._provenance import package_versions
-from ._base import Estimator
-from ._files import ARRAYS, SETTINGS
-from ._hub import download, is_repo_id
-from ._registry import create, get_method
+from ._schema_1 import as_schema_2
 
-SCHEMA = 1
+SETTINGS = "model.json"
+ARRAYS = "arrays.safetensors"
+SCHEMA = 2
+_KEYS = {"schema": int, "method": str, "parameters": dict, "state": dict, "card": dict}
 
 
-def save(model: Estimator, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+class Keepable(Protocol):
+    """What a method must offer to be kept."""
+
+    name: ClassVar[str]
+    card: dict[str, Any]
+
+    def kept_parameters(self) -> dict[str, Any]:
+        """Settings by name."""
+
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """What was learned, as settings and arrays."""
+
+    def set_state(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+        """Take what :meth:`state` returned; a ``ValueError`` where it does not fit."""
+
+
+Method = TypeVar("Method", bound=Keepable)
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a folder holds, in the words of this version."""
+
+    folder: Path
+    method: str
+    parameters: Mapping[str, Any]
+    state: dict[str, Any]
+    card: dict[str, Any]
+    arrays: dict[str, NDArray[Any]]
+
+    def restore(self, make: Callable[..., Method]) -> Method:
+        """The method that ``make`` makes of the parameters, with what it had learned."""
+        model = make(**self.parameters)
+        try:
+            model.set_state(self.state, self.arrays)
+        except ValueError as error:
+            raise _damaged(self.folder, str(error)) from error
+        model.card = self.card
+        return model
+
+
+def save(model: Keepable, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     """Save a method to a folder.
 
     The folder appears only once it is complete, so an interrupted save leaves nothing half written.
@@ -56,64 +100,64 @@ def save(model: Estimator, path: str | os.PathLike[str], *, overwrite: bool = Fa
         folder = Path(scratch) / target.name
         folder.mkdir()
         (folder / SETTINGS).write_text(json.dumps(record, indent=1), encoding="utf-8")
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / ARRAYS)
+        save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, folder / ARRAYS)
         if target.exists():  # moved aside, not deleted: it goes with the scratch folder once the new one is there
             target.replace(Path(scratch) / "replaced")
         folder.replace(target)
     return target
 
 
-def load(path: str | os.PathLike[str], *, revision: str | None = None, token: str | bool | None = None) -> Estimator:
-    """Load a method that :func:`save` wrote, from a folder or from the Hugging Face hub.
-
-    Parameters
-    ----------
-    path
-        Folder, or a repository ``owner/name`` of the hub where there is no such folder.
-    revision
-        Branch, tag or commit of the repository.
-    token
-        Access token of the hub; by default the one of ``hf auth login``.
+def read(folder: Path) -> Saved:
+    """Read a folder that :func:`save` wrote, with this version or an earlier one.
 
     Raises
     ------
     FileNotFoundError
-        If the folder holds no saved model, or there is no such repository.
-    ConnectionError
-        If the hub cannot be reached.
+        If it holds no saved model.
     ValueError
-        If it was written by a later version of the package.
+        If it is damaged, or was written by a later version of the package.
     """
-    from safetensors.numpy import load_file
-
-    folder = download(str(path), revision=revision, token=token) if is_repo_id(path) else Path(path).expanduser()
-    if not (folder / SETTINGS).is_file():
-        msg = f"{folder} holds no saved model: expected {SETTINGS} and {ARRAYS}, as `model.save(folder)` writes them"
-        raise FileNotFoundError(msg)
-    record = _read_settings(folder / SETTINGS)
-    if record["schema"] > SCHEMA:
-        msg = f"{folder} has schema {record['schema']}, and this version reads up to {SCHEMA}: update phg2st-sc"
-        raise ValueError(msg)
-    name, settings = get_method(record["method"]).called_today(record["parameters"], saved=True)
-    model = create(name, **settings)
-    model.set_state(record["state"], load_file(folder / ARRAYS))
-    model.card = record["card"]
-    return model
+    for name in (SETTINGS, ARRAYS):
+        if not (folder / name).is_file():
+            msg = (
+                f"{folder} holds no saved model: expected {SETTINGS} and {ARRAYS}, as `model.save(folder)` writes them"
+            )
+            raise FileNotFoundError(msg)
+    record, arrays = _read_settings(folder), _read_arrays(folder)
+    if record["schema"] == 1:
+        record, arrays = as_schema_2(record, arrays)
+    return Saved(folder, record["method"], record["parameters"], record["state"], record["card"], arrays)
 
 
-def _read_settings(path: Path) -> dict[str, Any]:
+def _read_settings(folder: Path) -> dict[str, Any]:
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
     except ValueError as error:
-        msg = f"{path} is not readable JSON ({error}): the saved model is damaged, save or copy it again"
-        raise ValueError(msg) from error
-    if not isinstance(record, dict) or not {"schema", "method", "parameters", "state", "card"} <= set(record):
-        msg = f"{path} was not written by `model.save(folder)` of phg2st-sc"
+        raise _damaged(folder, f"{SETTINGS} is not readable JSON ({error}).") from error
+    if not isinstance(record, dict) or not all(isinstance(record.get(name), kind) for name, kind in _KEYS.items()):
+        msg = f"{folder / SETTINGS} was not written by `model.save(folder)` of phg2st-sc"
+        raise ValueError(msg)
+    if not 1 <= record["schema"] <= SCHEMA:
+        msg = f"{folder} has schema {record['schema']}, and this version reads 1 to {SCHEMA}: update phg2st-sc"
         raise ValueError(msg)
     return record
 
 
-def parameters(model: Estimator) -> dict[str, Any]:
+def _read_arrays(folder: Path) -> dict[str, NDArray[Any]]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(folder / ARRAYS)
+    except SafetensorError as error:
+        raise _damaged(folder, f"{ARRAYS} is not readable ({error}).") from error
+
+
+def _damaged(folder: Path, reason: str) -> ValueError:
+    return ValueError(f"The saved model in {folder} is damaged. {reason} Copy it again, or save it anew.")
+
+
+def parameters(model: Keepable) -> dict[str, Any]:
     """Constructor parameters of a method, as JSON takes them."""
     return {name: list(v) if isinstance(v, tuple) else v for name, v in model.kept_parameters().items()}
 

@@ -143,7 +143,7 @@ class PHG2ST(NetworkEstimator):
         return tuple(name for name in super().parameter_names() if name != "fusion")
 
     @classmethod
-    def called_today(cls, settings: Mapping[str, Any], *, saved: bool = False) -> tuple[str, dict[str, Any]]:
+    def called_today(cls, settings: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """Name and settings of the method that is meant: the published network was a ``fusion`` of this one."""
         rest = {name: value for name, value in settings.items() if name != "fusion"}
         if "fusion" not in settings:
@@ -156,11 +156,6 @@ class PHG2ST(NetworkEstimator):
             msg = f"unknown fusion {fusion!r}; available: {', '.join(map(repr, _FORMER))}"
             raise ValueError(msg)
         name = _FORMER[fusion]
-        if saved:  # with all settings of both
-            known = get_method(name).parameter_names()
-            return name, {
-                key: value for key, value in rest.items() if key in known and (key, value) != ("preset", None)
-            }
         instead = f"use method={name!r}" if name != cls.name else "it is what method='phg2st' does, leave it out"
         warn_user(f"`fusion={fusion!r}` goes with the next release: {instead}.", FutureWarning)
         return name, rest

@@ -109,6 +109,7 @@ class NetworkMethod(NetworkEstimator):
     (True, ['default', 'paper'])
     """
 
+    renamed: ClassVar = {"standardise": "standardize"}
     presets: ClassVar[Mapping[str, Preset]]
     preset: str
     patch_um: float | None

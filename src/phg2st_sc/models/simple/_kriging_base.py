@@ -17,6 +17,7 @@ from ...linear import (
     RATIOS,
     Covariance,
     GeneBasis,
+    GeneLevels,
     Kernel,
     Places,
     Working,
@@ -57,6 +58,7 @@ class KrigingEstimator(Estimator):
     default_mix: ClassVar[float] = 0.0
     default_length_scale: ClassVar[float] = 5.0
     remainder_ratio: ClassVar[float] = 0.02
+    learns: ClassVar = {"levels": GeneLevels | None, "basis": GeneBasis | None, "learned": Covariance | None}
 
     def __init__(
         self, *, length_scale: float | None = None, ratio: float | None = None, n_components: int = 0, seed: int = 0
@@ -146,24 +148,3 @@ class KrigingEstimator(Estimator):
             for scale in LENGTH_SCALES if self.length_scale is None else (self.length_scale,):
                 for ratio in self._ratios() if self.ratio is None else (self.ratio,):
                     yield Covariance(Kernel(scale, mix), ratio)
-
-    # --- keeping ------------------------------------------------------------------------------------------------------
-    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Settings and learned arrays."""
-        settings: dict[str, Any] = {"genes": list(self.genes or ())}
-        if self.learned is not None:
-            kernel = self.learned.kernel
-            settings["covariance"] = [kernel.length_scale, kernel.mix, self.learned.ratio]
-        arrays = {"levels": self.levels}
-        if self.basis is not None:
-            arrays |= {"basis": self.basis.vectors, "basis_variance": self.basis.variance}
-        return settings, {k: v for k, v in arrays.items() if v is not None}
-
-    def set_state(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
-        """Restore what :meth:`state` returned."""
-        self.genes = tuple(settings["genes"]) or None
-        self.levels = arrays.get("levels")
-        self.basis = GeneBasis(arrays["basis"], arrays.get("basis_variance")) if "basis" in arrays else None
-        if "covariance" in settings:
-            r, mix, ratio = settings["covariance"]
-            self.learned = Covariance(Kernel(r, mix), ratio)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from ..._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
 from ...linear import (
     PRIOR_COUNTS,
     CohortRegression,
+    GeneLevels,
     Working,
     check_training,
     cohort_levels,
@@ -46,6 +47,7 @@ class ImageRidge(Estimator):
     name = "image_ridge"
     needs_image = True
     min_prompts = 4
+    learns: ClassVar = {"levels": GeneLevels | None, "regression": CohortRegression | None}
 
     def __init__(self, *, n_components: int = 50, seed: int = 0) -> None:
         self.n_components, self.seed = n_components, seed
@@ -75,16 +77,6 @@ class ImageRidge(Estimator):
             return working.finish(whitened)
         whitened, amplitude = at_prompt_level(encoded, working)
         return working.finish(whitened, details={"amplitude": amplitude})
-
-    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Settings and learned arrays."""
-        arrays = {} if self.regression is None else self.regression.arrays()
-        return {"genes": list(self.genes or ())}, arrays | ({} if self.levels is None else {"levels": self.levels})
-
-    def set_state(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
-        """Restore what :meth:`state` returned."""
-        self.genes = tuple(settings["genes"]) or None
-        self.levels, self.regression = arrays.get("levels"), CohortRegression.from_arrays(arrays)
 
 
 def at_prompt_level(cohort: Array, working: Working) -> tuple[Array, float]:

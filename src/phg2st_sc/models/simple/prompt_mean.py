@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
-from ...linear import PRIOR_COUNTS, Working, check_training, cohort_levels
+from ...linear import PRIOR_COUNTS, GeneLevels, Working, check_training, cohort_levels
 from .._base import Estimator
 from .._registry import register
 
@@ -23,6 +23,7 @@ class PromptMean(Estimator):
     """
 
     name = "prompt_mean"
+    learns: ClassVar = {"levels": GeneLevels | None}
 
     def __init__(self) -> None:
         self.levels: NDArray[np.float64] | None = None
@@ -37,12 +38,3 @@ class PromptMean(Estimator):
         """Predict every spot of a slide from its prompts."""
         working = Working.of(prompts, prior=self.levels, prior_counts=PRIOR_COUNTS)
         return working.finish(np.zeros((slide.n_spots, prompts.n_genes)))
-
-    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Settings and learned arrays."""
-        return {"genes": list(self.genes or ())}, {} if self.levels is None else {"levels": self.levels}
-
-    def set_state(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
-        """Restore what :meth:`state` returned."""
-        self.genes = tuple(settings["genes"]) or None
-        self.levels = arrays.get("levels")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,7 @@ class RegressionKriging(KrigingEstimator):
     name = "regression_kriging"
     needs_image = True
     min_prompts = 4
+    learns: ClassVar = {**KrigingEstimator.learns, "regression": CohortRegression | None}
 
     def __init__(
         self,
@@ -90,13 +91,3 @@ class RegressionKriging(KrigingEstimator):
         if self.basis is None:
             return trend
         return _OUTSIDE_BASIS * trend + (1.0 - _OUTSIDE_BASIS) * (trend @ self.basis.vectors) @ self.basis.vectors.T
-
-    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Settings and learned arrays."""
-        settings, arrays = super().state()
-        return settings, arrays | ({} if self.regression is None else self.regression.arrays())
-
-    def set_state(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
-        """Restore what :meth:`state` returned."""
-        super().set_state(settings, arrays)
-        self.regression = CohortRegression.from_arrays(arrays)
