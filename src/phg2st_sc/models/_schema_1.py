@@ -34,10 +34,9 @@ def _method(name: str, parameters: Mapping[str, Any]) -> tuple[str, dict[str, An
     """The published network was a form of the default method, with the settings of both."""
     if name != "phg2st":
         return name, dict(parameters)
-    if parameters["fusion"] == "paper":
-        others, name = ("fusion", "n_components", "correction", "without"), "phg2st_paper"
-    else:
-        others = ("fusion", "preset", "prompt_fraction")
+    paper = parameters["fusion"] == "paper"
+    name = "phg2st_paper" if paper else name
+    others = {"fusion", *(("n_components", "correction", "without") if paper else ("preset", "prompt_fraction"))}
     return name, {
         key: value for key, value in parameters.items() if key not in others and (key, value) != ("preset", None)
     }
