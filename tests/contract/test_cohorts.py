@@ -61,12 +61,14 @@ def test_slides_without_an_image_teach_what_they_can(cohort, slide, draw, name):
     """All of it to methods that look at no image; nothing to networks of images; all but the image to the others."""
     blind = replace(cohort[2], arrays=replace(cohort[2].arrays, features=None))
     prompts = draw(slide, 10)
-    taught = predict(create(name).fit([*cohort[:2], blind]), slide.arrays, prompts).mean
-    without, with_image = (predict(create(name).fit(cohort[:n]), slide.arrays, prompts).mean for n in (2, 3))
+
+    def trained_on(slides):
+        return predict(create(name).fit(slides), slide.arrays, prompts).mean
+
+    taught = trained_on([*cohort[:2], blind])
     if name in NETWORKS:
-        np.testing.assert_array_equal(taught, without)
+        np.testing.assert_array_equal(taught, trained_on(cohort[:2]))
     elif not models.get_method(name).uses_image and not models.get_method(name).needs_image:
-        np.testing.assert_array_equal(taught, with_image)
+        np.testing.assert_array_equal(taught, trained_on(cohort[:3]))
     else:
-        assert np.abs(taught - without).mean() > 0
-        assert np.abs(taught - with_image).mean() < 0.5
+        assert np.abs(taught - trained_on(cohort[:3])).mean() < 0.5

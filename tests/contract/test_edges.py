@@ -130,7 +130,7 @@ def test_all_spots_as_prompts_keep_the_level_of_each_gene(make, slide, draw, nam
 def test_one_gene_is_the_whole_panel(cohort, slide, draw, name, fitted):
     model = create(name)
     if fitted:
-        model.fit([only_genes(s, 1) for s in cohort])
+        model.fit([only_genes(s, 1) for s in cohort[:2]])
     prompts = draw(only_genes(slide, 1), 20)
     mean = predict(model, slide.arrays, prompts).mean
     assert mean.shape == (slide.arrays.n_spots, 1)
@@ -141,14 +141,14 @@ def test_one_gene_is_the_whole_panel(cohort, slide, draw, name, fitted):
 def test_two_genes_share_the_panel_as_the_prompts_say(cohort, slide, draw, name, fitted):
     model = create(name)
     if fitted:
-        model.fit([only_genes(s, 2) for s in cohort])
+        model.fit([only_genes(s, 2) for s in cohort[:2]])
     prompts = draw(only_genes(slide, 2), 20)
     mean = predict(model, slide.arrays, prompts).mean
     assert mean.shape == (slide.arrays.n_spots, 2)
     found = rates(mean).mean(axis=0) / panel(prompts)
     share = prompts.counts.sum(axis=0) / prompts.counts.sum()
     if (name, fitted) in TRAINED_NETWORKS:  # the level of its cohort, and ten steps towards the prompts
-        among = [share, *(s.counts[:, :2].sum(axis=0) / s.counts[:, :2].sum() for s in cohort)]
+        among = [share, *(s.counts[:, :2].sum(axis=0) / s.counts[:, :2].sum() for s in cohort[:2])]
         assert (found > 0.8 * np.min(among, axis=0)).all()
         assert (found < 1.25 * np.max(among, axis=0)).all()
     else:
