@@ -18,9 +18,8 @@ def slides():
 
 @pytest.fixture(autouse=True)
 def registered(monkeypatch):
-    _registry.methods()
     for made in (Spy, Broken, Looks, Holder):
-        monkeypatch.setitem(_registry._METHODS, made.name, made)
+        monkeypatch.setitem(_registry.METHODS, made.name, made)
     Spy.trained, Spy.asked, Looks.asked = [], [], []
     Holder.seen, Holder.alive = [], []
 

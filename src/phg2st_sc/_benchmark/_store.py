@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from .._text import some
+from ..models import get_method
 
 _PLAN, _UNITS, _TABLE = "benchmark.json", "units", "benchmark.csv"
 _METHODS = "methods"
@@ -89,7 +90,7 @@ def _merged(before: dict[str, Any], now: dict[str, Any], folder: Path) -> dict[s
             )
             raise ValueError(msg)
     for label, settings in now[_METHODS].items():
-        there = before[_METHODS].get(label, settings)
+        there = get_method(settings["method"]).under_new_names(before[_METHODS].get(label, settings))
         wrong = [name for name in settings if there.get(name) != settings[name]]
         if wrong:
             msg = (

@@ -1,13 +1,14 @@
 """Methods: every one behind the same protocol (``fit``, ``encode``, ``predict``, ``adapt``, ``save``, ``load``)."""
 
 from .._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
+from ._arguments import check_parameters as check_parameters
+from ._arguments import check_seed as check_seed
 from ._base import Estimator
 from ._choice import DEFAULT_METHOD as DEFAULT_METHOD
-from ._choice import check_parameters as check_parameters
-from ._choice import check_seed as check_seed
 from ._choice import choose_estimator as choose_estimator
+from ._limits import AtLeast, Positive
 from ._load import load
-from ._registry import create, get_method, methods, register
+from ._registry import METHODS, create, get_method, methods, open_rooms, register
 from ._store import parameters as parameters
 from ._store import save
 from .phg2st import PHG2ST
@@ -15,12 +16,16 @@ from .phg2st_paper import PHG2STPaper
 from .published import BLEEP, HGGEP, TRIPLEX, Hist2ST, HisToGene, NetworkMethod, STNet
 from .simple import IDW, BestSimple, GeneKriging, ImageRidge, Kriging, PromptMean, RegressionKriging, SpaceImageKriging
 
+open_rooms(__name__, __path__)
+
 __all__ = [
     "BLEEP",
     "HGGEP",
     "IDW",
+    "METHODS",
     "PHG2ST",
     "TRIPLEX",
+    "AtLeast",
     "BestSimple",
     "Estimator",
     "GeneKriging",
@@ -30,6 +35,7 @@ __all__ = [
     "Kriging",
     "NetworkMethod",
     "PHG2STPaper",
+    "Positive",
     "Prediction",
     "PromptMean",
     "Prompts",

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from .._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
 from .._state import pack, unpack
+from .._warn import warn_user
 from ._hub import find, push
+from ._limits import Finite, declared
 from ._store import Saved, read, save
 
 FOLDERS: dict[str, None] = {"checkpoint_dir": None, "resume_from": None}
@@ -34,6 +36,14 @@ class Estimator(ABC):
 
     name: ClassVar[str]
     """Registry name, e.g. ``"kriging"``."""
+    kind: ClassVar[str] = "other"
+    """``"simple"``: what every other method has to beat, and ``compare="simple"`` runs; ``"published"``; ``"default"``; ..."""
+    paper: ClassVar[str] = ""
+    """Where the method was published."""
+    limits: ClassVar[Mapping[str, Finite]] = {}
+    """What numbers among the settings may be, by setting; those of base classes hold too."""
+    renamed: ClassVar[Mapping[str, str]] = {}
+    """Settings by the names that they had in the last release; :func:`create` takes both."""
     needs_image: bool = False
     """Whether the method has no form that works without image features."""
     uses_image: bool = False
@@ -51,8 +61,6 @@ class Estimator(ABC):
 
     learns: ClassVar[Mapping[str, Any]] = {}
     """Attributes that hold what :meth:`fit` learns, and their types: what is saved beside settings, genes and card."""
-    renamed: ClassVar[Mapping[str, str]] = {}
-    """Settings by the names that they had before."""
 
     genes: tuple[str, ...] | None = None
     """Panel of a fitted method, in order; ``None`` before :meth:`fit`."""
@@ -83,7 +91,19 @@ class Estimator(ABC):
     @classmethod
     def called_today(cls, settings: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """Name and settings by which what is asked for goes today."""
-        return cls.name, dict(settings)
+        for old, new in declared(cls, "renamed").items():
+            if old in settings and new in settings:
+                msg = f"`{old}` and `{new}` are one setting of method {cls.name!r}: leave out `{old}`."
+                raise TypeError(msg)
+            if old in settings:
+                warn_user(f"Setting `{old}` of method {cls.name!r} is called `{new}` now: write {new}=.", FutureWarning)
+        return cls.name, cls.under_new_names(settings)
+
+    @classmethod
+    def under_new_names(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings, or what is known of each, by the names that they have now."""
+        renamed = declared(cls, "renamed")
+        return {renamed.get(name, name): value for name, value in settings.items()}
 
     @property
     def is_fitted(self) -> bool:
@@ -142,8 +162,7 @@ class Estimator(ABC):
     @classmethod
     def restored(cls, saved: Saved) -> Self:
         """The method as it was saved."""
-        parameters = {cls.renamed.get(name, name): value for name, value in saved.parameters.items()}
-        return replace(saved, parameters=parameters).restore(cls)
+        return replace(saved, parameters=cls.under_new_names(saved.parameters)).restore(cls)
 
     def push_to_hub(self, repo_id: str, *, private: bool = True, token: str | bool | None = None) -> str:
         """Upload the fitted method to the Hugging Face hub, with a model card. Returns the address of the commit.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .._text import some
 from ._base import FOLDERS, Estimator
+from ._limits import AtLeast, Positive
 
 if TYPE_CHECKING:
     from ..training import Machine
@@ -22,6 +23,7 @@ class NetworkEstimator(Estimator):
     """A method that trains a network with Lightning."""
 
     slow_imports = ("phg2st_sc.training",)
+    limits: ClassVar = {"max_epochs": AtLeast(1), "lr": Positive()}
     network: dict[str, Any]
     training: dict[str, Any]
     accelerator: str

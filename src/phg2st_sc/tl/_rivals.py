@@ -18,16 +18,8 @@ if TYPE_CHECKING:
 
     from .._slide import Slide
 
-SIMPLE_METHODS = (
-    "prompt_mean",
-    "idw",
-    "kriging",
-    "gene_kriging",
-    "image_ridge",
-    "space_image_kriging",
-    "regression_kriging",
-)
-"""What every other method has to beat; those that need an image are left out where there are no embeddings."""
+SIMPLE = "simple"
+"""In ``compare``: all methods of this kind; those that need an image are left out where there are no embeddings."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,11 +51,12 @@ def _items(compare: Any, slides: Sequence[Slide]) -> list[tuple[str | None, Any]
         return []
     if isinstance(compare, Mapping):
         return [(str(label), value) for label, value in compare.items()]
-    if isinstance(compare, str) and compare == "simple":
-        from ..models import get_method
+    if isinstance(compare, str) and compare == SIMPLE:
+        from ..models import METHODS
 
         has_image = all(slide.table.uns.get(_keys.EMBEDDINGS) for slide in slides)
-        return [(None, name) for name in SIMPLE_METHODS if has_image or not get_method(name).needs_image]
+        simple = {name: method for name, method in METHODS.items() if method.kind == SIMPLE}
+        return [(None, name) for name, method in simple.items() if has_image or not method.needs_image]
     return [(None, value) for value in (compare if isinstance(compare, (list, tuple)) else [compare])]
 
 

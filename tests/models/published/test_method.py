@@ -75,9 +75,8 @@ class TinyMixing(Tiny):
 
 @pytest.fixture(autouse=True)
 def registered(monkeypatch):
-    _registry.methods()
-    monkeypatch.setitem(_registry._METHODS, "tiny", Tiny)
-    monkeypatch.setitem(_registry._METHODS, "tiny_mixing", TinyMixing)
+    monkeypatch.setitem(_registry.METHODS, "tiny", Tiny)
+    monkeypatch.setitem(_registry.METHODS, "tiny_mixing", TinyMixing)
 
 
 class Pictures:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from numpy.typing import NDArray
 
 from ..._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
 from ..._warn import warn_user
 from ...linear import check_training
+from .._limits import AtLeast
 from .._network_settings import NetworkEstimator, check_prompted
 from .._registry import get_method, register
 from .episodes import CohortEpisodes
@@ -92,6 +93,9 @@ class PHG2ST(NetworkEstimator):
     """
 
     name = "phg2st"
+    kind = "default"
+    paper = "arXiv 2503.16816"
+    limits: ClassVar = {"n_components": AtLeast(0), "n_neighbors": AtLeast(1)}
     uses_image = True
     n_components: int
     correction: bool | None

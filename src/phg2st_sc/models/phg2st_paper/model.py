@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..._arrays import Prediction, Prompts, SlideArrays, TrainingSlide, log_expression
 from ...linear import check_training
+from .._limits import AtLeast
 from .._network_settings import NetworkEstimator, check_prompted
 from .._registry import register
 
@@ -81,6 +82,9 @@ class PHG2STPaper(NetworkEstimator):
     """
 
     name = "phg2st_paper"
+    kind = "published"
+    paper = "arXiv 2503.16816"
+    limits: ClassVar = {"n_neighbors": AtLeast(1)}
     uses_image = True
     needs_fit = True
     preset: str

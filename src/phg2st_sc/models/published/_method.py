@@ -17,6 +17,7 @@ from ..._arrays import Prediction, Prompts, SlideArrays, TrainingSlide, log_expr
 from ..._text import some
 from ..._warn import warn_user
 from ...linear import check_training
+from .._limits import AtLeast, Positive
 from .._network_settings import NetworkEstimator, check_nested
 from ._recipe import Measured, NaturalLog, NetworkRecipe
 
@@ -109,6 +110,8 @@ class NetworkMethod(NetworkEstimator):
     (True, ['default', 'paper'])
     """
 
+    kind = "published"
+    limits: ClassVar = {"patch_um": Positive(), "fine_tune": AtLeast(0), "fine_tune_lr": Positive()}
     renamed: ClassVar = {"standardise": "standardize"}
     presets: ClassVar[Mapping[str, Preset]]
     preset: str

@@ -33,6 +33,7 @@ from ...linear import (
     require_features,
 )
 from .._base import Estimator
+from .._limits import AtLeast, Positive
 
 Array = NDArray[np.float64]
 
@@ -55,6 +56,8 @@ class KrigingEstimator(Estimator):
         Seed of the episodes that the covariance is learned on.
     """
 
+    kind = "simple"
+    limits: ClassVar = {"length_scale": Positive(), "ratio": Positive(), "n_components": AtLeast(0)}
     default_mix: ClassVar[float] = 0.0
     default_length_scale: ClassVar[float] = 5.0
     remainder_ratio: ClassVar[float] = 0.02

@@ -48,6 +48,7 @@ class BestSimple(Estimator):
     """
 
     name = "best_simple"
+    kind = "choice"
     uses_image = True
 
     def __init__(self, *, candidates: Sequence[str] = CANDIDATES, seed: int = 0) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+from typing import ClassVar
 
 from ..._arrays import Prediction, Prompts, SlideArrays
 from ...linear import prompt_gene_basis
+from .._limits import AtLeast
 from .._registry import register
 from ._kriging_base import KrigingEstimator
 
@@ -28,6 +30,7 @@ class GeneKriging(KrigingEstimator):
     """
 
     name = "gene_kriging"
+    limits: ClassVar = {"n_prompt_components": AtLeast(0)}
     min_prompts = 6
 
     def __init__(

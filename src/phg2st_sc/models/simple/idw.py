@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from scipy.spatial import cKDTree
 
 from ..._arrays import Prediction, Prompts, SlideArrays, log_expression
 from .._base import Estimator
+from .._limits import AtLeast, Positive
 from .._registry import register
 
 _NEAREST = 0.5
@@ -29,6 +32,8 @@ class IDW(Estimator):
     """
 
     name = "idw"
+    kind = "simple"
+    limits: ClassVar = {"n_neighbors": AtLeast(1), "power": Positive()}
     min_prompts = 1
 
     def __init__(self, *, n_neighbors: int = 6, power: float = 1.0) -> None:

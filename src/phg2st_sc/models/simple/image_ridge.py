@@ -22,6 +22,7 @@ from ...linear import (
     within_slide,
 )
 from .._base import Estimator
+from .._limits import AtLeast
 from .._registry import register
 
 Array = NDArray[np.float64]
@@ -45,6 +46,8 @@ class ImageRidge(Estimator):
     """
 
     name = "image_ridge"
+    kind = "simple"
+    limits: ClassVar = {"n_components": AtLeast(0)}
     needs_image = True
     min_prompts = 4
     learns: ClassVar = {"levels": GeneLevels | None, "regression": CohortRegression | None}

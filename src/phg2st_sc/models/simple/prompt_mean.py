@@ -24,6 +24,7 @@ class PromptMean(Estimator):
 
     name = "prompt_mean"
     learns: ClassVar = {"levels": GeneLevels | None}
+    kind = "simple"
 
     def __init__(self) -> None:
         self.levels: NDArray[np.float64] | None = None

@@ -17,6 +17,7 @@ from ...linear import (
     require_features,
     within_slide,
 )
+from .._limits import AtLeast
 from .._registry import register
 from ._kriging_base import KrigingEstimator
 from .image_ridge import at_prompt_level
@@ -46,6 +47,7 @@ class RegressionKriging(KrigingEstimator):
     """
 
     name = "regression_kriging"
+    limits: ClassVar = {"n_image_components": AtLeast(1)}
     needs_image = True
     min_prompts = 4
     learns: ClassVar = {**KrigingEstimator.learns, "regression": CohortRegression | None}

@@ -62,6 +62,7 @@ class BLEEP(NetworkMethod):
     """
 
     name = "bleep"
+    paper = "NeurIPS 2023, arXiv 2306.01859"
     tuning: ClassVar = (0, 1, 3, 10, 30)
     untried_tuning = 1
     presets: ClassVar = {

@@ -69,6 +69,7 @@ class HGGEP(NetworkMethod):
 
     name = "hggep"
     target = BaseTenLog()
+    paper = "Briefings in Bioinformatics 25(6), bbae500, 2024"
     presets: ClassVar = {
         "default": Preset(
             network={

@@ -58,6 +58,7 @@ class Hist2ST(NetworkMethod):
 
     name = "hist2st"
     target = BaseTenLog()
+    paper = "Briefings in Bioinformatics 23(5), bbac297, 2022"
     presets: ClassVar = {
         "default": Preset(
             network={

@@ -48,6 +48,7 @@ class HisToGene(NetworkMethod):
 
     name = "histogene"
     target = BaseTenLog()
+    paper = "bioRxiv 2021.11.28.470212"
     presets: ClassVar = {
         "default": Preset(
             network={"width": 128, "depth": 2, "heads": 4, "patch_px": 56, "position_std": 0.1},

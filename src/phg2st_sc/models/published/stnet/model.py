@@ -46,6 +46,7 @@ class STNet(NetworkMethod):
     """
 
     name = "stnet"
+    paper = "Nature Biomedical Engineering 4, 827-834, 2020"
     presets: ClassVar = {
         "default": Preset(
             network={"dropout": 0.2},

@@ -68,6 +68,7 @@ class TRIPLEX(NetworkMethod):
     """
 
     name = "triplex"
+    paper = "CVPR 2024, arXiv 2403.07592"
     uses_context = True
     presets: ClassVar = {
         "default": Preset(
