@@ -6,12 +6,9 @@ import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from ._base import Estimator
 
 
 class Finite:
@@ -57,12 +54,12 @@ _NUMBERS: dict[str, tuple[Any, str]] = {"int": (Integral, "a whole number"), "fl
 """Type and words of a setting, by its annotation."""
 
 
-def declared(method: type[Estimator], attribute: str) -> dict[str, Any]:
+def declared(method: type[Any], attribute: str) -> dict[str, Any]:
     """What the class and its bases declare in a mapping such as ``limits``, the class before its bases."""
     return {key: value for base in reversed(method.__mro__) for key, value in vars(base).get(attribute, {}).items()}
 
 
-def check_numbers(method: type[Estimator], parameters: Mapping[str, Any]) -> None:
+def check_numbers(method: type[Any], parameters: Mapping[str, Any]) -> None:
     """Raise where a number among the settings is none, or out of range; the error names the setting."""
     kinds = inspect.signature(method.__init__).parameters
     limits = declared(method, "limits")
