@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ...._arrays import SlideArrays
 from ....linear import EpisodeSource, LinearOutput
 from ....nn import CORRECTION, FeatureStats, NetworkConfig, SlideTensors, own_randomness, slide_tensors
-from ....training import EpisodeConfig, FitResult, Machine, Split, device_of, training_record
+from ....training import EpisodeConfig, FitResult, Machine, Split, TrainedNetwork, device_of, training_record
 from .draws import Episode, EpisodeSlide, fixed_episodes
 from .kriging_head import component_groups
 from .module import corrections, train_correction
@@ -36,16 +36,12 @@ class EncodedCorrection:
     bare: SlideTokens | None
 
 
-@dataclass(frozen=True, eq=False)
-class Correction:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Correction(TrainedNetwork[CorrectionNetwork]):
     """A trained correction, and how far it is trusted.
 
     Attributes
     ----------
-    network
-        The network.
-    stats
-        Mean and scale of the training features.
     scale
         (k,) standard deviation of the signal in each component.
     alpha
@@ -54,8 +50,6 @@ class Correction:
         (k,) weights with an image.
     n_neighbors, engine
         Of the hypergraphs.
-    record
-        Facts on training, for the card.
     """
 
     network: CorrectionNetwork
@@ -65,7 +59,6 @@ class Correction:
     alpha_image: Array
     n_neighbors: int = 4
     engine: str = "auto"
-    record: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def train(
@@ -103,7 +96,16 @@ class Correction:
             net = CorrectionNetwork(config, torch.from_numpy(np.asarray(source.scale)))
         net.initialize(torch.from_numpy(stats.mean), torch.from_numpy(stats.scale))
         off = np.zeros(len(source.scale))
-        new = cls(net, stats, np.asarray(source.scale, dtype=np.float64), off, off, n_neighbors, engine)
+        scale = np.asarray(source.scale, dtype=np.float64)
+        new = cls(
+            network=net,
+            stats=stats,
+            scale=scale,
+            alpha=off,
+            alpha_image=off,
+            n_neighbors=n_neighbors,
+            engine=engine,
+        )
         episodes = _Episodes(source, new)
         learned, checked = _slides(arrays, split)
         result = train_correction(net, learned, checked, episodes, training, machine)
@@ -206,14 +208,14 @@ class Correction:
             {k.removeprefix(_PREFIX): torch.from_numpy(v) for k, v in arrays.items() if k.startswith(_PREFIX)}
         )
         return cls(
-            net.eval(),
-            FeatureStats(arrays["mean"], arrays["std"]),
-            arrays["scale"],
-            arrays["alpha"],
-            arrays["alpha_image"],
-            int(settings["n_neighbors"]),
-            settings["engine"],
-            dict(settings["record"]),
+            network=net.eval(),
+            stats=FeatureStats(arrays["mean"], arrays["std"]),
+            scale=arrays["scale"],
+            alpha=arrays["alpha"],
+            alpha_image=arrays["alpha_image"],
+            n_neighbors=int(settings["n_neighbors"]),
+            engine=settings["engine"],
+            record=dict(settings["record"]),
         )
 
 
