@@ -159,9 +159,9 @@ def test_same_seed_same_bits(adata, name):
 
 def test_zero_prompts_with_a_model_are_warned_about(adata, trained):
     adata.obs["prompt"] = False
-    for model in trained.values():
+    for name in COHORT:
         with pytest.warns(UserWarning, match="has no prompts: predicted from the model alone"):
-            out = phg2st.tl.predict(adata, model=model)
+            out = phg2st.tl.predict(adata, model=trained[name])
         assert np.isfinite(out.X).all()
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -122,10 +122,19 @@ def training() -> dict[str, AnnData]:
     return slides
 
 
+class _Trained(dict[str, Any]):
+    """Methods by name, trained when first asked for."""
+
+    def __init__(self, training: dict[str, AnnData]) -> None:
+        self._training = training
+
+    def __missing__(self, name: str) -> Any:
+        return self.setdefault(
+            name, phg2st.tl.train(self._training, method=name, progress=False, **SMALL.get(name, {}))
+        )
+
+
 @pytest.fixture(scope="session")
 def trained(training: dict[str, AnnData]) -> dict[str, Any]:
     """Every method with a cohort form, trained."""
-    from phg2st_sc.models import Estimator, get_method, methods
-
-    names = [name for name in methods() if get_method(name).fit is not Estimator.fit]
-    return {name: phg2st.tl.train(training, method=name, progress=False, **SMALL.get(name, {})) for name in names}
+    return _Trained(training)
