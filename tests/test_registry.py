@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pickle
+import sys
 
 import pytest
 
-from phg2st_sc._registry import Registry, UnknownNameError
+import phg2st_sc as phg2st
+from phg2st_sc._registry import Registry, UnknownNameError, open_rooms
 
 
 @pytest.fixture
@@ -65,3 +67,36 @@ def test_it_shows_itself_as_a_table_of_cards(colors):
     assert "<th>what it is</th>" in shown
     assert "<td>The color of &lt;hematoxylin&gt;</td>" in shown
     assert repr(Registry("thing")) == "name"
+
+
+def test_files_and_rooms_of_a_package_are_opened(tmp_path, monkeypatch):
+    (tmp_path / "house" / "room").mkdir(parents=True)
+    for path in ("house/__init__.py", "house/room/__init__.py", "house/_file.py"):
+        (tmp_path / path).write_text("OPENED = True")
+    monkeypatch.syspath_prepend(tmp_path)
+    open_rooms("house", [str(tmp_path / "house")])
+    assert sys.modules["house.room"].OPENED
+    assert sys.modules["house._file"].OPENED
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        (phg2st.models.METHODS, "kind"),
+        (phg2st.encoders.ENCODERS, "license"),
+        (phg2st.graph.BUILDERS, "what it is"),
+        (phg2st.prompts.STRATEGIES, "what it is"),
+        (phg2st.metrics.EXTRAS, "what it is"),
+    ],
+    ids=["methods", "encoders", "builders", "strategies", "scores"],
+)
+def test_every_registry_of_the_package_has_whole_cards(table, column):
+    header, *rows = table._rows()
+    assert column in header
+    assert len(rows) == len(table)
+    assert all(row[header.index(column)] != "-" for row in rows)
+    assert repr(table).count("\n") == len(table)
+    with pytest.raises(
+        UnknownNameError, match="There is no .* 'no such': did you mean|There is no .* 'no such'\\. Avail"
+    ):
+        table["no such"]

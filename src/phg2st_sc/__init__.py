@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import datasets, encoders, graph, metrics, models, nn, pl, pp, tl, training
+    from . import datasets, encoders, graph, metrics, models, nn, pl, pp, prompts, tl, training
 
 __version__ = version("phg2st-sc")
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "nn",
     "pl",
     "pp",
+    "prompts",
     "tl",
     "training",
 ]

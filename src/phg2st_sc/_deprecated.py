@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import wraps
+from importlib import import_module
 from typing import Any, TypeVar
 
 from ._warn import warn_user
@@ -35,3 +37,28 @@ def renamed_parameters(**names: str) -> Callable[[_Function], _Function]:
         return call  # type: ignore[return-value]
 
     return decorate
+
+
+def deprecated_names(module: str, **names: str) -> Callable[[str], Any]:
+    """Return the ``__getattr__`` of a module that answers to old names, with a warning that says the new one.
+
+    Parameters
+    ----------
+    module
+        The module's ``__name__``.
+    **names
+        New place by old name, from the package on, e.g. ``sample_mask="prompts.sample_mask"``.
+    """
+
+    def find(name: str) -> Any:
+        if name not in names:
+            msg = f"module {module!r} has no attribute {name!r}"
+            raise AttributeError(msg)
+        room, _, new = names[name].rpartition(".")
+        if sys._getframe(1).f_code.co_name != "_handle_fromlist":  # `from module import name` looks twice
+            package = module.partition(".")[0]
+            msg = f"`{module}.{name}` is `{package}.{names[name]}` now, and goes with the next release."
+            warn_user(msg, FutureWarning)
+        return getattr(import_module(f"{module.partition('.')[0]}.{room}"), new)
+
+    return find

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+import pkgutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from html import escape
+from importlib import import_module
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -28,6 +30,12 @@ def first_sentence(entry: Any) -> str:
 
 def _only_its_words(entry: Any) -> Mapping[str, object]:
     return {"what it is": first_sentence(entry)}
+
+
+def open_rooms(package: str, path: Iterable[str]) -> None:
+    """Import the files and rooms directly within a package, so that what they hold registers by being there."""
+    for found in pkgutil.iter_modules(path, f"{package}."):
+        import_module(found.name)
 
 
 class Registry(MutableMapping[str, T], Generic[T]):

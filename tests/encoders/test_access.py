@@ -205,11 +205,11 @@ def test_the_default_encoder_says_what_is_missing(monkeypatch, visium_adata):
 def test_embeddings_record_which_weights(monkeypatch, visium_adata, tiny, hub_folder):
     from functools import partial
 
-    from phg2st_sc.encoders import _registry
+    from phg2st_sc.encoders import ENCODERS
+    from phg2st_sc.encoders._registry import Registered
     from phg2st_sc.pp import extract_embeddings
 
-    known = {**_registry._registry, "tiny": (tiny.card, partial(open_recipe, tiny))}
-    monkeypatch.setattr(_registry, "_registry", known)
+    monkeypatch.setitem(ENCODERS, "tiny", Registered(tiny.card, partial(open_recipe, tiny)))
     options = {"image": "hires", "pitch_um": 100, "context": None, "progress": False}
     extract_embeddings(visium_adata, encoder="tiny", weights=hub_folder, device="cpu", batch_size=7, **options)
     record = visium_adata.uns["phg2st_embeddings"]["X_tiny"]

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from phg2st_sc.encoders import EncoderCard, TextureEncoder, _registry, get_encoder, list_encoders, register_encoder
+from phg2st_sc.encoders import ENCODERS, EncoderCard, TextureEncoder, get_encoder, list_encoders, register_encoder
 
 
 def color(tiles):
@@ -17,7 +17,7 @@ def color(tiles):
 
 @pytest.fixture
 def empty_slot(monkeypatch):
-    monkeypatch.setattr(_registry, "_registry", dict(_registry._registry))
+    monkeypatch.setattr(ENCODERS, "_entries", dict(ENCODERS._entries))
 
 
 def test_cards_are_complete():
@@ -38,7 +38,9 @@ def test_texture_needs_no_weights():
 
 
 def test_unknown_name_lists_what_exists():
-    with pytest.raises(ValueError, match=r"Unknown encoder 'nope'\. Registered: .*texture"):
+    with pytest.raises(
+        ValueError, match=r"no encoder 'nope'\. Available: .*'texture'.*'timm:<model>', or a function on tiles"
+    ):
         get_encoder("nope")
 
 

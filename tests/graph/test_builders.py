@@ -230,7 +230,7 @@ def test_given_needs_one_matrix() -> None:
 
 
 def test_errors_name_the_value() -> None:
-    with pytest.raises(ValueError, match="no builder 'nearest'.*'combined'"):
+    with pytest.raises(ValueError, match="no builder 'nearest'.*'combined'.*or an object such as `Given"):
         get_builder("nearest")
     with pytest.raises(ValueError, match=r"does not take \['radius'\]"):
         get_builder("position", radius=2.0)

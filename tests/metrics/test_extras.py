@@ -179,5 +179,5 @@ def test_without_splits_and_with_unseen_genes(section: dict[str, np.ndarray]) ->
 
 def test_unknown_names_are_told(section: dict[str, np.ndarray]) -> None:
     counts, positions, truth = section.values()
-    with pytest.raises(ValueError, match="`extra` knows 'ssim', .* and 'all', not 'psnr'"):
+    with pytest.raises(ValueError, match="no further score 'psnr'.*'ssim', or 'all'"):
         score_section(counts, counts.sum(axis=1), positions, truth, S, extra=["ssim", "psnr"])

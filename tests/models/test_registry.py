@@ -148,18 +148,3 @@ def test_a_model_saved_under_an_old_name_loads_without_a_word(tuned, tmp_path):
 def test_published_networks_take_the_spelling_of_the_last_version():
     with pytest.warns(FutureWarning, match="`standardise` of method 'stnet' is called `standardize`"):
         assert models.create("stnet", standardise="cohort").standardize == "cohort"
-
-
-def test_a_room_within_the_package_registers_by_being_there(tmp_path, monkeypatch):
-    from phg2st_sc.models import _registry
-
-    (tmp_path / "room").mkdir()
-    (tmp_path / "room" / "__init__.py").write_text("OPENED = True")
-    monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "house").mkdir()
-    (tmp_path / "house" / "__init__.py").write_text("")
-    (tmp_path / "room").rename(tmp_path / "house" / "room")
-    _registry.open_rooms("house", [str(tmp_path / "house")])
-    import sys
-
-    assert sys.modules["house.room"].OPENED

@@ -154,7 +154,7 @@ def _state(adata: AnnData):
 
 BAD = {
     "no mpp": ({"pitch_um": None}, ValueError, "mpp"),
-    "unknown encoder": ({"encoder": "nope", "input_px": None}, ValueError, "Unknown encoder 'nope'"),
+    "unknown encoder": ({"encoder": "nope", "input_px": None}, ValueError, "no encoder 'nope'"),
     "even context": ({"context": 4}, ValueError, "odd number of tiles"),
     "negative tile": ({"tile_um": -1}, ValueError, "tile_um"),
     "batch of none": ({"batch_size": 0}, ValueError, "batch_size"),

@@ -2,18 +2,17 @@
 
 ``"texture"`` needs neither weights nor network. ``"uni"`` and its peers are networks with published weights, and
 ``"timm:<model>"`` is any model of timm; they need the ``encoders`` extra, and torch is imported when one is opened.
-Another encoder is one more recipe, or one more module here and one line below.
+Another encoder is one more recipe, or one more file here that registers itself.
 """
 
 from __future__ import annotations
 
+from .._registry import open_rooms
 from ._apply import encode_tiles as encode_tiles
 from ._base import Encoder, EncoderCard
-from ._pathology import register_all
+from ._registry import ENCODERS, get_encoder, list_encoders, register_encoder
 from ._registry import TileFunction as TileFunction
 from ._registry import check_name as check_name
-from ._registry import get_encoder, list_encoders, register_encoder
-from ._texture import CARD as _TEXTURE
 from ._texture import TextureEncoder
 from ._timm import load_weights as load_weights
 from ._torch import require_timm as require_timm
@@ -21,7 +20,6 @@ from ._weights import WeightsFile as WeightsFile
 from ._weights import load_strictly as load_strictly
 from ._weights import read_state as read_state
 
-register_encoder(_TEXTURE, TextureEncoder)
-register_all()
+open_rooms(__name__, __path__)
 
-__all__ = ["Encoder", "EncoderCard", "TextureEncoder", "get_encoder", "list_encoders", "register_encoder"]
+__all__ = ["ENCODERS", "Encoder", "EncoderCard", "TextureEncoder", "get_encoder", "list_encoders", "register_encoder"]

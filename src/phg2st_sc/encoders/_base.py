@@ -8,6 +8,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .._warn import warn_user
+
 
 @dataclass(frozen=True)
 class EncoderCard:
@@ -61,6 +63,12 @@ class EncoderCard:
     std: tuple[float, ...] = ()
     weights: str = ""
     precision: str = "float32"
+
+    @property
+    def licence(self) -> str:
+        """The old name of ``license``."""
+        warn_user("`licence` of an encoder's card is `license` now, and goes with the next release.", FutureWarning)
+        return self.license
 
     @property
     def mpp(self) -> float:

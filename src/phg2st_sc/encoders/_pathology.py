@@ -84,8 +84,5 @@ MIDNIGHT = Recipe(
 )
 RECIPES = (UNI, UNI2, H_OPTIMUS_0, MIDNIGHT)
 
-
-def register_all() -> None:
-    """Make the networks known by name."""
-    for recipe in RECIPES:
-        register_encoder(recipe.card, partial(open_recipe, recipe))
+for _recipe in RECIPES:
+    register_encoder(_recipe.card, partial(open_recipe, _recipe))

@@ -7,11 +7,12 @@ import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._registry import Registry
 from ._base import Encoder, EncoderCard
 
 if TYPE_CHECKING:
@@ -22,7 +23,28 @@ _NAME = re.compile(r"[A-Za-z0-9_.\-]+")
 _FUNCTION_PX = 224
 _FUNCTION_UM = 112.0
 _TIMM = "timm:"
-_registry: dict[str, tuple[EncoderCard, Callable[..., Encoder]]] = {}
+
+
+class Registered(NamedTuple):
+    """A known encoder: its card, and how it is opened."""
+
+    card: EncoderCard
+    open: Callable[..., Encoder]
+
+
+def _facts(known: Registered) -> dict[str, object]:
+    card = known.card
+    return {
+        "license": card.license,
+        "gated": card.gated,
+        "features": card.total_dim,
+        "tile": f"{card.tile_um:g} µm, {card.input_px} px",
+        "source": card.source,
+    }
+
+
+ENCODERS: Registry[Registered] = Registry("encoder", _facts, otherwise=", 'timm:<model>', or a function on tiles")
+"""Every encoder that has a name: licence, features, tiles and source."""
 
 
 def register_encoder(card: EncoderCard, factory: Callable[..., Encoder]) -> None:
@@ -42,10 +64,10 @@ def register_encoder(card: EncoderCard, factory: Callable[..., Encoder]) -> None
         If the name is taken, or would be no valid slot name.
     """
     check_name(card.name)
-    if card.name in _registry:
+    if card.name in ENCODERS:
         msg = f"An encoder named {card.name!r} is registered already."
         raise ValueError(msg)
-    _registry[card.name] = (card, factory)
+    ENCODERS[card.name] = Registered(card, factory)
 
 
 def list_encoders() -> list[EncoderCard]:
@@ -56,7 +78,7 @@ def list_encoders() -> list[EncoderCard]:
     >>> "texture" in [card.name for card in list_encoders()]
     True
     """
-    return [card for _, (card, _) in sorted(_registry.items())]
+    return [ENCODERS[name].card for name in ENCODERS.names()]
 
 
 def get_encoder(
@@ -151,13 +173,7 @@ def _factory(name: str) -> Callable[..., Encoder]:
         from ._timm import open_timm
 
         return partial(open_timm, name.removeprefix(_TIMM))
-    if name not in _registry:
-        known = ", ".join(sorted(_registry))
-        msg = (
-            f"Unknown encoder {name!r}. Registered: {known}. Pass one of these, 'timm:<model>', or a function on tiles."
-        )
-        raise ValueError(msg)
-    return _registry[name][1]
+    return ENCODERS[name].open
 
 
 def _listed(options: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._base import EncoderCard
+from ._registry import register_encoder
 from ._texture_maps import Map, binary_patterns, distribution, halve, orientation, pyramid, scale_energies
 from ._texture_nuclei import nuclei
 
@@ -137,3 +138,6 @@ def _lab(tile: NDArray[np.uint8]) -> dict[str, Map]:
     reduced = np.stack([halve(halve(tile[..., c].astype(np.float32))) for c in range(3)], axis=-1)
     lab = rgb2lab(reduced / np.float32(255.0)).astype(np.float32)
     return {"lightness": lab[..., 0], "green_red": lab[..., 1], "blue_yellow": lab[..., 2]}
+
+
+register_encoder(CARD, TextureEncoder)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .._registry import Registry
 from ._hypergraph import Hypergraph
 
 Array = NDArray[np.floating[Any]]
@@ -47,7 +48,7 @@ class HypergraphBuilder(ABC):
 
 
 Kind = TypeVar("Kind", bound=type[HypergraphBuilder])
-BUILDERS: dict[str, type[HypergraphBuilder]] = {}
+BUILDERS: Registry[type[HypergraphBuilder]] = Registry("builder", otherwise=", or an object such as `Given(...)`")
 """Every builder that can be made from settings alone, by name."""
 
 
@@ -56,8 +57,7 @@ def register_builder(name: str) -> Callable[[Kind], Kind]:
 
     def register(kind: Kind) -> Kind:
         kind.name = name
-        BUILDERS[name] = kind
-        return kind
+        return BUILDERS.register(name)(kind)
 
     return register
 
@@ -88,9 +88,6 @@ def get_builder(builder: str | HypergraphBuilder, **settings: Any) -> Hypergraph
     if not isinstance(builder, str):
         msg = f"`builder` must be a name or a builder, got {type(builder).__name__}."
         raise TypeError(msg)
-    if builder not in BUILDERS:
-        msg = f"There is no builder {builder!r}: choose one of {sorted(BUILDERS)}, or pass `Given(...)`."
-        raise ValueError(msg)
     kind = BUILDERS[builder]
     unknown = sorted(set(given) - set(kind.__dataclass_fields__))  # type: ignore[attr-defined]
     if unknown:

@@ -3,6 +3,7 @@
 Everything that prints or plots a score goes through :func:`score_section`, so the scoring rules live once.
 """
 
+from .._deprecated import deprecated_names
 from ._autocorrelation import morans_i, morans_i_ratio
 from ._ceiling import ceiling_of, noise_ceiling
 from ._correlation import ccc, mae, partial_pcc, pcc
@@ -55,3 +56,10 @@ __all__ = [
     "ssim",
     "summarize",
 ]
+
+__getattr__ = deprecated_names(
+    __name__,
+    neighbour_mean="metrics.neighbor_mean",
+    neighbour_operator="metrics.neighbor_operator",
+    summarise="metrics.summarize",
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from .._registry import Registry
 from ._autocorrelation import morans_i_of, neighbor_weights, noise_free_ratio, ratio_of
 from ._ceiling import split_counts, whole_counts
 from ._correlation import is_constant
@@ -129,7 +130,14 @@ class Extra:
         return {name: {} for name in tables}
 
 
+EXTRAS: Registry[type[Extra]] = Registry("further score", otherwise=", or 'all'")
+"""The further scores that ``extra=`` of :func:`score_section` takes, by name."""
+
+
+@EXTRAS.register("ssim")
 class _Ssim(Extra):
+    """Structural similarity over windows of held-out spots."""
+
     def measured(self, section: Section, maps: Maps) -> Columns:
         if maps.halves is None:
             return {"ssim_halves": np.full(maps.smoothed.shape[1], np.nan)}
@@ -139,7 +147,10 @@ class _Ssim(Extra):
         return {"ssim": ssim(maps.smoothed, prediction, section.spots.positions)}
 
 
+@EXTRAS.register("morans_i")
 class _MoransI(Extra):
+    """Moran's I of measured and predicted maps, and its ratio."""
+
     def measured(self, section: Section, maps: Maps) -> Columns:
         constant = is_constant(maps.residuals, maps.residuals)
         return {"morans_i_measured": morans_i_of(maps.residuals, section.weights, constant)}
@@ -166,7 +177,10 @@ class _MoransI(Extra):
         }
 
 
+@EXTRAS.register("gene_correlation")
 class _GeneCorrelation(Extra):
+    """How well correlations between genes are kept."""
+
     def summaries(
         self, section: Section, tables: Mapping[str, pd.DataFrame], predictions: Arrays
     ) -> dict[str, Summary]:
@@ -194,7 +208,10 @@ class _GeneCorrelation(Extra):
         }
 
 
+@EXTRAS.register("markers")
 class _Markers(Extra):
+    """Marker genes: how many are predicted, and whether their strongest spots are found."""
+
     def measured(self, section: Section, maps: Maps) -> Columns:
         if maps.halves is None:
             return {"hotspot_kappa_halves": np.full(maps.smoothed.shape[1], np.nan)}
@@ -226,25 +243,10 @@ class _Markers(Extra):
         }
 
 
-_EXTRAS: dict[str, Callable[[], Extra]] = {
-    "ssim": _Ssim,
-    "morans_i": _MoransI,
-    "gene_correlation": _GeneCorrelation,
-    "markers": _Markers,
-}
-
-EXTRAS: tuple[str, ...] = tuple(_EXTRAS)
-"""Names of the further scores that ``extra=`` of :func:`score_section` takes."""
-
-
 def wanted(extra: str | Sequence[str]) -> dict[str, Extra]:
     """Find the further scores that are asked for; ``"all"`` for all of them."""
     names = list(EXTRAS) if extra == "all" else [extra] if isinstance(extra, str) else list(dict.fromkeys(extra))
-    unknown = [name for name in names if name not in _EXTRAS]
-    if unknown:
-        msg = f"`extra` knows {', '.join(map(repr, EXTRAS))} and 'all', not {unknown[0]!r}."
-        raise ValueError(msg)
-    return {name: _EXTRAS[name]() for name in names}
+    return {name: EXTRAS[name]() for name in names}
 
 
 def add_extras(

@@ -1,6 +1,7 @@
 """Methods: every one behind the same protocol (``fit``, ``encode``, ``predict``, ``adapt``, ``save``, ``load``)."""
 
 from .._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
+from .._registry import open_rooms
 from ._arguments import check_parameters as check_parameters
 from ._arguments import check_seed as check_seed
 from ._base import Estimator
@@ -8,7 +9,7 @@ from ._choice import DEFAULT_METHOD as DEFAULT_METHOD
 from ._choice import choose_estimator as choose_estimator
 from ._limits import AtLeast, Positive
 from ._load import load
-from ._registry import METHODS, create, get_method, methods, open_rooms, register
+from ._registry import METHODS, create, get_method, methods, register
 from ._store import parameters as parameters
 from ._store import save
 from .phg2st import PHG2ST

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-from collections.abc import Iterable
 from typing import Any
 
 from .._registry import Registry
@@ -32,13 +29,6 @@ METHODS: Registry[type[Estimator]] = Registry("method", _card)
 def register(method: type[Estimator]) -> type[Estimator]:
     """Class decorator: make a method available under its ``name``."""
     return METHODS.register(method.name)(method)
-
-
-def open_rooms(package: str, path: Iterable[str]) -> None:
-    """Import the rooms of a package, so that their methods register; a room imports those within it that hold methods."""
-    for found in pkgutil.iter_modules(path, f"{package}."):
-        if found.ispkg:
-            importlib.import_module(found.name)
 
 
 def methods() -> tuple[str, ...]:

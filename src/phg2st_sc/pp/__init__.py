@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..prompts import nested_masks, register_strategy, sample_mask
+from .._deprecated import deprecated_names
 from ._add_targets import add_targets
 from ._embeddings import extract_embeddings
 from ._genes import select_genes
@@ -14,10 +14,14 @@ __all__ = [
     "add_targets",
     "build_hypergraph",
     "extract_embeddings",
-    "nested_masks",
     "normalize",
-    "register_strategy",
-    "sample_mask",
     "sample_prompts",
     "select_genes",
 ]
+
+__getattr__ = deprecated_names(
+    __name__,
+    nested_masks="prompts.nested_masks",
+    register_strategy="prompts.register_strategy",
+    sample_mask="prompts.sample_mask",
+)

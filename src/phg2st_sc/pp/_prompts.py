@@ -11,7 +11,7 @@ from .. import _keys
 from .._deprecated import renamed_parameters
 from .._reading import Reading, full_mask
 from .._slide import Owner, SlotUpdate, is_target, write_slots
-from ..prompts import generator_of, get_strategy, number_of_prompts, sample_mask
+from ..prompts import STRATEGIES, generator_of, number_of_prompts, sample_mask
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -53,7 +53,7 @@ def sample_prompts(
     strategy
         ``"random"``: anywhere. ``"poisson"``: well spread. ``"grid"``: a regular sub-lattice. ``"squares"``: several
         small squares of about nine spots. ``"block"``: one square region, as a small capture area would give. Others
-        can be added by :func:`register_strategy`.
+        can be added by :func:`phg2st_sc.prompts.register_strategy`.
     within
         Draw among these spots only, such as the measured ones: a boolean array over the rows, a boolean Series by
         ``obs_names``, or the name of an ``obs`` column. All others become False. A slide with none of them gets no prompt.
@@ -99,7 +99,7 @@ def sample_prompts(
     >>> int(a.obs["prompt"].sum()), bool(a.obs["measured"][a.obs["prompt"]].all())
     (20, True)
     """
-    get_strategy(strategy)
+    STRATEGIES[strategy]
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise ValueError(f"seed={seed!r} must be an integer of at least 0.")
     reading = Reading(slide_key=slide_key, table_key=table_key, coordinate_system=coordinate_system)

@@ -1,8 +1,10 @@
-"""Ways to choose which spots are measured: positions in, masks out."""
+"""Ways to choose which spots are measured: positions in, masks out. A file here is a strategy."""
 
-from ._generator import generator_of as generator_of
-from ._strategies import STRATEGIES, nested_masks, register_strategy, sample_mask
-from ._strategies import get_strategy as get_strategy
-from ._strategies import number_of_prompts as number_of_prompts
+from .._registry import open_rooms
+from ._base import STRATEGIES, nested_masks, register_strategy, sample_mask
+from ._base import generator_of as generator_of
+from ._base import number_of_prompts as number_of_prompts
+
+open_rooms(__name__, __path__)
 
 __all__ = ["STRATEGIES", "nested_masks", "register_strategy", "sample_mask"]

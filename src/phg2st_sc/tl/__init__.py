@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .._benchmark import summarize_benchmark
+from .._deprecated import deprecated_names
 from ._benchmark import benchmark
 from ._evaluate import evaluate
 from ._impute import impute
@@ -10,3 +11,5 @@ from ._predict import predict
 from ._train import train
 
 __all__ = ["benchmark", "evaluate", "impute", "predict", "summarize_benchmark", "train"]
+
+__getattr__ = deprecated_names(__name__, summarise_benchmark="tl.summarize_benchmark")

@@ -234,7 +234,7 @@ def _checked(
     n_splits: int,
 ) -> tuple[tuple[str, ...], Scoring, tuple[int, ...]]:
     from ..metrics import EXTRAS
-    from ..prompts import get_strategy
+    from ..prompts import STRATEGIES
 
     protocols = (protocol,) if isinstance(protocol, str) else tuple(protocol)
     unknown = [one for one in protocols if one not in (HONEST, PUBLISHED)]
@@ -245,7 +245,7 @@ def _checked(
         warn_user(PUBLISHED_WARNING)
     regimes = (strategies,) if isinstance(strategies, str) else tuple(strategies)
     for name in regimes:
-        get_strategy(name)
+        STRATEGIES[name]
     if not regimes or isinstance(n_masks, bool) or not isinstance(n_masks, int) or n_masks < 1:
         msg = f"strategies={strategies!r}, n_masks={n_masks!r}: draw prompts in at least one way, at least once"
         raise ValueError(msg)
@@ -255,9 +255,9 @@ def _checked(
     if not trainings:
         raise ValueError("`seeds` is empty: give at least one, e.g. seeds=[0]")
     wanted = (extra,) if isinstance(extra, str) else tuple(extra)
-    if wrong := [one for one in wanted if one not in (*EXTRAS, "all")]:
-        msg = f"there is no further score {wrong[0]!r}; there are: {', '.join(EXTRAS)}, or 'all'"
-        raise ValueError(msg)
+    for name in wanted:
+        if name != "all":
+            EXTRAS[name]
     scores = tuple(EXTRAS) if "all" in wanted else wanted
     check_gene_names(markers, argument="markers")
     marked = tuple(markers) if markers is not None and "markers" in scores else None
