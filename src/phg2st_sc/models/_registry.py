@@ -99,7 +99,6 @@ def create(name: str, **parameters: Any) -> Estimator:
     Kriging(length_scale=3.0)
     """
     name, parameters = get_method(name).called_today(parameters)
-    name, parameters = get_method(name).called_today(parameters)
     method = get_method(name)
     check_numbers(method, parameters)
     return method(**parameters)

@@ -219,20 +219,30 @@ def test_settings_of_the_published_network_belong_to_it(setting):
     assert phg2st.models.create("phg2st_paper", **setting).needs_fit
 
 
-def test_folders_of_the_former_name_are_read(tmp_path, model, new, draw):
-    """All settings of both forms were in them."""
-    folder = model.save(tmp_path / "model")
-    record = json.loads((folder / "model.json").read_text())
+def former_folder(model, folder, fusion):
+    """A folder as the last version wrote it: all settings of both forms, weights and statistics by flat names."""
+    from safetensors.numpy import save_file
+
+    trained = model._trained
+    weights = {f"network.{name}": value.cpu().numpy() for name, value in trained.network.state_dict().items()}
+    stats = {"features.mean": trained.stats.mean, "features.scale": trained.stats.scale}
+    state = {"network": trained.network.config.as_dict(), "scale": trained.scale, "imaged": trained.imaged}
+    state |= {"genes": list(model.genes), "record": model.record}
     both = {"n_components": 30, "correction": None, "without": [], "preset": None, "prompt_fraction": None}
-    record |= {"method": "phg2st", "parameters": {**both, **record["parameters"], "fusion": "paper", "preset": None}}
-    (folder / "model.json").write_text(json.dumps(record))
-    loaded = phg2st.models.load(folder)
+    record = {"schema": 1, "method": "phg2st", "parameters": {**both, **model.kept_parameters(), "fusion": fusion}}
+    record["parameters"] |= {"preset": None}
+    folder.mkdir()
+    (folder / "model.json").write_text(json.dumps({**record, "state": state if fusion == "paper" else {}, "card": {}}))
+    save_file({**weights, **stats, "level": trained.level} if fusion == "paper" else {}, folder / "arrays.safetensors")
+    return folder
+
+
+def test_folders_of_the_former_name_are_read(tmp_path, model, new, draw):
+    loaded = phg2st.models.load(former_folder(model, tmp_path / "paper", "paper"))
     assert type(loaded) is PHG2STPaper
     prompts = draw(new, 15)
     np.testing.assert_array_equal(loaded.predict(new.arrays, prompts).mean, model.predict(new.arrays, prompts).mean)
-    record |= {"parameters": {**record["parameters"], "fusion": "propagate"}, "state": {}}
-    (folder / "model.json").write_text(json.dumps(record))
-    assert type(phg2st.models.load(folder)) is PHG2ST
+    assert type(phg2st.models.load(former_folder(model, tmp_path / "propagate", "propagate"))) is PHG2ST
 
 
 def color(tiles: np.ndarray) -> np.ndarray:

@@ -232,7 +232,7 @@ class PHG2ST(NetworkEstimator):
 
     def set_state(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
         """Restore what :meth:`state` returned."""
-        if not settings:
+        if settings.get("genes") is None:
             return
         self.genes, self.record = tuple(settings["genes"]), settings["record"]
         if "knowledge" in settings:

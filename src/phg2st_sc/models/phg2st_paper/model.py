@@ -222,7 +222,7 @@ class PHG2STPaper(NetworkEstimator):
         """Restore what :meth:`state` returned."""
         from .fit import Trained
 
-        if not settings:
+        if settings.get("genes") is None:
             return
         self.genes, self.record = tuple(settings["genes"]), settings["record"]
         self._trained = Trained.load(settings, arrays)

@@ -351,7 +351,7 @@ class NetworkMethod(NetworkEstimator):
         from ...training import device_of
         from ._trained import TrainedSpotNetwork
 
-        if not settings:
+        if settings.get("genes") is None:
             return
         self.genes, self.record = tuple(settings["genes"]), settings["record"]
         network = self._build(**settings["network"]).to(device_of(self.accelerator, self.devices))
