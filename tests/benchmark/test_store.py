@@ -10,6 +10,7 @@ import pytest
 from spies import QUICK, Broken, Looks, Spy, copies, embed
 
 import phg2st_sc as phg2st
+from phg2st_sc._benchmark import UnitStore, describe_settings, method_specs
 
 
 class TestTakingUpAgain:
@@ -44,6 +45,21 @@ class TestTakingUpAgain:
         table = phg2st.tl.benchmark(slides, methods=["spy"], out=tmp_path / "b", **QUICK)
         assert 0 < len(Spy.asked) < 8
         assert table.query("method == 'spy' and metric == 'pcc'")["section"].nunique() == 4
+
+    @pytest.mark.parametrize(
+        ("method", "before"),
+        [
+            ("stnet", {"standardise": "'slide'"}),
+            ("phg2st", {"fusion": "'propagate'", "preset": "None", "prompt_fraction": "None"}),
+        ],
+    )
+    def test_settings_of_the_last_version_are_known_again(self, tmp_path, method, before):
+        (spec,) = method_specs([method], has_folds=True)
+        now = describe_settings(spec)
+        there = {name: value for name, value in now.items() if name != "standardize"} | before
+        UnitStore(tmp_path / "b", {"methods": {"mine": there}})
+        UnitStore(tmp_path / "b", {"methods": {"mine": now}})
+        assert json.loads((tmp_path / "b" / "benchmark.json").read_text())["methods"]["mine"] == now
 
     def test_failed_units_are_tried_again(self, slides, tmp_path, monkeypatch):
         with pytest.warns(UserWarning, match="failed"):

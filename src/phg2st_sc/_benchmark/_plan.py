@@ -276,11 +276,9 @@ def describe_settings(spec: MethodSpec) -> dict[str, Any]:
     from ..models import get_method
 
     made = get_method(spec.method)
-    defaults = {
-        name: one.default
-        for name, one in inspect.signature(made.__init__).parameters.items()
-        if one.default is not inspect.Parameter.empty
-    }
+    signature = inspect.signature(made.__init__).parameters
+    defaults = {name: signature[name].default for name in made.parameter_names()}
+    defaults = {name: value for name, value in defaults.items() if value is not inspect.Parameter.empty}
     settings = {**defaults, **spec.settings}
     presets = getattr(made, "presets", {})
     contents = {"preset contents": repr(presets[settings["preset"]])} if settings.get("preset") in presets else {}
