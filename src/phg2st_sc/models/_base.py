@@ -192,12 +192,14 @@ class Estimator(ABC):
     # --- keeping ------------------------------------------------------------------------------------------------------
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Return (JSON-like settings, arrays): everything :func:`phg2st_sc.models.save` has to keep."""
-        return pack({name: getattr(self, name) for name in self._kept()})
+        return pack({name.lstrip("_"): getattr(self, name) for name in self._kept()})
 
     def set_state(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
         """Restore what :meth:`state` returned; a ``ValueError`` where it does not fit."""
-        for name, value in unpack(self._kept(), settings, arrays, build=self._build_network).items():
-            setattr(self, name, value)
+        names = {name.lstrip("_"): name for name in self._kept()}
+        kinds = {name.lstrip("_"): kind for name, kind in self._kept().items()}
+        for name, value in unpack(kinds, settings, arrays, build=self._build_network).items():
+            setattr(self, names[name], value)
 
     def _kept(self) -> dict[str, Any]:
         return {"genes": Annotated[tuple[str, ...], "G"] | None, "record": dict[str, Any], **self.learns}

@@ -14,13 +14,19 @@ State = dict[str, Any]
 Arrays = dict[str, NDArray[Any]]
 
 _RENAMED = (
-    (r"^basis$", "basis.vectors"),
-    (r"^basis_variance$", "basis.variance"),
+    (r"(^|\.)basis$", r"\1basis.vectors"),
+    (r"(^|\.)basis_variance$", r"\1basis.variance"),
     (r"^regression_", "regression."),
     (r"regression\.centre$", "regression.center"),
     (r"regression\.(mean|directions|landmarks|whiten|scale)$", r"regression.radial.\1"),
+    (r"^knowledge\.reference\.", "knowledge.references."),
+    (r"^correction\.mean$", "correction.stats.mean"),
+    (r"^correction\.std$", "correction.stats.scale"),
+    (r"^features\.", "trained.stats."),
+    (r"^(level$|extra\.)", r"trained.\1"),
 )
-"""Of arrays of the simple methods."""
+_NETWORKS = {"network.": "trained.network.", "correction.network.": "correction.network."}
+_VIEWS = ("surroundings", "both", "own")
 
 
 def as_schema_2(record: dict[str, Any], arrays: Arrays) -> tuple[dict[str, Any], Arrays]:
@@ -43,16 +49,30 @@ def _method(name: str, parameters: Mapping[str, Any]) -> tuple[str, dict[str, An
 
 
 def _learned(state: State, arrays: Arrays) -> tuple[State, Arrays]:
-    if any(name in state for name in ("network", "knowledge")):
-        return state, arrays
-    new: State = {"genes": state.get("genes") or None, "record": state.get("record", {})}
+    new = {"genes": state.get("genes") or None, "record": state.get("record", {})}
+    new |= {name: state[name] for name in ("knowledge", "correction") if name in state}
     if "covariance" in state:
         length_scale, mix, ratio = state["covariance"]
         new["learned"] = {"kernel": {"length_scale": length_scale, "mix": mix}, "ratio": ratio}
-    named = {_renamed(name): array for name, array in arrays.items()}
-    kept = {name: array for name, array in named.items() if not name.endswith("radial.scale")}
-    for name, array in named.items():
-        _put(new, name.split("."), described(array) if name in kept else float(array[0]))
+    if "network" in state:
+        new["trained"] = {name: value for name, value in state.items() if name != "genes"}
+    if "knowledge" in state:
+        references = [
+            {"name": name, "patient": patient, "channels": None} for name, patient in state["knowledge"]["references"]
+        ]
+        new["knowledge"] = {**state["knowledge"], "references": references}
+    kept = {}
+    for old, array in arrays.items():
+        weights = next((n + old.removeprefix(o) for o, n in _NETWORKS.items() if old.startswith(o)), None)
+        name = weights or _renamed(old)
+        if name.endswith("regression.view"):
+            _put(new, name, _VIEWS[int(array[0])])
+        elif name.endswith("regression.radial.scale"):
+            _put(new, name, float(array[0]))
+        else:
+            kept[name] = array
+            if weights is None:
+                _put(new, name, described(array))
     return new, kept
 
 
@@ -62,7 +82,8 @@ def _renamed(name: str) -> str:
     return name
 
 
-def _put(settings: State, path: list[str], value: Any) -> None:
-    for name in path[:-1]:
-        settings = settings.setdefault(name, {})
-    settings[path[-1]] = value
+def _put(settings: Any, path: str, value: Any) -> None:
+    *parents, last = path.split(".")
+    for name in parents:
+        settings = settings[int(name)] if isinstance(settings, list) else settings.setdefault(name, {})
+    settings[last] = value

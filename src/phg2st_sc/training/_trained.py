@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any, Generic, Self, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -19,8 +18,6 @@ from ._split import Split
 
 Network = TypeVar("Network", bound=nn.Module)
 _LARGEST_CORRECTION = 10.0
-_NETWORK, _EXTRA, _MEAN, _SCALE = "network", "extra", "features.mean", "features.scale"
-_COMMON = ("network", "stats", "level")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -43,45 +40,6 @@ class TrainedNetwork(Generic[Network]):
     stats: FeatureStats | None = None
     level: NDArray[np.float32] | None = None
     record: dict[str, Any] = field(default_factory=dict)
-
-    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Settings and arrays to keep."""
-        settings: dict[str, Any] = {_NETWORK: self.network.config.as_dict()}  # type: ignore[operator,union-attr]
-        arrays = {f"{_NETWORK}.{name}": v.detach().cpu().numpy() for name, v in self.network.state_dict().items()}
-        if self.stats is not None:
-            arrays |= {_MEAN: self.stats.mean, _SCALE: self.stats.scale}
-        if self.level is not None:
-            arrays["level"] = self.level
-        for name in self._further():
-            value = getattr(self, name)
-            if name == _EXTRA:
-                arrays |= {f"{_EXTRA}.{key}": array for key, array in value.items()}
-            else:
-                (arrays if isinstance(value, np.ndarray) else settings)[name] = value
-        return settings, arrays
-
-    @classmethod
-    def restored(cls, network: Network, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """What :meth:`state` returned, with the weights put into ``network``."""
-        network.load_state_dict({name: torch.from_numpy(v) for name, v in _under(_NETWORK, arrays).items()})
-        further: dict[str, Any] = {n: source[n] for n in cls._further() for source in (settings, arrays) if n in source}
-        if _EXTRA in cls._further():
-            further[_EXTRA] = _under(_EXTRA, arrays)
-        return cls(
-            network=network.eval(),
-            stats=FeatureStats(arrays[_MEAN], arrays[_SCALE]) if _MEAN in arrays else None,
-            level=arrays.get("level"),
-            **further,
-        )
-
-    @classmethod
-    def _further(cls) -> list[str]:
-        return [one.name for one in fields(cls) if one.name not in _COMMON]
-
-
-def _under(name: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    start = f"{name}."
-    return {key.removeprefix(start): array for key, array in arrays.items() if key.startswith(start)}
 
 
 def level_correction(counts: NDArray[np.float64], predicted: NDArray[np.float64]) -> NDArray[np.float64]:

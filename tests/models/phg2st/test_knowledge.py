@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from phg2st_sc._state import pack, unpack
 from phg2st_sc.linear._rates import RateScale
 from phg2st_sc.linear._working import Working
 from phg2st_sc.models.phg2st.conditioning import Encoded, condition
-from phg2st_sc.models.phg2st.knowledge import Expectations, knowledge_from_state, knowledge_state, learn
+from phg2st_sc.models.phg2st.knowledge import Expectations, Knowledge, learn
 from phg2st_sc.models.phg2st.propagated import propagated_features
 from phg2st_sc.models.phg2st.trend_regression import learn_cohort_trend
 from phg2st_sc.models.phg2st.trends import OTHER_PATIENTS, SAME_PATIENT
@@ -81,8 +82,8 @@ def test_who_is_a_relative(learned, make_training):
 
 
 def test_state_round_trip_predicts_the_same_bits(learned, make_training):
-    settings, arrays = knowledge_state(learned.knowledge)
-    again = knowledge_from_state(json.loads(json.dumps(settings)), arrays)
+    settings, arrays = pack(learned.knowledge)
+    again = unpack(Knowledge, json.loads(json.dumps(settings)), arrays)
     new = make_training(12, patient="p0")
     working = Working.of(new.prompts(np.arange(0, 150, 7), target_sum=1.0), spread=learned.knowledge.spread)
     out = [condition(k, Encoded.of(new.arrays, k, "m"), working).whitened for k in (learned.knowledge, again)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..._arrays import SlideArrays, TrainingSlide
 from ...linear import (
     GeneBasis,
+    GeneLevels,
     RateScale,
     Working,
     cohort_levels,
@@ -54,8 +55,8 @@ class Knowledge:
         Slopes by kinds of trends.
     """
 
-    levels: Array
-    spread: Array
+    levels: GeneLevels
+    spread: Annotated[Array, "G"]
     basis: GeneBasis
     regression: TrendRegression | None = None
     imaged_patients: frozenset[str] = frozenset()
@@ -239,46 +240,3 @@ def _measured(
     truth = scale.whiten(slide.counts[used], totals[used])
     there = Trends(trends.kinds, tuple(value[used] for value in trends.values))
     return MeasuredTrends(there, truth @ knowledge.basis.vectors, totals[used] / totals[used].sum())
-
-
-def knowledge_state(knowledge: Knowledge) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """JSON-like settings and arrays to keep."""
-    arrays: dict[str, NDArray[Any]] = {
-        "levels": knowledge.levels,
-        "spread": knowledge.spread,
-        "basis": knowledge.basis.vectors,
-    }
-    if knowledge.basis.variance is not None:
-        arrays["basis_variance"] = knowledge.basis.variance
-    if knowledge.regression is not None:
-        arrays |= {f"regression.{name}": array for name, array in knowledge.regression.arrays().items()}
-    for number, reference in enumerate(knowledge.references):
-        arrays |= {f"reference.{number}.{name}": array for name, array in reference.arrays().items()}
-    settings = {
-        "imaged_patients": sorted(knowledge.imaged_patients),
-        "references": [[r.name, r.patient] for r in knowledge.references],
-        "slopes": [[list(kinds), list(values)] for kinds, values in knowledge.slopes.items()],
-    }
-    return settings, arrays
-
-
-def knowledge_from_state(settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Knowledge:
-    """Inverse of :func:`knowledge_state`."""
-    regression = under("regression.", arrays)
-    return Knowledge(
-        arrays["levels"],
-        arrays["spread"],
-        GeneBasis(arrays["basis"], arrays.get("basis_variance")),
-        TrendRegression.from_arrays(regression) if regression else None,
-        frozenset(settings["imaged_patients"]),
-        tuple(
-            Reference.from_arrays(name, patient, under(f"reference.{number}.", arrays))
-            for number, (name, patient) in enumerate(settings["references"])
-        ),
-        {tuple(kinds): tuple(values) for kinds, values in settings["slopes"]},
-    )
-
-
-def under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Arrays whose names start with a prefix, without it."""
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from numpy.typing import NDArray
-
 from ..._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
+from ..._state import Later
 from ..._warn import warn_user
 from ...linear import check_training
 from .._limits import AtLeast
@@ -17,7 +16,7 @@ from .._network_settings import NetworkEstimator, check_prompted
 from .._registry import get_method, register
 from .episodes import CohortEpisodes
 from .form import Forms, Predictor, looked_at
-from .knowledge import Knowledge, Learned, knowledge_from_state, knowledge_state, learn, under
+from .knowledge import Knowledge, Learned, learn
 from .parts import check_parts
 
 if TYPE_CHECKING:
@@ -25,10 +24,15 @@ if TYPE_CHECKING:
 
 _PATIENTS_TO_CORRECT = 4
 """Patients with images from which on the network is trained: one is left out to judge it."""
-_KNOWLEDGE, _CORRECTION = "knowledge.", "correction."
 _FORMER = {"propagate": "phg2st", "paper": "phg2st_paper"}
 """Methods by the name that each had as a ``fusion`` of this one."""
 _OF_THE_PAPER = ("preset", "prompt_fraction")
+
+
+def _correction() -> type[Correction]:
+    from .correction import Correction
+
+    return Correction
 
 
 @register
@@ -97,6 +101,7 @@ class PHG2ST(NetworkEstimator):
     paper = "arXiv 2503.16816"
     limits: ClassVar = {"n_components": AtLeast(0), "n_neighbors": AtLeast(1)}
     uses_image = True
+    learns: ClassVar = {"_knowledge": Knowledge | None, "_correction": Later(_correction)}
     n_components: int
     correction: bool | None
     without: tuple[str, ...]
@@ -214,30 +219,3 @@ class PHG2ST(NetworkEstimator):
     def predict(self, slide: SlideArrays, prompts: Prompts) -> Prediction:
         """Predict every spot of a slide from its prompts."""
         return self._predictor().predict(slide, self._encoded(slide), prompts)
-
-    # --- keeping ------------------------------------------------------------------------------------------------------
-    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Settings and arrays to keep."""
-        if self.genes is None:
-            return {}, {}
-        settings: dict[str, Any] = {"genes": list(self.genes), "record": self.record}
-        arrays: dict[str, NDArray[Any]] = {}
-        if self._knowledge is not None:
-            settings["knowledge"], more = knowledge_state(self._knowledge)
-            arrays |= {_KNOWLEDGE + name: array for name, array in more.items()}
-        if self._correction is not None:
-            settings["correction"], more = self._correction.state()
-            arrays |= {_CORRECTION + name: array for name, array in more.items()}
-        return settings, arrays
-
-    def set_state(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
-        """Restore what :meth:`state` returned."""
-        if settings.get("genes") is None:
-            return
-        self.genes, self.record = tuple(settings["genes"]), settings["record"]
-        if "knowledge" in settings:
-            self._knowledge = knowledge_from_state(settings["knowledge"], under(_KNOWLEDGE, arrays))
-        if "correction" in settings:
-            from .correction import Correction
-
-            self._correction = Correction.from_state(settings["correction"], under(_CORRECTION, arrays))

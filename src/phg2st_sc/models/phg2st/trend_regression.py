@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,8 +95,8 @@ class TrendRegression:
 
     view: str
     radial: Radial
-    center: Array
-    coefficients: Array
+    center: Annotated[Array, "m"]
+    coefficients: Annotated[Array, "m K"]
 
     @property
     def n_features(self) -> int:
@@ -112,28 +112,6 @@ class TrendRegression:
         """(n, k) whitened rates in gene components, about zero over the slide."""
         out = (self.radial(self.features(slide, method)) - self.center) @ self.coefficients
         return np.asarray(out - out.mean(axis=0))
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Arrays to keep."""
-        kept = {
-            "view": np.array([VIEWS.index(self.view)]),
-            "centre": self.center,
-            "coefficients": self.coefficients,
-            "mean": self.radial.mean,
-            "directions": self.radial.directions,
-            "scale": np.array([self.radial.scale]),
-            "landmarks": self.radial.landmarks,
-            "whiten": self.radial.whiten,
-        }
-        return {name: array for name, array in kept.items() if array is not None}
-
-    @classmethod
-    def from_arrays(cls, kept: Mapping[str, NDArray[Any]]) -> TrendRegression:
-        """Inverse of :meth:`arrays`."""
-        radial = Radial(
-            kept["mean"], kept["directions"], float(kept["scale"][0]), kept.get("landmarks"), kept.get("whiten")
-        )
-        return cls(VIEWS[int(kept["view"][0])], radial, kept["centre"], kept["coefficients"])
 
 
 @dataclass(frozen=True, eq=False)

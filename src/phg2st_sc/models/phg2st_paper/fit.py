@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -43,15 +43,11 @@ class Trained(TrainedNetwork[PHG2STNetwork]):
         Whether any training slide had an image.
     """
 
+    network: PHG2STNetwork
     stats: FeatureStats
-    level: NDArray[np.float32]
+    level: Annotated[NDArray[np.float32], "G"]
     scale: float
     imaged: bool
-
-    @classmethod
-    def load(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """What :meth:`state` returned."""
-        return cls.restored(PHG2STNetwork(NetworkConfig(**settings["network"])), settings, arrays)
 
 
 def _sizes(slides: Sequence[TrainingSlide], make: Callable[..., NetworkConfig]) -> NetworkConfig:

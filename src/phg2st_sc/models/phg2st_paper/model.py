@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..._arrays import Prediction, Prompts, SlideArrays, TrainingSlide, log_expression
+from ..._state import Later
 from ...linear import check_training
 from .._limits import AtLeast
 from .._network_settings import NetworkEstimator, check_prompted
@@ -30,6 +30,12 @@ _TOKEN_BYTES = 1 << 29
 class _Encoded:
     slide: Any
     tokens: ImageTokens | None
+
+
+def _trained() -> type[Trained]:
+    from .fit import Trained
+
+    return Trained
 
 
 @register
@@ -85,6 +91,7 @@ class PHG2STPaper(NetworkEstimator):
     kind = "published"
     paper = "arXiv 2503.16816"
     limits: ClassVar = {"n_neighbors": AtLeast(1)}
+    learns: ClassVar = {"_trained": Later(_trained)}
     uses_image = True
     needs_fit = True
     preset: str
@@ -209,20 +216,3 @@ class PHG2STPaper(NetworkEstimator):
             msg = f"{self.name!r} must be trained first: `model = phg2st_sc.tl.train(slides, method={self.name!r})`"
             raise ValueError(msg)
         return self._trained
-
-    # --- keeping ------------------------------------------------------------------------------------------------------
-    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Settings, weights and training statistics."""
-        if self._trained is None or self.genes is None:
-            return {}, {}
-        settings, arrays = self._trained.state()
-        return {**settings, "genes": list(self.genes)}, arrays
-
-    def set_state(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
-        """Restore what :meth:`state` returned."""
-        from .fit import Trained
-
-        if settings.get("genes") is None:
-            return
-        self.genes, self.record = tuple(settings["genes"]), settings["record"]
-        self._trained = Trained.load(settings, arrays)

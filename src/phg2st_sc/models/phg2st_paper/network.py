@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +50,11 @@ class PHG2STNetwork(nn.Module):
     config
         Sizes and options; ``config.fusion`` names one of ``FUSIONS``.
     """
+
+    @classmethod
+    def of_config(cls, config: Mapping[str, Any]) -> Self:
+        """A network that weights are loaded into."""
+        return cls(NetworkConfig(**config))
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()

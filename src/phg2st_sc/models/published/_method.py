@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..._arrays import Prediction, Prompts, SlideArrays, TrainingSlide, log_expression
+from ..._state import Later
 from ..._text import some
 from ..._warn import warn_user
 from ...linear import check_training
@@ -53,6 +53,12 @@ class Preset:
     network: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     patch_um: float = 112.0
+
+
+def _trained() -> type[TrainedSpotNetwork]:
+    from ._trained import TrainedSpotNetwork
+
+    return TrainedSpotNetwork
 
 
 class NetworkMethod(NetworkEstimator):
@@ -113,6 +119,7 @@ class NetworkMethod(NetworkEstimator):
     kind = "published"
     limits: ClassVar = {"patch_um": Positive(), "fine_tune": AtLeast(0), "fine_tune_lr": Positive()}
     renamed: ClassVar = {"standardise": "standardize"}
+    learns: ClassVar = {"_trained": Later(_trained)}
     presets: ClassVar[Mapping[str, Preset]]
     preset: str
     patch_um: float | None
@@ -339,23 +346,10 @@ class NetworkMethod(NetworkEstimator):
         """Settings less the folders of this machine."""
         return {**super().kept_parameters(), "weights": Path(self.weights).name}
 
-    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Settings and arrays to keep."""
-        if self._trained is None or self.genes is None:
-            return {}, {}
-        settings, arrays = self._trained.state()
-        return {**settings, "genes": list(self.genes)}, arrays
-
-    def set_state(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
-        """Restore what :meth:`state` returned."""
+    def _build_network(self, network: Any, config: Mapping[str, Any]) -> SpotNetwork:
         from ...training import device_of
-        from ._trained import TrainedSpotNetwork
 
-        if settings.get("genes") is None:
-            return
-        self.genes, self.record = tuple(settings["genes"]), settings["record"]
-        network = self._build(**settings["network"]).to(device_of(self.accelerator, self.devices))
-        self._trained = TrainedSpotNetwork.restored(network, settings, arrays)
+        return self._build(**config).to(device_of(self.accelerator, self.devices))
 
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,7 @@ class TrainedSpotNetwork(TrainedNetwork[SpotNetwork]):
         Further arrays of a method.
     """
 
-    level: NDArray[np.float32]
+    level: Annotated[NDArray[np.float32], "G"]
     by_slide: bool = True
     fine_tune: int = 0
     tuned: int = 0

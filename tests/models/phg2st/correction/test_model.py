@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from phg2st_sc._arrays import SlideArrays
+from phg2st_sc._state import pack, unpack
 from phg2st_sc.linear._episodes import LinearOutput, TrainingEpisode
 from phg2st_sc.models.phg2st.correction.model import Correction
 from phg2st_sc.models.phg2st.correction.split import episode_split
@@ -97,14 +98,14 @@ def test_same_seed_same_bits_and_another_seed_others():
     for seed in (0, 0, 1):
         torch.rand(3)
         found = Correction.train(source, network=SMALL, training=replace(QUICK, seed=seed), machine=QUIET)
-        results.append(np.concatenate([v.ravel().astype(float) for v in found.state()[1].values()]))
+        results.append(np.concatenate([v.ravel().astype(float) for v in pack(found)[1].values()]))
     np.testing.assert_array_equal(results[0], results[1])
     assert (results[0] != results[2]).any()
 
 
 def test_kept_and_restored_it_predicts_the_same(planted):
     source, correction = planted
-    again = Correction.from_state(*correction.state())
+    again = unpack(Correction, *pack(correction))
     linear = draw(source).linear
     for image in (True, False):
         before, after = (c.predict(c.encode(source.arrays[0]), linear, image=image) for c in (correction, again))
@@ -166,8 +167,8 @@ def test_resumed_training_equals_uninterrupted(tmp_path):
     Correction.train(source, training=QUICK, machine=replace(QUIET, checkpoint_dir=str(tmp_path)), **settings)
     again = replace(QUIET, resume_from=str(tmp_path / "last.ckpt"))
     resumed = Correction.train(source, training=replace(QUICK, max_epochs=4), machine=again, **settings)
-    for name, value in whole.state()[1].items():
-        np.testing.assert_array_equal(resumed.state()[1][name], value)
+    for name, value in pack(whole)[1].items():
+        np.testing.assert_array_equal(pack(resumed)[1][name], value)
 
 
 def test_large_slides_train_in_parts():

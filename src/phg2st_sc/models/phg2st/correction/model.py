@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 import torch
@@ -24,7 +24,6 @@ from .weights import Checked, trusted
 Array = NDArray[np.float64]
 _DRAWS = (1, 2)
 """Draws of validation prompts on which trust rests; that of early stopping is another."""
-_PREFIX = "network."
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,9 +53,9 @@ class Correction(TrainedNetwork[CorrectionNetwork]):
 
     network: CorrectionNetwork
     stats: FeatureStats
-    scale: Array
-    alpha: Array
-    alpha_image: Array
+    scale: Annotated[Array, "K"]
+    alpha: Annotated[Array, "K"]
+    alpha_image: Annotated[Array, "K"]
     n_neighbors: int = 4
     engine: str = "auto"
 
@@ -180,42 +179,6 @@ class Correction(TrainedNetwork[CorrectionNetwork]):
             n_neighbors=self.n_neighbors,
             engine=self.engine,
             needs_context=False,
-        )
-
-    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Settings, and arrays."""
-        settings = {
-            "network": self.network.config.as_dict(),
-            "n_neighbors": self.n_neighbors,
-            "engine": self.engine,
-            "record": self.record,
-        }
-        weights = {_PREFIX + name: value.detach().cpu().numpy() for name, value in self.network.state_dict().items()}
-        return settings, {
-            **weights,
-            "mean": self.stats.mean,
-            "std": self.stats.scale,
-            "scale": self.scale,
-            "alpha": self.alpha,
-            "alpha_image": self.alpha_image,
-        }
-
-    @classmethod
-    def from_state(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """The correction that :meth:`state` described."""
-        net = CorrectionNetwork(NetworkConfig(**settings["network"]), torch.from_numpy(arrays["scale"]))
-        net.load_state_dict(
-            {k.removeprefix(_PREFIX): torch.from_numpy(v) for k, v in arrays.items() if k.startswith(_PREFIX)}
-        )
-        return cls(
-            network=net.eval(),
-            stats=FeatureStats(arrays["mean"], arrays["std"]),
-            scale=arrays["scale"],
-            alpha=arrays["alpha"],
-            alpha_image=arrays["alpha_image"],
-            n_neighbors=int(settings["n_neighbors"]),
-            engine=settings["engine"],
-            record=dict(settings["record"]),
         )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -104,6 +105,12 @@ class CorrectionNetwork(nn.Module):
         nn.init.zeros_(self.head.bias)
         groups = component_groups(scale)
         self.residual = KrigingHead(width, groups, kernel_width=config.kernel_width) if config.residual_head else None
+
+    @classmethod
+    def of_config(cls, config: Mapping[str, Any]) -> Self:
+        """A network that weights are loaded into, among them the groups of the components."""
+        made = NetworkConfig(**config)
+        return cls(made, torch.ones(made.n_genes))
 
     def forward(self, slide: SlideTensors, evidence: Evidence) -> Tensor:
         """Correction (n, k), in standard deviations of the components."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,11 +52,11 @@ class Reference:
 
     name: str
     patient: str
-    positions: Array
-    channels: Array | None
-    components: Array
-    rest: Array
-    rest_genes: Array
+    positions: Annotated[Array, "n 2"]
+    channels: Annotated[Array, "n c"] | None
+    components: Annotated[Array, "n K"]
+    rest: Annotated[Array, "n r"]
+    rest_genes: Annotated[Array, "r G"]
 
     def is_of(self, slide: SlideArrays) -> bool:
         """Whether it is the slide itself: by name and places, since two sections may be called the same."""
@@ -64,31 +64,6 @@ class Reference:
             return False
         distance, _ = cKDTree(slide.positions).query(self.positions)
         return bool(distance.max() < _SAME_PLACE)
-
-    def arrays(self) -> dict[str, NDArray[np.float32]]:
-        """Arrays to keep."""
-        kept = {
-            "positions": self.positions,
-            "channels": self.channels,
-            "components": self.components,
-            "rest": self.rest,
-            "rest_genes": self.rest_genes,
-        }
-        return {name: array.astype(np.float32) for name, array in kept.items() if array is not None}
-
-    @classmethod
-    def from_arrays(cls, name: str, patient: str, kept: Mapping[str, NDArray[Any]]) -> Reference:
-        """Inverse of :meth:`arrays`."""
-        wide = {key: np.asarray(array, dtype=np.float64) for key, array in kept.items()}
-        return cls(
-            name,
-            patient,
-            wide["positions"],
-            wide.get("channels"),
-            wide["components"],
-            wide["rest"],
-            wide["rest_genes"],
-        )
 
 
 def make_reference(slide: TrainingSlide, basis: GeneBasis, spread: Array, channels: Array | None) -> Reference | None:
@@ -105,17 +80,20 @@ def make_reference(slide: TrainingSlide, basis: GeneBasis, spread: Array, channe
     components = predict_columns(*at, columns, _FIELD, basis.signal(working.depth))[kept]
     rest = predict_columns(*at, working.values - columns @ basis.vectors.T, _REST)[kept]
     left, singular, right = np.linalg.svd(rest - rest.mean(axis=0), full_matrices=False)
-    # single precision, as it is kept: a saved model predicts the same bits
-    made = Reference(
+    return Reference(
         slide.arrays.name,
         slide.arrays.patient,
-        slide.arrays.positions[kept],
-        None if channels is None else channels[kept],
-        components - components.mean(axis=0),
-        left[:, :_N_REST] * singular[:_N_REST],
-        right[:_N_REST],
+        _rounded(slide.arrays.positions[kept]),
+        None if channels is None else _rounded(channels[kept]),
+        _rounded(components - components.mean(axis=0)),
+        _rounded(left[:, :_N_REST] * singular[:_N_REST]),
+        _rounded(right[:_N_REST]),
     )
-    return Reference.from_arrays(made.name, made.patient, made.arrays())
+
+
+def _rounded(values: Array) -> Array:
+    """To single precision, in which it is kept in half the bytes: a saved model predicts the same bits."""
+    return values.astype(np.float32).astype(np.float64)
 
 
 @dataclass(frozen=True, eq=False)
