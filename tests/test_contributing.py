@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(python|text)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 NEW, MORE = re.compile(r"# (src/\S+)\n"), re.compile(r"# (src/\S+), more lines\n")
-ADDED = ("kernel_mean", "color", "ring", "stripe")
+ADDED = ("kernel_mean", "color", "ring", "stripe", "rank_correlation")
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def _run(folder: Path, *arguments: str) -> str:
 def test_the_examples_run(copy: Path, calls: list[str]) -> None:
     assert len(calls) == len(ADDED)
     said = _run(copy, "-c", "".join(re.sub(r"^(.*)\n\Z", r"print(\1)\n", call, flags=re.MULTILINE) for call in calls))
-    assert said.split("\n") == ["(120, 60)", "(60, 6)", "(60, 60)", "12", ""]
+    assert said.split("\n") == ["(120, 60)", "(60, 6)", "(60, 60)", "12", "True", ""]
 
 
 def test_the_examples_keep_the_rules(copy: Path) -> None:
