@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from phg2st_sc.linear._image_regression import _weighted_ridge, learn_cohort_regression
+from phg2st_sc.linear._cohort_regression import learn_cohort_regression
+from phg2st_sc.linear._image_regression import _weighted_ridge
 
 
 @pytest.mark.parametrize("alpha", [1.0, 30.0])

@@ -6,13 +6,22 @@ by covariance; ``_gene_basis`` and ``_image_regression`` hold what genes and ima
 """
 
 from ._cohort import PRIOR_COUNTS, GeneLevels, check_training, choose_on_cohort, cohort_levels, episodes
+from ._cohort_regression import (
+    CohortRegression,
+    LearnedRegression,
+    Lesson,
+    learn_cohort_regression,
+    learn_regression,
+    measured_spots,
+    spot_weight,
+)
 from ._comparison import Record, join, record
 from ._dispersion import gene_spread
 from ._episodes import EpisodeSource, LinearOutput, TrainingEpisode
 from ._folds import matched_folds
 from ._gaussian import COMPONENT_RATIOS, RATIOS, Covariance, Skill, System
 from ._gene_basis import NEIGHBOR_RADIUS, GeneBasis, learn_gene_basis, prompt_gene_basis
-from ._image_regression import ALPHAS, CohortRegression, Radial, learn_cohort_regression, within_slide
+from ._image_regression import within_slide
 from ._image_space import image_components, require_features, standardize
 from ._kernels import LENGTH_SCALES, MIXES, Kernel, Places
 from ._krige import MAX_EXACT, MAX_JUDGED, choose, even_subset, predict_columns
@@ -20,7 +29,6 @@ from ._rates import RateScale
 from ._working import Working, gene_signal
 
 __all__ = [
-    "ALPHAS",
     "COMPONENT_RATIOS",
     "LENGTH_SCALES",
     "MAX_EXACT",
@@ -35,9 +43,10 @@ __all__ = [
     "GeneBasis",
     "GeneLevels",
     "Kernel",
+    "LearnedRegression",
+    "Lesson",
     "LinearOutput",
     "Places",
-    "Radial",
     "RateScale",
     "Record",
     "Skill",
@@ -56,11 +65,14 @@ __all__ = [
     "join",
     "learn_cohort_regression",
     "learn_gene_basis",
+    "learn_regression",
     "matched_folds",
+    "measured_spots",
     "predict_columns",
     "prompt_gene_basis",
     "record",
     "require_features",
+    "spot_weight",
     "standardize",
     "within_slide",
 ]

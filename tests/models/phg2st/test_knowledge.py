@@ -14,7 +14,7 @@ from phg2st_sc.linear._working import Working
 from phg2st_sc.models.phg2st.conditioning import Encoded, condition
 from phg2st_sc.models.phg2st.knowledge import Expectations, Knowledge, learn
 from phg2st_sc.models.phg2st.propagated import propagated_features
-from phg2st_sc.models.phg2st.trend_regression import learn_cohort_trend
+from phg2st_sc.models.phg2st.trend_regression import learn_cohort_trend, trend_features
 from phg2st_sc.models.phg2st.trends import OTHER_PATIENTS, SAME_PATIENT
 
 
@@ -53,7 +53,10 @@ def test_a_regression_without_a_slide_never_saw_it(slides):
 
 def test_a_regression_finds_what_the_image_shows(slides, learned, make_training):
     new = make_training(11)
-    predicted = learned.knowledge.regression.predict(new.arrays, "m") @ learned.knowledge.basis.vectors.T
+    predicted = (
+        learned.knowledge.regression.predict(trend_features(new.arrays, "m", learned.knowledge.regression.view))
+        @ learned.knowledge.basis.vectors.T
+    )
     share = new.counts / new.counts.sum(axis=1, keepdims=True)
     found = [np.corrcoef(a, b)[0, 1] for a, b in zip(predicted.T, share.T, strict=True)]
     assert np.mean(found) > 0.25

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from ..._arrays import SlideArrays, TrainingSlide
 from ...linear import (
+    CohortRegression,
     GeneBasis,
     GeneLevels,
+    LearnedRegression,
     RateScale,
     Working,
     cohort_levels,
@@ -22,7 +24,7 @@ from ...linear import (
     standardize,
 )
 from .serial import N_CHANNELS, Laid, Reference, lay_on, make_reference, serial_trend
-from .trend_regression import CohortTrend, TrendRegression, learn_cohort_trend
+from .trend_regression import learn_cohort_trend, n_features, trend_features
 from .trends import DEFAULT_SLOPES, OTHER_PATIENTS, SAME_PATIENT, SERIAL, MeasuredTrends, Trends, learn_slopes
 
 Array = NDArray[np.float64]
@@ -58,7 +60,7 @@ class Knowledge:
     levels: GeneLevels
     spread: Annotated[Array, "G"]
     basis: GeneBasis
-    regression: TrendRegression | None = None
+    regression: CohortRegression | None = None
     imaged_patients: frozenset[str] = frozenset()
     references: tuple[Reference, ...] = ()
     slopes: Mapping[tuple[str, ...], tuple[float, ...]] = field(default_factory=lambda: dict(DEFAULT_SLOPES))
@@ -73,7 +75,7 @@ class Knowledge:
         """Raise where the features of a slide are not those of training."""
         if slide.features is None or self.regression is None:
             return
-        width, wanted = slide.features.shape[1], self.regression.n_features
+        width, wanted = slide.features.shape[1], n_features(self.regression)
         if width != wanted:
             msg = (
                 f"slide {slide.name!r} has {width} features per spot, and the model was trained on {wanted}: run "
@@ -86,7 +88,7 @@ class Knowledge:
         if slide.features is None or self.regression is None:
             return None
         radial = self.regression.radial
-        values = standardize(self.regression.features(slide, method))
+        values = standardize(trend_features(slide, method, self.regression.view))
         return np.asarray((values - radial.mean) @ radial.directions[:, :N_CHANNELS])
 
 
@@ -112,8 +114,9 @@ class Expectations:
     def of(cls, knowledge: Knowledge, slide: SlideArrays, method: str) -> Expectations:
         """Apply the regression, and lay the slide on the sections of its patient."""
         knowledge.check_width(slide)
-        imaged = slide.features is not None and knowledge.regression is not None
-        by_image = knowledge.regression.predict(slide, method) if imaged and knowledge.regression else None
+        by_image, regression = None, knowledge.regression
+        if slide.features is not None and regression is not None:
+            by_image = regression.predict(trend_features(slide, method, regression.view))
         references = [r for r in knowledge.references if r.patient == slide.patient and not r.is_of(slide)]
         laid = lay_on(slide.positions, knowledge.channels(slide, method), references) if references else []
         kind = SAME_PATIENT if slide.patient in knowledge.imaged_patients else OTHER_PATIENTS
@@ -154,7 +157,7 @@ class Learned:
     """
 
     knowledge: Knowledge
-    trend: CohortTrend | None
+    trend: LearnedRegression | None
     slides: Sequence[TrainingSlide]
 
     def without(self, slide: SlideArrays, *, whole_patient: bool) -> Knowledge:
@@ -196,7 +199,7 @@ def learn(
         cohort_levels(slides),
         spread,
         basis,
-        None if trend is None else trend.without(()),
+        None if trend is None else trend.whole,
         frozenset(s.arrays.patient for s in slides if s.arrays.features is not None and s.arrays.patient is not None),
     )
     made = (make_reference(s, basis, spread, first.channels(s.arrays, method)) for s in slides)
