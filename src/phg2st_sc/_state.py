@@ -20,6 +20,7 @@ Arrays = Mapping[str, NDArray[Any]]
 Build = Callable[[Any, Mapping[str, Any]], Any]
 """From the class of a network and its configuration to a new network."""
 
+_LARGE = 64
 _SEQUENCES = (tuple, list, frozenset, set)
 
 
@@ -58,7 +59,7 @@ def _packed(value: Any, name: str, arrays: dict[str, NDArray[Any]]) -> Any:
         return {one.name: _packed(getattr(value, one.name), _join(name, one.name), arrays) for one in fields(value)}
     if hasattr(value, "state_dict"):
         weights = value.state_dict().items()
-        arrays |= {_join(name, key): weight.detach().cpu().numpy() for key, weight in weights}
+        arrays |= {_join(name, key): np.atleast_1d(weight.detach().cpu().numpy()) for key, weight in weights}
         return value.config.as_dict()
     if isinstance(value, Mapping):
         if all(isinstance(key, str) for key in value):
@@ -76,8 +77,8 @@ def _packed(value: Any, name: str, arrays: dict[str, NDArray[Any]]) -> Any:
 
 
 def _narrowed(array: NDArray[Any]) -> NDArray[Any]:
-    """The array in half the bytes where that loses nothing, as of what was in single precision before."""
-    if array.dtype != np.float64:
+    """A larger array in half the bytes where that loses nothing, as of what was in single precision before."""
+    if array.dtype != np.float64 or array.size < _LARGE:
         return array
     with np.errstate(over="ignore"):
         single = array.astype(np.float32)

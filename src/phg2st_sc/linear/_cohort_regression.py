@@ -69,7 +69,8 @@ class Lesson:
     weight
         (p,) their weights.
     centered
-        Whether ``values`` are taken to be about zero, else their mean over the cohort is taken off.
+        Whether values and regressors are taken about zero over the slide; else over the spots that teach, values of the whole
+        cohort at once.
     """
 
     name: str
@@ -80,6 +81,12 @@ class Lesson:
     values: Array
     weight: Array
     centered: bool = True
+
+    def design(self, radial: Radial, features: NDArray[np.float32]) -> Array:
+        """(p, m) regressors of the spots that teach."""
+        if self.centered:
+            return radial(features)[self.used]
+        return radial(standardize(features)[self.used].astype(np.float32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +176,7 @@ def learn_regression(
         pooled = np.concatenate([standardize(f)[one.used] for f, one in zip(features, lessons, strict=True)])
         for use_radial in (False, True):
             radial = Radial.learn(pooled, n_components=n_components, radial=use_radial, seed=seed)
-            designs = [radial(f)[one.used] for f, one in zip(features, lessons, strict=True)]
+            designs = [one.design(radial, f) for f, one in zip(features, lessons, strict=True)]
             sums = [_Sums.of(one, design) for one, design in zip(lessons, designs, strict=True)]
             errors = _left_out_errors(lessons, designs, sums)
             named = [(one.name, s) for one, s in zip(lessons, sums, strict=True)]
@@ -253,5 +260,4 @@ def _lesson(
     weight: Array,
 ) -> Lesson:
     used, _, values = spots
-    shown = standardize(features)[used].astype(np.float32)
-    return Lesson(name, group, group, lambda _: shown, np.arange(used.size), values, weight, centered=False)
+    return Lesson(name, group, group, lambda _: features, used, values, weight, centered=False)
