@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_typ
 import numpy as np
 from numpy.typing import NDArray
 
-from ._text import some
+from ._text import quoted
 
 Arrays = Mapping[str, NDArray[Any]]
 Build = Callable[[Any, Mapping[str, Any]], Any]
@@ -117,7 +117,7 @@ def unpack(kind: Any, settings: Any, arrays: Arrays, *, build: Build | None = No
     reader = _Reader(arrays, build or (lambda network, config: network.of_config(config)))
     value = reader.read(kind, settings, "", {})
     if surplus := sorted(set(arrays) - reader.used):
-        msg = f"There is no place for {some(surplus)}."
+        msg = f"There is no place for {quoted(surplus)}."
         raise ValueError(msg)
     return value
 
@@ -166,10 +166,10 @@ class _Reader:
         self, kinds: Mapping[str, Any], settings: Any, name: str, near: dict[str, Any], optional: Collection[str] = ()
     ) -> dict[str, Any]:
         if missing := [_join(name, one) for one in kinds if one not in settings and one not in optional]:
-            msg = f"{some(missing)} is missing."
+            msg = f"{quoted(missing)} is missing."
             raise ValueError(msg)
         if surplus := [_join(name, one) for one in settings if one not in kinds]:
-            msg = f"There is no place for {some(surplus)}."
+            msg = f"There is no place for {quoted(surplus)}."
             raise ValueError(msg)
         return {n: self.read(kinds[n], settings[n], _join(name, n), near) for n in kinds if n in settings}
 
@@ -237,7 +237,7 @@ class _Reader:
             msg = f"{name!r} has {len(shape)} axes, not {len(axes.split())}."
             raise ValueError(msg)
         if not isinstance(value, np.ndarray) and len(set(value)) != len(value):
-            twice = some(dict.fromkeys(one for one in value if value.count(one) > 1))
+            twice = quoted(dict.fromkeys(one for one in value if value.count(one) > 1))
             msg = f"{name!r} has {twice} more than once."
             raise ValueError(msg)
         for axis, size in zip(axes.split(), shape, strict=True):

@@ -8,7 +8,7 @@ from itertools import islice
 _SHOWN = 5
 
 
-def some(names: Iterable[object]) -> str:
+def quoted(names: Iterable[object]) -> str:
     """Return the first few names, quoted, with an ellipsis where there are more."""
     shown = [repr(name) for name in islice(names, _SHOWN + 1)]
     return ", ".join([*shown[:_SHOWN], "..."] if len(shown) > _SHOWN else shown)

@@ -102,11 +102,11 @@ def test_missing_features_are_told_before_anything_runs(slides):
 
 def test_a_patient_column_that_is_nowhere_is_refused(both_forms):
     slides, _ = both_forms
-    with pytest.raises(KeyError, match="no object has a column 'patint'"):
+    with pytest.raises(KeyError, match="No object has a column 'patint'"):
         phg2st.tl.benchmark(slides, methods=["idw"], patient_key="patint", **QUICK)
     unknown = {name: one.copy() for name, one in slides.items()}
     del next(iter(unknown.values())).obs["patient"]
-    with pytest.warns(UserWarning, match="the patient of 'P1_S1' is not known"):
+    with pytest.warns(UserWarning, match="The patient of 'P1_S1' is not known"):
         phg2st.tl.benchmark(unknown, methods=["idw"], **QUICK)
 
 
@@ -114,5 +114,5 @@ def test_tiles_that_no_section_has_are_asked_for_before_anything_runs(give_featu
     slides = {name: one.copy() for name, one in both_forms[0].items()}
     for one in slides.values():
         give_features(one)
-    with pytest.raises(ValueError, match=r"method 'triplex' needs the tiles around spots.*context=5"):
+    with pytest.raises(ValueError, match=r"Method 'triplex' needs the tiles around spots.*context=5"):
         phg2st.tl.benchmark(slides, methods=["idw", "triplex"], **QUICK)

@@ -94,7 +94,7 @@ def test_further_scores_are_numbers(slides):
     assert set(of["half_of_counts"].index) == {
         "ssim", "hotspot_kappa", "gene_correlation_error", "gene_correlation_agreement"
     }  # fmt: skip
-    with pytest.raises(ValueError, match="none of the 1 `markers`"):
+    with pytest.raises(ValueError, match="None of the 1 `markers`"):
         call(**{**settings, "markers": ["nope"]})
 
 

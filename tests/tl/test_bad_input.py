@@ -95,7 +95,7 @@ def test_masks_that_do_not_fit(adata, refused):
     renamed = pd.Series(mask, index=[f"x{name}" for name in adata.obs_names])
     refused(ValueError, "does not fit obs_names", adata, prompt_mask=renamed)
     refused(KeyError, r"no obs\['measured'\].*prompt", adata, prompt_mask="measured")
-    refused(ValueError, "none of the 120 spots", adata, prompt_mask=np.zeros(120, dtype=bool))
+    refused(ValueError, "None of the 120 spots", adata, prompt_mask=np.zeros(120, dtype=bool))
     del adata.obs["prompt"]
     refused(KeyError, r"no obs\['prompt'\].*sample_prompts", adata)
 
@@ -176,8 +176,8 @@ def test_write_of_an_anndata(adata, refused):
 
 # --- methods and models -----------------------------------------------------------------------------------------------
 def test_unknown_method(adata, refused):
-    assert "did you mean 'kriging'" in refused(KeyError, "no method 'krigging'", adata, method="krigging")
-    assert "Available:" in refused(KeyError, "no method 'xyz'", adata, method="xyz")
+    assert "did you mean 'kriging'" in refused(KeyError, "No method 'krigging'", adata, method="krigging")
+    assert "Available:" in refused(KeyError, "No method 'xyz'", adata, method="xyz")
     with pytest.raises(KeyError, match="did you mean 'gene_kriging'"):
         phg2st.tl.train([adata], method="gene-kriging", progress=False)
 
@@ -346,13 +346,13 @@ def test_types_of_arguments_are_named(adata, refused):
     refused(TypeError, "`method` is the name of a method.*not Kriging.*`model=`", adata, method=phg2st.models.Kriging())
     refused(TypeError, "`seed` is a whole number, not '3'", adata, seed="3")
     refused(ValueError, "seed=-1 must be 0 or more", adata, seed=-1)
-    assert "did you mean 'kriging'" in refused(KeyError, "no method 'Kriging'", adata, method="Kriging")
+    assert "did you mean 'kriging'" in refused(KeyError, "No method 'Kriging'", adata, method="Kriging")
     with pytest.raises(TypeError, match="`seed`"):
         phg2st.tl.train([adata], method="kriging", seed=1.5, progress=False)
 
 
 @pytest.mark.parametrize(
-    ("error", "method", "setting"),
+    ("error", "Method", "setting"),
     [
         (TypeError, "kriging", {"length_scale": "5"}),
         (ValueError, "kriging", {"length_scale": 0}),
@@ -390,5 +390,5 @@ def test_a_form_that_must_be_trained_is_named_with_its_settings(adata, refused):
 
 def test_a_patient_column_that_is_nowhere(make_section):
     slides = [make_section(image=False)]
-    with pytest.raises(KeyError, match="no object has a column 'donor' in obs with the patient"):
+    with pytest.raises(KeyError, match="No object has a column 'donor' in obs with the patient"):
         phg2st.tl.train(slides, method="gene_kriging", patient_key="donor", progress=False)

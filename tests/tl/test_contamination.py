@@ -58,7 +58,7 @@ def test_fingerprints_know_a_large_slide_by_some_of_its_spots():
 
 
 def test_training_on_a_slide_with_prompts_is_said(training, known):
-    with pytest.warns(UserWarning, match=r"every spot of 'P1_S1' is read, although obs\['prompt'\]"):
+    with pytest.warns(UserWarning, match=r"Every spot of 'P1_S1' is read, although obs\['prompt'\]"):
         phg2st.tl.train({**training, "P1_S1": known}, method="kriging", progress=False)
     known.obs["prompt"] = True
     with warnings.catch_warnings():

@@ -71,7 +71,7 @@ def test_too_few_genes_in_common_is_an_error(cohort):
     part = new[:, :10].copy()
     with pytest.raises(KeyError, match=r"trained on 40 genes, and only 10 of them are in var_names.*gene_key"):
         predicted(part, model)
-    with pytest.raises(KeyError, match="no column 'symbols' in var"):
+    with pytest.raises(KeyError, match="No column 'symbols' in var"):
         predicted(new, model, gene_key="symbols")
 
 

@@ -216,7 +216,7 @@ def test_settings_are_checked():
     ):
         with pytest.raises(ValueError, match=words):
             TrainingConfig(**wrong)
-    with pytest.raises(ValueError, match="unknown preset 'large'"):
+    with pytest.raises(ValueError, match="Unknown preset 'large'"):
         TrainingConfig.preset("large")
 
 

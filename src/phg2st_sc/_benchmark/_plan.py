@@ -27,7 +27,7 @@ from .._reading import (
     rank_genes,
 )
 from .._slide import Slide, is_target
-from .._text import some
+from .._text import quoted
 from .._warn import warn_user
 from ..models import check_parameters
 
@@ -144,11 +144,11 @@ def method_specs(methods: Any, *, has_folds: bool) -> list[MethodSpec]:
     items = methods.items() if isinstance(methods, Mapping) else [(None, one) for one in _listed(methods)]
     specs = [_spec(label, one, has_folds=has_folds) for label, one in items]
     if not specs:
-        raise ValueError("`methods` is empty: name at least one, e.g. methods=['phg2st', 'kriging']")
+        raise ValueError("`methods` is empty: name at least one, e.g. methods=['phg2st', 'kriging'].")
     seen: set[tuple[str, str]] = set()
     for spec in specs:
         if (spec.label, spec.learned) in seen:
-            msg = f"method {spec.label!r} ({spec.learned}) occurs more than once: pass a dict with a label for each"
+            msg = f"Method {spec.label!r} ({spec.learned}) occurs more than once: pass a dict with a label for each."
             raise ValueError(msg)
         seen.add((spec.label, spec.learned))
     return specs
@@ -163,7 +163,7 @@ def _spec(label: str | None, one: Any, *, has_folds: bool) -> MethodSpec:
 
     settings = {"method": one} if isinstance(one, str) else dict(one) if isinstance(one, Mapping) else None
     if settings is None or not isinstance(settings.get("method"), str):
-        msg = f"a method is {_WORDS}, e.g. 'kriging' or {{'method': 'kriging', 'length_scale': 4.0}}, not {one!r}"
+        msg = f"A method is {_WORDS}, e.g. 'kriging' or {{'method': 'kriging', 'length_scale': 4.0}}, not {one!r}."
         raise TypeError(msg)
     name = settings.pop("method")
     alone = name.endswith(_ALONE)
@@ -173,7 +173,7 @@ def _spec(label: str | None, one: Any, *, has_folds: bool) -> MethodSpec:
     needs_fit = create(name, **settings).needs_fit
     learned = SECTION if alone or not has_folds or made.fit is Estimator.fit else COHORT
     if learned == SECTION and needs_fit:
-        msg = f"method {name!r} must be trained on other sections: leave out {_ALONE!r}, and give `folds`"
+        msg = f"Method {name!r} must be trained on other sections: leave out {_ALONE!r}, and give `folds`."
         raise ValueError(msg)
     return MethodSpec(label or name, name, learned, settings)
 
@@ -196,8 +196,8 @@ def make_folds(sections: Sequence[Section], folds: Any) -> list[tuple[str, list[
         return [_explicit(str(key), test, names) for key, test in folds.items()]
     if unknown := [one.name for one in sections if one.slide.patient is None]:
         msg = (
-            f"the patient of {some(unknown)} is not known, and each is taken for a patient of its own: sections of one patient "
-            "may come to train and to be predicted. Write an obs column and name it, `patient_key=`"
+            f"The patient of {quoted(unknown)} is not known, and each is taken for a patient of its own: sections of one patient "
+            "may come to train and to be predicted. Write an obs column and name it, `patient_key=`."
         )
         warn_user(msg)
     if folds == PATIENT:
@@ -207,13 +207,13 @@ def make_folds(sections: Sequence[Section], folds: Any) -> list[tuple[str, list[
     else:
         msg = (
             f"`folds` is {PATIENT!r} (leave one patient out), a number of patient-grouped folds, a dict of test sections by "
-            f"fold, or None (nothing is trained), not {folds!r}"
+            f"fold, or None (nothing is trained), not {folds!r}."
         )
         raise ValueError(msg)
     if len(set(groups.values())) < 2:
         msg = (
-            f"all {len(names)} section(s) are of one patient, and folds leave patients out: pass folds=None to compare methods "
-            "on each section alone, or name test sections in a dict"
+            f"All {len(names)} section(s) are of one patient, and folds leave patients out: pass folds=None to compare methods "
+            "on each section alone, or name test sections in a dict."
         )
         raise ValueError(msg)
     found = []
@@ -227,7 +227,7 @@ def _grouped(patients: Sequence[str], n: int) -> dict[str, str]:
     from sklearn.model_selection import GroupKFold
 
     if not 2 <= n <= len(set(patients)):
-        msg = f"folds={n} needs from 2 to as many patients as there are, which is {len(set(patients))}"
+        msg = f"folds={n} needs from 2 to as many patients as there are, which is {len(set(patients))}."
         raise ValueError(msg)
     splits = GroupKFold(n).split(np.zeros(len(patients)), groups=np.asarray(patients, dtype=object))
     return {patients[i]: str(number) for number, (_, test) in enumerate(splits) for i in test}
@@ -237,11 +237,11 @@ def _explicit(name: str, test: Any, names: Sequence[str]) -> tuple[str, list[str
     wanted = [test] if isinstance(test, str) else list(test)
     unknown = [one for one in wanted if one not in names]
     if unknown:
-        msg = f"fold {name!r} names sections that are not there ({some(unknown)}); there are: {some(names)}"
+        msg = f"Fold {name!r} names sections that are not there ({quoted(unknown)}); there are: {quoted(names)}."
         raise KeyError(msg)
     train = [one for one in names if one not in wanted]
     if not wanted or not train:
-        msg = f"fold {name!r} has {len(wanted)} test and {len(train)} training sections: it needs one of each"
+        msg = f"Fold {name!r} has {len(wanted)} test and {len(train)} training sections: it needs one of each."
         raise ValueError(msg)
     return name, train, wanted
 
@@ -253,7 +253,7 @@ def choose_genes(sections: Mapping[str, Section], train: Sequence[str], genes: A
     if genes is not None and not isinstance(genes, (int, np.integer)):
         missing = [gene for gene in genes if gene not in shared]
         if missing:
-            msg = f"{len(missing)} of `genes` are not in every object ({some(missing)}): name genes that all have"
+            msg = f"{len(missing)} of `genes` are not in every object ({quoted(missing)}): name genes that all have."
             raise KeyError(msg)
         return tuple(genes)
     if genes is None or not train:

@@ -210,7 +210,7 @@ def _each_section(
     if len(failed) == len(protocols) * len(data.fold.test):
         raise next(iter(failed.values()))
     for name, one in {name: one for (_, name), one in failed.items()}.items():
-        msg = f"method {labels['method']!r} has no scores on section {name!r}: {_said(one)}"
+        msg = f"Method {labels['method']!r} has no scores on section {name!r}: {_said(one)}."
         warn_user(msg)
     return rows, all(isinstance(one, (KeyError, ValueError)) for one in failed.values())
 
@@ -297,7 +297,7 @@ def guarded(run: Callable[[], tuple[pd.DataFrame, bool]], labels: Mapping[str, A
         return run()
     except Exception as error:  # noqa: BLE001 - whatever a method raises, the other methods are still to be run
         said = _said(error)
-        msg = f"method {labels['method']!r} failed in fold {labels['fold']!r} and has no scores there: {said}"
+        msg = f"Method {labels['method']!r} failed in fold {labels['fold']!r} and has no scores there: {said}."
         warn_user(msg)
         row = dict.fromkeys(COLUMNS, "") | dict(labels)
         row |= {"mask": -1, "metric": "error", "value": float("nan"), "error": said}

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from .._text import some
+from .._text import quoted
 from ..models import get_method
 
 _PLAN, _UNITS, _TABLE = "benchmark.json", "units", "benchmark.csv"
@@ -45,7 +45,7 @@ class UnitStore:
 
     def _open(self, folder: Path, plan: dict[str, Any]) -> None:
         if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / _PLAN).is_file()):
-            msg = f"{folder} exists and holds no benchmark: choose another folder for `out`"
+            msg = f"{folder} exists and holds no benchmark: choose another folder for `out`."
             raise FileExistsError(msg)
         if (folder / _PLAN).is_file():
             plan = _merged(json.loads((folder / _PLAN).read_text(encoding="utf-8")), plan, folder)
@@ -86,7 +86,7 @@ def _merged(before: dict[str, Any], now: dict[str, Any], folder: Path) -> dict[s
         if key != _METHODS and before.get(key) != now[key]:
             msg = (
                 f"{folder} holds a benchmark with another `{key}`{_difference(before.get(key), now[key])}. Call with the same, or "
-                "choose another folder for `out`"
+                "choose another folder for `out`."
             )
             raise ValueError(msg)
     for label, settings in now[_METHODS].items():
@@ -95,7 +95,7 @@ def _merged(before: dict[str, Any], now: dict[str, Any], folder: Path) -> dict[s
         if wrong:
             msg = (
                 f"{folder} holds results of method {label!r} with {wrong[0]}={there.get(wrong[0])}, now it is "
-                f"{settings[wrong[0]]}: give this one another label, or choose another folder for `out`"
+                f"{settings[wrong[0]]}: give this one another label, or choose another folder for `out`."
             )
             raise ValueError(msg)
     return {**now, _METHODS: {**before[_METHODS], **now[_METHODS]}}
@@ -105,7 +105,7 @@ def _difference(before: Any, now: Any) -> str:
     """Where two values of a plan differ: by name in a dict, as hashes mean nothing to anybody."""
     if isinstance(before, dict) and isinstance(now, dict):
         names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-        return f" (it differs in {some(names)})"
+        return f" (it differs in {quoted(names)})"
     return f": {_short(before)} there, {_short(now)} here"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from .._text import some
+from .._text import quoted
 from .._warn import warn_user
 
 _METHOD = ["method", "learned"]
@@ -87,8 +87,8 @@ def summarize_benchmark(
             "n_patients": patients.groupby(level=by_method, sort=False).size(),
         }
     )
-    _say_incomplete(summary)
-    _say_failed(table, summary)
+    _warn_of_incomplete(summary)
+    _warn_of_failed(table, summary)
     if reference is not None:
         paired = _paired(sections, summary, _reference(summary, reference), down=down)
         summary = summary.join(paired if ranked else paired.drop(columns="ahead"))
@@ -105,7 +105,7 @@ def _nothing(table: pd.DataFrame, metric: str, protocol: str) -> str:
     ran = sorted(map(str, table.loc[table["metric"] != "error", "protocol"].unique()))
     if protocol not in ran:
         return (
-            f"the table holds no rows of protocol {protocol!r}, only of {some(ran)}: pass `protocol={ran[0]!r}`"
+            f"the table holds no rows of protocol {protocol!r}, only of {quoted(ran)}: pass `protocol={ran[0]!r}`"
             if ran
             else ("the table holds errors only: see its column `error`")
         )
@@ -119,23 +119,23 @@ def _spread_of_masks(cases: pd.Series) -> pd.Series:
     return within.groupby(level=["regime", *_METHOD], sort=False).mean()
 
 
-def _say_incomplete(summary: pd.DataFrame) -> None:
+def _warn_of_incomplete(summary: pd.DataFrame) -> None:
     most = int(summary["n_sections"].max())
     few = summary[summary["n_sections"] < most].reset_index()["method"].unique()
     if len(few):
         msg = (
-            f"{some(few)} have no score on some of the {most} sections, and stand last: their means are over other sections "
-            "than those of the others; differences and ratios are over what they share with the reference"
+            f"{quoted(few)} have no score on some of the {most} sections, and stand last: their means are over other sections "
+            "than those of the others; differences and ratios are over what they share with the reference."
         )
         warn_user(msg)
 
 
-def _say_failed(table: pd.DataFrame, summary: pd.DataFrame) -> None:
+def _warn_of_failed(table: pd.DataFrame, summary: pd.DataFrame) -> None:
     if "error" not in table:
         return
     failed = table[(table["metric"] == "error") & ~table["method"].isin(summary.index.get_level_values("method"))]
     for method, errors in failed.groupby("method", sort=False)["error"]:
-        warn_user(f"method {method!r} failed everywhere and is left out: {errors.iloc[0]}")
+        warn_user(f"Method {method!r} failed everywhere and is left out: {errors.iloc[0]}.")
 
 
 def find_methods(there: pd.MultiIndex, wanted: str | tuple[str, str]) -> list[tuple[str, str]]:
@@ -152,7 +152,7 @@ def _reference(summary: pd.DataFrame, reference: str | tuple[str, str]) -> tuple
     found = find_methods(every, reference)
     if len(found) == 1:
         return found[0]
-    msg = f"{len(found)} methods are called {reference!r}: pass one of {', '.join(map(str, found or every.unique()))}"
+    msg = f"{len(found)} methods are called {reference!r}: pass one of {', '.join(map(str, found or every.unique()))}."
     raise ValueError(msg)
 
 

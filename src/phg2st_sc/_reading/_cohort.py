@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import _keys
-from .._text import some
+from .._text import quoted
 from ._features import choose_rep, identity
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def one_kind(kinds: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     first = next(iter(kinds), None)
     for name, kind in kinds.items():
         if first is not None and kind != kinds[first]:
-            msg = f"slides {first!r} and {name!r} have embeddings of different kinds: {kinds[first]} and {kind}"
+            msg = f"Slides {first!r} and {name!r} have embeddings of different kinds: {kinds[first]} and {kind}."
             raise ValueError(msg)
     return {} if first is None else kinds[first]
 
@@ -59,4 +59,4 @@ def check_patient_key(slides: Sequence[Slide], patient_key: str) -> None:
     if patient_key == _keys.PATIENT or any(patient_key in slide.table.obs for slide in slides):
         return
     columns = slides[0].table.obs.columns
-    raise KeyError(f"no object has a column {patient_key!r} in obs with the patient; there are: {some(columns)}")
+    raise KeyError(f"No object has a column {patient_key!r} in obs with the patient; there are: {quoted(columns)}.")

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .._text import some
+from .._text import quoted
 from .._warn import warn_user
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def drop_empty_prompts(
         )
         raise ValueError(msg)
     warn_user(
-        f"{int((~keep).sum())} of {keep.size} prompts have no counts at all and are not used: {some(labels[~keep])}."
+        f"{int((~keep).sum())} of {keep.size} prompts have no counts at all and are not used: {quoted(labels[~keep])}."
     )
     return index[keep], counts[keep], totals[keep]
 
@@ -123,7 +123,7 @@ def gene_columns(table: AnnData, genes: Sequence[str] | None) -> NDArray[np.int6
     names = table.var_names
     if not names.is_unique:
         msg = (
-            f"var_names holds genes more than once ({some(names[names.duplicated()])}): "
+            f"var_names holds genes more than once ({quoted(names[names.duplicated()])}): "
             "make them unique, e.g. `data.var_names_make_unique()`."
         )
         raise ValueError(msg)
@@ -131,13 +131,13 @@ def gene_columns(table: AnnData, genes: Sequence[str] | None) -> NDArray[np.int6
         return None
     wanted = pd.Index(list(genes))
     if not wanted.is_unique:
-        raise ValueError(f"Genes are asked for more than once: {some(wanted[wanted.duplicated()])}.")
+        raise ValueError(f"Genes are asked for more than once: {quoted(wanted[wanted.duplicated()])}.")
     columns = names.get_indexer(wanted)
     missing = wanted[columns < 0]
     if len(missing):
         msg = (
-            f"{len(missing)} of {len(wanted)} genes are not in var_names: {some(missing)}. var_names looks like "
-            f"{some(names)}: are both symbols, or both ids? Choose common genes with `phg2st_sc.pp.select_genes`."
+            f"{len(missing)} of {len(wanted)} genes are not in var_names: {quoted(missing)}. var_names looks like "
+            f"{quoted(names)}: are both symbols, or both ids? Choose common genes with `phg2st_sc.pp.select_genes`."
         )
         raise KeyError(msg)
     return columns.astype(np.int64)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._text import some
+from .._text import quoted
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -60,7 +60,7 @@ def choose_rep(
     if like:
         found = [rep for rep in found if identity(recorded[rep]) == identity(like)]
     if len(found) > 1:
-        msg = f"several embeddings are there ({some(found)}): say which to use, e.g. `use_rep={found[0]!r}`"
+        msg = f"Several embeddings are there ({quoted(found)}): say which to use, e.g. `use_rep={found[0]!r}`."
         raise ValueError(msg)
     return found[0] if found else None
 
@@ -72,14 +72,14 @@ def features_of(slide: Slide, rep: str | None) -> tuple[NDArray[np.float32] | No
     values = slide.table.obsm[rep]
     rows = np.asarray(values[slide.rows], dtype=np.float32)
     if rows.ndim != 2:
-        msg = f"obsm[{rep!r}] has shape {values.shape}: expected one row of features per spot"
+        msg = f"obsm[{rep!r}] has shape {values.shape}: expected one row of features per spot."
         raise ValueError(msg)
     finite = np.isfinite(rows).all(axis=1)
     if not finite.any():
         return None, {}
     if not finite.all():
         names = slide.table.obs_names[slide.rows[~finite]]
-        msg = f"obsm[{rep!r}] is not finite at {len(names)} spots of slide {slide.name!r} ({some(names)}): {_ADVICE}"
+        msg = f"obsm[{rep!r}] is not finite at {len(names)} spots of slide {slide.name!r} ({quoted(names)}): {_ADVICE}."
         raise ValueError(msg)
     return rows, identity(slide.table.uns.get(_keys.EMBEDDINGS, {}).get(rep, {}))
 
@@ -137,7 +137,7 @@ def _from_image(record: Any) -> bool:
 
 def _check_rep(table: AnnData, rep: str, recorded: Mapping[str, Any], *, trust_rep: bool) -> None:
     if rep not in table.obsm:
-        msg = f"no embeddings in obsm[{rep!r}] (there are: {some(table.obsm.keys()) or 'none'}): {_ADVICE}"
+        msg = f"No embeddings in obsm[{rep!r}] (there are: {quoted(table.obsm.keys()) or 'none'}): {_ADVICE}."
         raise KeyError(msg)
     if not trust_rep and not _from_image(recorded.get(rep)):
         msg = (

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .._text import some
+from .._text import quoted
 from .._warn import warn_user
 from ._counts import gene_columns, row_totals
 from ._mask import resolve_mask
@@ -135,7 +135,7 @@ def common_genes(tables: list[AnnData]) -> pd.Index:
     if not len(common):
         msg = (
             "The objects have no gene in common. Their var_names start with "
-            f"{' and '.join(some(table.var_names) for table in tables[:2])}: are all symbols, or all ids?"
+            f"{' and '.join(quoted(table.var_names) for table in tables[:2])}: are all symbols, or all ids?"
         )
         raise ValueError(msg)
     return common

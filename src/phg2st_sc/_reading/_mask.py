@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .. import _keys
 from .._slide import is_target
-from .._text import some
+from .._text import quoted
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -83,7 +83,7 @@ def _refuse_targets(table: AnnData, mask: NDArray[np.bool_]) -> None:
     wrong = mask & is_target(table)
     if wrong.any():
         msg = (
-            f"The prompt mask marks {int(wrong.sum())} targets as measured ({some(table.obs_names[wrong])}), but no spot was "
+            f"The prompt mask marks {int(wrong.sum())} targets as measured ({quoted(table.obs_names[wrong])}), but no spot was "
             f"there: pass `mask & ~data.obs[{_keys.TARGET!r}]`."
         )
         raise ValueError(msg)
@@ -126,14 +126,14 @@ def _from_series(table: AnnData, series: pd.Series) -> NDArray[np.bool_]:
     index = series.index
     if not index.is_unique:
         msg = (
-            f"The index of the prompt mask names spots more than once ({some(index[index.duplicated()])}): "
+            f"The index of the prompt mask names spots more than once ({quoted(index[index.duplicated()])}): "
             "keep one row each, e.g. `mask[~mask.index.duplicated()]`."
         )
         raise ValueError(msg)
     missing, extra = table.obs_names.difference(index), index.difference(table.obs_names)
     if len(missing) or len(extra):
-        parts = [f"{len(missing)} spots are missing ({some(missing)})"] if len(missing) else []
-        parts += [f"{len(extra)} names are no spots ({some(extra)})"] if len(extra) else []
+        parts = [f"{len(missing)} spots are missing ({quoted(missing)})"] if len(missing) else []
+        parts += [f"{len(extra)} names are no spots ({quoted(extra)})"] if len(extra) else []
         msg = (
             f"The index of the prompt mask does not fit obs_names: {' and '.join(parts)}. Align it first, e.g. "
             "`mask.reindex(data.obs_names, fill_value=False)`, or pass a plain array if it is in the order of the rows."

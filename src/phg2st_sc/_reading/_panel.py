@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .. import _keys
 from .._arrays import Prompts
-from .._text import some
+from .._text import quoted
 from .._warn import warn_user
 from ._counts import gene_columns
 from ._measured import Measured
@@ -53,7 +53,7 @@ class Panel:
         columns = gene_columns(table, wanted)
         missing = [gene for gene, column in zip(wanted, columns, strict=True) if column not in place]  # type: ignore[arg-type]
         if missing:
-            msg = f"the model does not predict {len(missing)} of the genes asked for ({some(missing)})"
+            msg = f"The model does not predict {len(missing)} of the genes asked for ({quoted(missing)})."
             raise KeyError(msg)
         return np.array([place[column] for column in columns], dtype=np.int64)  # type: ignore[union-attr]
 
@@ -78,7 +78,7 @@ def check_gene_names(genes: Sequence[str] | None, *, argument: str = "genes") ->
         raise ValueError(f"`{argument}` is empty: name at least one gene, or leave it out for all.")
     names = pd.Index(list(genes))
     if not names.is_unique:
-        msg = f"`{argument}` names some more than once: {some(names[names.duplicated()].unique())}."
+        msg = f"`{argument}` names some more than once: {quoted(names[names.duplicated()].unique())}."
         raise ValueError(msg)
 
 
@@ -134,13 +134,13 @@ def model_panel(table: AnnData, genes: Sequence[str], *, gene_key: str | None = 
     missing = [gene for gene, column in zip(genes, columns, strict=True) if column < 0]
     if len(missing) > (1.0 - MIN_FOUND) * len(genes):
         msg = (
-            f"the model was trained on {len(genes)} genes, and only {len(genes) - len(missing)} of them are in {source} "
-            f"(missing: {some(missing)}). Pass `gene_key=` with the column of var that holds such names, or train on the "
+            f"The model was trained on {len(genes)} genes, and only {len(genes) - len(missing)} of them are in {source} "
+            f"(missing: {quoted(missing)}). Pass `gene_key=` with the column of var that holds such names, or train on the "
             "genes that all slides share."
         )
         raise KeyError(msg)
     if missing:
-        msg = f"{len(missing)} of the model's {len(genes)} genes are not in {source} and are not predicted: {some(missing)}"
+        msg = f"{len(missing)} of the model's {len(genes)} genes are not in {source} and are not predicted: {quoted(missing)}."
         warn_user(msg)
     if source != "var_names":
         logger.info("genes of the model are matched by %s", source)
@@ -150,7 +150,7 @@ def model_panel(table: AnnData, genes: Sequence[str], *, gene_key: str | None = 
 def _best_match(table: AnnData, genes: Sequence[str], gene_key: str | None) -> tuple[str, NDArray[np.int64]]:
     if gene_key is not None:
         if gene_key not in table.var:
-            msg = f"no column {gene_key!r} in var; there are: {some(table.var.columns) or 'none'}"
+            msg = f"No column {gene_key!r} in var; there are: {quoted(table.var.columns) or 'none'}."
             raise KeyError(msg)
         return f"var[{gene_key!r}]", _locate(pd.Index(table.var[gene_key].astype(str)), genes)
     best = ("var_names", _locate(table.var_names, genes))

@@ -68,9 +68,9 @@ class SlidePatches:
     def _check_scale(self, image: SlideImage, edge_um: float) -> None:
         if self.slide.mpp is None and image.mpp is None:
             msg = (
-                f"slide {self.slide.name!r}: the size of a pixel is unknown, and is never guessed, so pictures of "
+                f"Slide {self.slide.name!r}: the size of a pixel is unknown, and is never guessed, so pictures of "
                 f"{edge_um:g} µm cannot be cut: store it in uns[{_keys.SPATIAL!r}][library]['metadata'][{_keys.MPP!r}] of the "
-                "table (µm per pixel of the image)"
+                "table (µm per pixel of the image)."
             )
             raise ValueError(msg)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .. import _keys
 from .._slide import Slide, open_cohort, open_slides, spots_table
-from .._text import some
+from .._text import quoted
 from ._counts import Matrix, read_counts
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def _held_by(data: Any, kept: Mapping[str, Any]) -> list[str]:
 
 
 def _no_layer(table: AnnData, layer: str, of: str) -> str:
-    there = some(key for key in table.layers if key is not None) or "none"
+    there = quoted(key for key in table.layers if key is not None) or "none"
     return (
         f"{of} with counts of layers[{layer!r}], and this object has no such layer (there are: {there}). Pass `counts_layer=` "
         "with the layer of raw counts, or `counts_layer='X'` where X holds them."
@@ -173,7 +173,7 @@ def _by_place(slide: Slide) -> Slide:
     if not finite.all():
         names = slide.table.obs_names[slide.rows[~finite]]
         msg = (
-            f"The centres of {len(names)} spot(s) of slide {slide.name!r} are NaN or infinite ({some(names)}): correct "
+            f"The centres of {len(names)} spot(s) of slide {slide.name!r} are NaN or infinite ({quoted(names)}): correct "
             f"obsm[{_keys.SPATIAL!r}], or leave these spots out."
         )
         raise ValueError(msg)

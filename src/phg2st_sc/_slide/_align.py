@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._text import some
+from .._text import quoted
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -74,7 +74,7 @@ def align(
     """
     systems = sorted(_systems(spots))
     if system is not None and system not in systems:
-        msg = f"Region {region!r} is not in coordinate system {system!r}, only in {some(systems)}."
+        msg = f"Region {region!r} is not in coordinate system {system!r}, only in {quoted(systems)}."
         raise ValueError(msg)
     if isinstance(image, str) and image in sdata.images:
         element = sdata.images[image]
@@ -105,10 +105,10 @@ def _choose(
     if finest is None:
         problem = (
             f"Region {region!r} has no image: no colour image shares a coordinate system with it "
-            f"(images: {some(sdata.images) or 'none'}). Pass `image=` with a path, or the name of an image element."
+            f"(images: {quoted(sdata.images) or 'none'}). Pass `image=` with a path, or the name of an image element."
         )
         return Alignment(None, None, affine, problem)
-    problem = f"Region {region!r} has {len(left)} images ({some(left)}): choose one with `image=`."
+    problem = f"Region {region!r} has {len(left)} images ({quoted(left)}): choose one with `image=`."
     return Alignment(None, None, affine, problem, ambiguous=True)
 
 
@@ -130,7 +130,9 @@ def _affine(sdata: SpatialData, spots: Any, target: Any, what: str, system: str 
         return _matrix(sdata, spots, target, _DEFAULT_SYSTEM)
     matrices = [_matrix(sdata, spots, target, name) for name in shared]
     if not all(_agree(matrix, matrices[0]) for matrix in matrices[1:]):
-        msg = f"{what} are aligned differently in coordinate systems {some(shared)}: choose with `coordinate_system=`."
+        msg = (
+            f"{what} are aligned differently in coordinate systems {quoted(shared)}: choose with `coordinate_system=`."
+        )
         raise ValueError(msg)
     return matrices[0]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._text import some
+from .._text import quoted
 from ._lattice import Scale, lattice_pitch, resolve_mpp
 from ._model import THUMBNAILS, Slide, pick_image
 from ._record import check_table, find_patient, find_record, measured_places, slide_name, split_rows, spot_diameter
@@ -37,7 +37,7 @@ def _centers(adata: AnnData) -> NDArray[np.float64]:
     try:
         centers = np.asarray(adata.obsm[_keys.SPATIAL], dtype=np.float64)
     except (TypeError, ValueError) as error:
-        msg = f"obsm[{_keys.SPATIAL!r}] must hold numbers: {error}"
+        msg = f"obsm[{_keys.SPATIAL!r}] must hold numbers: {error}."
         raise ValueError(msg) from error
     if centers.ndim != 2 or centers.shape[1] != 2:
         msg = f"obsm[{_keys.SPATIAL!r}] must be (n_obs, 2), spot centres (x, y); it is {centers.shape}."
@@ -100,7 +100,7 @@ def _refuse_other_names(record: Mapping[str, Any], image: str, name: str) -> Non
         return
     msg = (
         f"Slide {name!r}: `image={image!r}` is no file, and none of the thumbnails that can be used ("
-        f"{some(key for key in THUMBNAILS if key in stored) or 'none'}; the record holds {some(stored)}). Pass one of "
+        f"{quoted(key for key in THUMBNAILS if key in stored) or 'none'}; the record holds {quoted(stored)}). Pass one of "
         "them, or the path of the full-resolution image."
     )
     raise KeyError(msg)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._text import some
+from .._text import quoted
 from .._warn import warn_user
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def pick_image(image: Any, name: str) -> Any:
     if not isinstance(image, Mapping) or type(image).__module__.startswith("xarray"):
         return image
     if name not in image:
-        msg = f"`image=` has no entry for slide {name!r}, only for {some(image)}."
+        msg = f"`image=` has no entry for slide {name!r}, only for {quoted(image)}."
         raise KeyError(msg)
     return image[name]
 

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._text import some
+from .._text import quoted
 from .._warn import warn_user
 from ._model import Slide
 
@@ -35,9 +35,7 @@ def check_places(slide: Slide, slide_key: str | None) -> None:
     if not repeated.any():
         return
     names = slide.table.obs_names[slide.rows[repeated]]
-    msg = (
-        f"Slide {slide.name!r}: {len(names)} of {slide.n_spots} spots have the {what} of another spot ({some(names)}). "
-    )
+    msg = f"Slide {slide.name!r}: {len(names)} of {slide.n_spots} spots have the {what} of another spot ({quoted(names)}). "
     if slide_key is None:
         msg += "Several slides in one object? Pass `slide_key=`, the column of obs that tells them apart."
         if repeated.mean() > _MOST_SHARED:

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._text import some
+from .._text import quoted
 from .._warn import warn_user
 from ._targets import is_target
 
@@ -31,7 +31,7 @@ def check_table(table: AnnData) -> None:
     ):
         if not names.is_unique:
             twice = names[names.duplicated()].unique()
-            msg = f"{len(twice)} {what} occur more than once: {some(twice)}. Make them unique with `{mend}`."
+            msg = f"{len(twice)} {what} occur more than once: {quoted(twice)}. Make them unique with `{mend}`."
             raise ValueError(msg)
 
 
@@ -52,7 +52,7 @@ def split_rows(
     if key is None:
         return {None: rows}
     if key not in table.obs:
-        msg = f"`slide_key={key!r}` is no column of obs; there are {some(table.obs.columns)}."
+        msg = f"`slide_key={key!r}` is no column of obs; there are {quoted(table.obs.columns)}."
         raise KeyError(msg)
     values = table.obs[key].iloc[rows]
     if values.isna().any():
@@ -73,7 +73,7 @@ def _split_column(table: AnnData, rows: NDArray[np.int64]) -> str | None:
         values = _values(table, key, rows)
         if len(values) > 1:
             msg = (
-                f"obs[{key!r}] has {len(values)} values ({some(values)}) but the spots are taken as one slide. If they "
+                f"obs[{key!r}] has {len(values)} values ({quoted(values)}) but the spots are taken as one slide. If they "
                 f"are several, pass `slide_key={key!r}`."
             )
             warn_user(msg)

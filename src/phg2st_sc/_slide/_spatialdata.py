@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._text import some
+from .._text import quoted
 from ._align import Alignment, align
 from ._lattice import Scale, lattice_pitch, resolve_mpp
 from ._model import Slide, find_file, pick_image
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class _Call:
+class _Opening:
     slide_key: str | None
     image: Any
     said: Scale
@@ -51,7 +51,7 @@ def spatialdata_slides(
     patient_key: str,
 ) -> list[Slide]:
     """One slide for each annotated region, divided further by ``slide_key`` where given."""
-    call = _Call(slide_key, image, said, coordinate_system, patient_key)
+    call = _Opening(slide_key, image, said, coordinate_system, patient_key)
     check_table(annotating)
     region_key, instance_key = _attrs(annotating)
     # compared as whole names: `spots` must not also take the rows of `spots_1`
@@ -68,7 +68,7 @@ def find_table(sdata: SpatialData, name: str | None) -> AnnData:
     """Return the table that annotates the spots."""
     if name is not None:
         if name not in sdata.tables:
-            msg = f"No table {name!r}; there are {some(sdata.tables)}."
+            msg = f"No table {name!r}; there are {quoted(sdata.tables)}."
             raise KeyError(msg)
         table = sdata.tables[name]
         if not _annotates(table):
@@ -82,7 +82,7 @@ def find_table(sdata: SpatialData, name: str | None) -> AnnData:
     if not names:
         raise KeyError("No spot coordinates: the SpatialData has no table that annotates shapes or points.")
     if len(names) > 1:
-        msg = f"{len(names)} tables annotate spots ({some(names)}): choose one with `table_key=`."
+        msg = f"{len(names)} tables annotate spots ({quoted(names)}): choose one with `table_key=`."
         raise ValueError(msg)
     return sdata.tables[names[0]]
 
@@ -103,7 +103,7 @@ def _region_slides(
     region: str,
     rows: NDArray[np.int64],
     instance_key: str,
-    call: _Call,
+    call: _Opening,
     *,
     several: bool,
 ) -> list[Slide]:
@@ -120,7 +120,7 @@ def _region_slides(
 
 
 def _slide(
-    sdata: SpatialData, table: AnnData, region: str, name: str, rows: NDArray[np.int64], spots: _Spots, call: _Call
+    sdata: SpatialData, table: AnnData, region: str, name: str, rows: NDArray[np.int64], spots: _Spots, call: _Opening
 ) -> Slide:
     image = None if call.image is None else pick_image(call.image, name)
     alignment = align(sdata, _element(sdata, region), region, spots.centers, image, call.coordinate_system)
@@ -175,7 +175,7 @@ def _element(sdata: SpatialData, region: str) -> Any:
     if region in sdata.labels:
         msg = f"Region {region!r} is a labels element; add circles with `spatialdata.to_circles` and annotate those."
         raise ValueError(msg)
-    msg = f"The table annotates region {region!r}, which is not in the SpatialData (shapes: {some(sdata.shapes)})."
+    msg = f"The table annotates region {region!r}, which is not in the SpatialData (shapes: {quoted(sdata.shapes)})."
     raise KeyError(msg)
 
 
@@ -183,20 +183,18 @@ def _spots(sdata: SpatialData, region: str, instances: pd.Series) -> _Spots:
     """Centres and diameter of the spots that the rows name, matched by instance."""
     frame, diameters = _centroids(_element(sdata, region))
     if not frame.index.is_unique:
-        msg = (
-            f"Region {region!r}: instance ids occur more than once, e.g. {some(frame.index[frame.index.duplicated()])}."
-        )
+        msg = f"Region {region!r}: instance ids occur more than once, e.g. {quoted(frame.index[frame.index.duplicated()])}."
         raise ValueError(msg)
     if instances.duplicated().any():
         twice = instances[instances.duplicated()]
-        msg = f"{len(twice)} rows of the table name an instance of region {region!r} that another row names: {some(twice)}."
+        msg = f"{len(twice)} rows of the table name an instance of region {region!r} that another row names: {quoted(twice)}."
         raise ValueError(msg)
     where = frame.index.get_indexer(pd.Index(instances.to_numpy()))
     missing = instances[where < 0]
     if len(missing):
         msg = (
             f"{len(missing)} of {len(instances)} rows of the table name instances that region {region!r} lacks: "
-            f"{some(missing)}; the region has {some(frame.index)}."
+            f"{quoted(missing)}; the region has {quoted(frame.index)}."
         )
         raise ValueError(msg)
     diameter = None if diameters is None else float(np.median(diameters[where]))

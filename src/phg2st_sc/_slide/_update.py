@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .._text import some
+from .._text import quoted
 from ._owner import Owner, refuse_foreign
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def checked(update: SlotUpdate, table: AnnData) -> SlotUpdate:
     """
     unknown = set(update.remove) - set(SLOTS)
     if unknown:
-        msg = f"Cannot remove from {some(sorted(unknown))}; the slots are {some(SLOTS)}."
+        msg = f"Cannot remove from {quoted(sorted(unknown))}; the slots are {quoted(SLOTS)}."
         raise ValueError(msg)
     out = SlotUpdate(remove={slot: list(keys) for slot, keys in update.remove.items()})
     for slot, key, value in update.items():

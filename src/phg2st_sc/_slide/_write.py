@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _keys
-from .._text import some
+from .._text import quoted
 from ._open import is_spatialdata
 from ._record import check_table
 from ._store import StoreWrite, without_format_news
@@ -231,7 +231,7 @@ def write_table(
         If the name is taken, rows cannot be matched, or there is no store.
     """
     if source not in sdata.tables:
-        msg = f"No table {source!r}; there are {some(sdata.tables)}."
+        msg = f"No table {source!r}; there are {quoted(sdata.tables)}."
         raise KeyError(msg)
     check_table(table)
     store = _store(sdata) if write else None
@@ -274,7 +274,7 @@ def _annotating(table: AnnData, source: AnnData, name: str) -> AnnData:
     if not set(keys) <= set(table.obs.columns):
         if not table.obs_names.isin(source.obs_names).all():
             unknown = table.obs_names[~table.obs_names.isin(source.obs_names)]
-            msg = f"{len(unknown)} rows of the new table are not in table {name!r}: {some(unknown)}."
+            msg = f"{len(unknown)} rows of the new table are not in table {name!r}: {quoted(unknown)}."
             raise ValueError(msg)
         table.obs[keys] = source.obs.loc[table.obs_names, keys]
     table.uns.pop(_keys.SPATIALDATA_ATTRS, None)

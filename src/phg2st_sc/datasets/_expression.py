@@ -15,7 +15,7 @@ from ._tissue import COMPARTMENTS, spot_compartments, spot_nuclei
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ._tissue import Lattice, Tissue
+    from ._tissue import Tissue, TissueLattice
 
 IMAGE_PROGRAMS = (*COMPARTMENTS, "cellularity")
 SPACE_PROGRAMS = ("gradient", "domain", "patch")
@@ -78,7 +78,7 @@ def design_genes(
     )
 
 
-def program_activity(rng: np.random.Generator, tissue: Tissue, lattice: Lattice) -> NDArray[np.float64]:
+def program_activity(rng: np.random.Generator, tissue: Tissue, lattice: TissueLattice) -> NDArray[np.float64]:
     """(n_spots, programmes) activities; those of space are linearly unrelated to those of the picture on each slide."""
     share = spot_compartments(tissue, lattice)
     typical = 2500 * np.pi * (lattice.spot_um / 2) ** 2 / 1e6

@@ -51,7 +51,7 @@ def read_counts(path: Path) -> tuple[list[str], list[str], csr_matrix]:
             lines[1:], delimiter="\t", usecols=range(1, n_fields), dtype=np.float32, ndmin=2, comments=None
         )
     except ValueError as error:
-        msg = f"{path} is not a table of counts (spots in rows, genes in columns, tab-separated): {error}"
+        msg = f"{path} is not a table of counts (spots in rows, genes in columns, tab-separated): {error}."
         raise ValueError(msg) from error
     return ids, genes, csr_matrix(values)
 

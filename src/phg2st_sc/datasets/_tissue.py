@@ -19,7 +19,7 @@ GRID_UM = 8.0
 
 
 @dataclass(frozen=True)
-class Lattice:
+class TissueLattice:
     """An array of spots: hexagonal (Visium) or square (first-generation arrays); lengths in µm."""
 
     platform: str
@@ -33,8 +33,8 @@ class Lattice:
 
 
 LATTICES = {
-    "visium": Lattice("Visium", pitch_um=100.0, spot_um=55.0, hexagonal=True),
-    "st": Lattice("ST", pitch_um=200.0, spot_um=100.0, hexagonal=False),
+    "visium": TissueLattice("Visium", pitch_um=100.0, spot_um=55.0, hexagonal=True),
+    "st": TissueLattice("ST", pitch_um=200.0, spot_um=100.0, hexagonal=False),
 }
 
 
@@ -71,7 +71,7 @@ class Tissue:
     array: NDArray[np.int64]  # (n_spots, 2) row and column
 
 
-def grow_tissue(rng: np.random.Generator, n_spots: int, lattice: Lattice) -> Tissue:
+def grow_tissue(rng: np.random.Generator, n_spots: int, lattice: TissueLattice) -> Tissue:
     """Grow a section whose outline holds exactly `n_spots` spots of the lattice."""
     side = np.sqrt(n_spots * lattice.area_um2 / 0.52) + lattice.pitch_um
     aspect = rng.uniform(1.08, 1.2)
@@ -96,7 +96,7 @@ def _outline(rng: np.random.Generator, grid: Grid) -> NDArray[np.float32]:
     return np.hypot(dy, dx) + wobble
 
 
-def _lattice_points(grid: Grid, lattice: Lattice) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def _lattice_points(grid: Grid, lattice: TissueLattice) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     dy = lattice.pitch_um * (np.sqrt(0.75) if lattice.hexagonal else 1.0)
     margin = 0.6 * lattice.pitch_um
     rows = np.arange(int((grid.height_um - 2 * margin) // dy) + 1)
@@ -156,14 +156,14 @@ def _scatter(
     return points[rng.random(len(points)) < grid.sample(acceptance, points)]
 
 
-def spot_compartments(tissue: Tissue, lattice: Lattice) -> NDArray[np.float64]:
+def spot_compartments(tissue: Tissue, lattice: TissueLattice) -> NDArray[np.float64]:
     """(n_spots, 5) shares of the compartments under every spot."""
     shares = memberships(tissue.logits)
     columns = [tissue.grid.sample(tissue.grid.smooth(part, lattice.spot_um / 3), tissue.spots) for part in shares]
     return np.column_stack(columns)
 
 
-def spot_nuclei(tissue: Tissue, lattice: Lattice) -> NDArray[np.int64]:
+def spot_nuclei(tissue: Tissue, lattice: TissueLattice) -> NDArray[np.int64]:
     """(n_spots,) number of nuclei under every spot."""
     counts = KDTree(tissue.nuclei).query_ball_point(tissue.spots, lattice.spot_um / 2, return_length=True)
     return np.asarray(counts, dtype=np.int64)

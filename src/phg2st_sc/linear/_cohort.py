@@ -29,12 +29,12 @@ _EPISODE_FRACTION = 0.1
 def check_training(slides: Sequence[TrainingSlide], method: str) -> tuple[str, ...]:
     """Genes shared, in order, by all training slides; an error when there are none or they differ."""
     if len(slides) == 0:
-        msg = f"method {method!r} was given no training slide: pass at least one to `fit`"
+        msg = f"Method {method!r} was given no training slide: pass at least one to `fit`."
         raise ValueError(msg)
     genes = slides[0].genes
     for slide in slides[1:]:
         if slide.genes != genes:
-            msg = f"training slides {slides[0].arrays.name!r} and {slide.arrays.name!r} have different gene panels"
+            msg = f"Training slides {slides[0].arrays.name!r} and {slide.arrays.name!r} have different gene panels."
             raise ValueError(msg)
     return genes
 
@@ -47,7 +47,7 @@ def cohort_levels(slides: Sequence[TrainingSlide]) -> Array:
 
 
 @dataclass(frozen=True)
-class Episode:
+class Trial:
     """A training slide with a few of its spots as prompts and the others held out."""
 
     slide: SlideArrays
@@ -57,7 +57,7 @@ class Episode:
     noise: Array
 
 
-def episodes(slides: Sequence[TrainingSlide], *, seed: int) -> Iterator[Episode]:
+def episodes(slides: Sequence[TrainingSlide], *, seed: int) -> Iterator[Trial]:
     """One scattered and one block episode on each of at most 12 training slides."""
     rng = np.random.default_rng(seed)
     for position in even_subset(len(slides), _MAX_SLIDES):
@@ -71,16 +71,16 @@ def episodes(slides: Sequence[TrainingSlide], *, seed: int) -> Iterator[Episode]
         yield _episode(slide, np.argsort(distance, kind="stable")[:n_prompts])
 
 
-def _episode(slide: TrainingSlide, index: NDArray[np.int64]) -> Episode:
+def _episode(slide: TrainingSlide, index: NDArray[np.int64]) -> Trial:
     working = Working.of(slide.prompts(index, target_sum=1.0))
     totals = slide.counts.sum(axis=1, dtype=np.float64)
     held_out = np.setdiff1d(np.flatnonzero(totals > 0), index)
     truth = working.scale.whiten(slide.counts[held_out], totals[held_out])
-    return Episode(slide.arrays, working, held_out, truth, np.median(totals[held_out]) / totals[held_out])
+    return Trial(slide.arrays, working, held_out, truth, np.median(totals[held_out]) / totals[held_out])
 
 
 def choose_on_cohort(
-    trials: Sequence[tuple[Places, Episode]],
+    trials: Sequence[tuple[Places, Trial]],
     candidates: Iterable[Covariance],
     predict: Callable[[Places, Working, Covariance], Array],
 ) -> Covariance:
@@ -98,7 +98,7 @@ def choose_on_cohort(
     return max(candidates, key=lambda c: sum(held_out_correlation(e, predict(p, e.working, c)) for p, e in trials))
 
 
-def held_out_correlation(episode: Episode, predicted: Array) -> float:
+def held_out_correlation(episode: Trial, predicted: Array) -> float:
     """Mean over genes of the depth-weighted correlation at the held-out spots; a constant prediction counts 0."""
     weight = 1.0 / episode.noise
     weight /= weight.sum()

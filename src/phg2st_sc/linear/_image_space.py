@@ -34,7 +34,7 @@ def require_features(slide: SlideArrays, method: str) -> NDArray[np.float32]:
     """Features of a slide, or an error that names the call to make."""
     if slide.features is None:
         msg = (
-            f"method {method!r} needs image features, and slide {slide.name!r} has none. "
+            f"Method {method!r} needs image features, and slide {slide.name!r} has none. "
             "Call `phg2st_sc.pp.extract_embeddings(data)` first, or use a method without an image such as 'kriging'."
         )
         raise ValueError(msg)

@@ -35,7 +35,7 @@ class Maps:
 
 
 @dataclass(frozen=True, eq=False)
-class Section:
+class ScoredSection:
     """What further scores are computed from.
 
     Attributes
@@ -77,7 +77,7 @@ class Section:
         n_splits: int,
         seed: int,
         theta: float,
-    ) -> Section:
+    ) -> ScoredSection:
         """Split the counts and find the markers once, for all scores and predictions."""
         is_marker, n_missing = _marked(names, markers)
         halves = split_counts(whole_counts(spots.counts), np.random.default_rng(seed)) if n_splits else None
@@ -115,16 +115,16 @@ class Section:
 class Extra:
     """One further score: columns by gene, and numbers for the section."""
 
-    def measured(self, section: Section, maps: Maps) -> Columns:
+    def measured(self, section: ScoredSection, maps: Maps) -> Columns:
         """Columns that are the same for every prediction."""
         return {}
 
-    def score(self, section: Section, maps: Maps, prediction: NDArray[np.floating]) -> Columns:
+    def score(self, section: ScoredSection, maps: Maps, prediction: NDArray[np.floating]) -> Columns:
         """Columns of one prediction."""
         return {}
 
     def summaries(
-        self, section: Section, tables: Mapping[str, pd.DataFrame], predictions: Arrays
+        self, section: ScoredSection, tables: Mapping[str, pd.DataFrame], predictions: Arrays
     ) -> dict[str, Summary]:
         """Numbers for the section, by prediction, given all columns."""
         return {name: {} for name in tables}
@@ -138,12 +138,12 @@ EXTRAS: Registry[type[Extra]] = Registry("further score", otherwise=", or 'all'"
 class _Ssim(Extra):
     """Structural similarity over windows of held-out spots."""
 
-    def measured(self, section: Section, maps: Maps) -> Columns:
+    def measured(self, section: ScoredSection, maps: Maps) -> Columns:
         if maps.halves is None:
             return {"ssim_halves": np.full(maps.smoothed.shape[1], np.nan)}
         return {"ssim_halves": _zero_where_halves_are_flat(ssim(*maps.halves, section.spots.positions), maps)}
 
-    def score(self, section: Section, maps: Maps, prediction: NDArray[np.floating]) -> Columns:
+    def score(self, section: ScoredSection, maps: Maps, prediction: NDArray[np.floating]) -> Columns:
         return {"ssim": ssim(maps.smoothed, prediction, section.spots.positions)}
 
 
@@ -151,23 +151,23 @@ class _Ssim(Extra):
 class _MoransI(Extra):
     """Moran's I of measured and predicted maps, and its ratio."""
 
-    def measured(self, section: Section, maps: Maps) -> Columns:
+    def measured(self, section: ScoredSection, maps: Maps) -> Columns:
         constant = is_constant(maps.residuals, maps.residuals)
         return {"morans_i_measured": morans_i_of(maps.residuals, section.weights, constant)}
 
-    def score(self, section: Section, maps: Maps, prediction: NDArray[np.floating]) -> Columns:
+    def score(self, section: ScoredSection, maps: Maps, prediction: NDArray[np.floating]) -> Columns:
         measured = self.measured(section, maps)["morans_i_measured"]
         values = np.asarray(prediction, dtype=np.float64)
         predicted = morans_i_of(values, section.weights, is_constant(values, prediction))
         return {"morans_i": predicted, "morans_i_ratio": ratio_of(measured, predicted, section.weights)}
 
     def summaries(
-        self, section: Section, tables: Mapping[str, pd.DataFrame], predictions: Arrays
+        self, section: ScoredSection, tables: Mapping[str, pd.DataFrame], predictions: Arrays
     ) -> dict[str, Summary]:
         return {name: self._summary(section, table) for name, table in tables.items()}
 
     @staticmethod
-    def _summary(section: Section, table: pd.DataFrame) -> Summary:
+    def _summary(section: ScoredSection, table: pd.DataFrame) -> Summary:
         measured, predicted = table["morans_i_measured"].to_numpy(), table["morans_i"].to_numpy()
         return {
             "morans_i_ratio_noise_free": noise_free_ratio(
@@ -182,7 +182,7 @@ class _GeneCorrelation(Extra):
     """How well correlations between genes are kept."""
 
     def summaries(
-        self, section: Section, tables: Mapping[str, pd.DataFrame], predictions: Arrays
+        self, section: ScoredSection, tables: Mapping[str, pd.DataFrame], predictions: Arrays
     ) -> dict[str, Summary]:
         truth, halves = _whole(section)
         shared = {
@@ -212,25 +212,25 @@ class _GeneCorrelation(Extra):
 class _Markers(Extra):
     """Marker genes: how many are predicted, and whether their strongest spots are found."""
 
-    def measured(self, section: Section, maps: Maps) -> Columns:
+    def measured(self, section: ScoredSection, maps: Maps) -> Columns:
         if maps.halves is None:
             return {"hotspot_kappa_halves": np.full(maps.smoothed.shape[1], np.nan)}
         coverage = hotspot_coverage(*maps.halves, share=TOP_SHARE)
         kappa = kappa_of(coverage, chance_coverage(section.spots.n_spots, TOP_SHARE))
         return {"hotspot_kappa_halves": _zero_where_halves_are_flat(kappa, maps)}
 
-    def score(self, section: Section, maps: Maps, prediction: NDArray[np.floating]) -> Columns:
+    def score(self, section: ScoredSection, maps: Maps, prediction: NDArray[np.floating]) -> Columns:
         coverage = hotspot_coverage(maps.smoothed, prediction, share=TOP_SHARE)
         chance = chance_coverage(section.spots.n_spots, TOP_SHARE)
         return {"hotspot_coverage": coverage, "hotspot_kappa": kappa_of(coverage, chance)}
 
     def summaries(
-        self, section: Section, tables: Mapping[str, pd.DataFrame], predictions: Arrays
+        self, section: ScoredSection, tables: Mapping[str, pd.DataFrame], predictions: Arrays
     ) -> dict[str, Summary]:
         return {name: self._summary(section, table[section.is_marker]) for name, table in tables.items()}
 
     @staticmethod
-    def _summary(section: Section, markers: pd.DataFrame) -> Summary:
+    def _summary(section: ScoredSection, markers: pd.DataFrame) -> Summary:
         known = markers["pcc"].notna()
         return {
             "markers_covered": float((markers["pcc"][known] >= COVERED).mean()),
@@ -250,7 +250,7 @@ def wanted(extra: str | Sequence[str]) -> dict[str, Extra]:
 
 
 def add_extras(
-    extras: Mapping[str, Extra], section: Section, tables: Mapping[str, pd.DataFrame], predictions: Arrays
+    extras: Mapping[str, Extra], section: ScoredSection, tables: Mapping[str, pd.DataFrame], predictions: Arrays
 ) -> tuple[dict[str, pd.DataFrame], dict[str, Summary]]:
     """Tables by prediction with the columns of further scores, and numbers for the section by prediction."""
     parts: dict[str, list[Columns]] = {name: [] for name in predictions}
@@ -295,7 +295,7 @@ def _marked(names: Sequence[str | int], markers: Sequence[str] | None) -> tuple[
     return np.array([name in found for name in names]), len(asked) - len(found)
 
 
-def _whole(section: Section) -> tuple[NDArray[np.float32], GeneCorrelation]:
+def _whole(section: ScoredSection) -> tuple[NDArray[np.float32], GeneCorrelation]:
     """Depth-free target of all genes at once, and how its correlations agree between two halves of the counts."""
     kept: list[tuple[NDArray[np.float32], ...]] = []
     for genes in section.blocks():

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._ceiling import N_SPLITS, ceiling_of, half_correlations
 from ._correlation import ccc, mae, partial_pcc, pcc
-from ._extras import Section, add_extras, wanted
+from ._extras import ScoredSection, add_extras, wanted
 from ._heldout import HeldOut
 from ._summary import describe
 from ._targets import (
@@ -187,7 +187,7 @@ def score_section(
     tables = {name: pd.DataFrame({"gene": names, **columns, **ceilings}) for name, columns in scores.items()}
     summaries: dict[str, dict[str, float]] = {}
     if extras:
-        section = Section.of(spots, ceilings, names, markers, n_splits=n_splits, seed=seed, theta=theta)
+        section = ScoredSection.of(spots, ceilings, names, markers, n_splits=n_splits, seed=seed, theta=theta)
         tables, summaries = add_extras(extras, section, tables, predictions)
     table = pd.concat(tables.values(), ignore_index=True)
     if top_genes is not None:

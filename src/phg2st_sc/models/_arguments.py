@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .._text import some
+from .._text import quoted
 from ._registry import get_method
 
 
@@ -23,7 +23,7 @@ def check_parameters(method: str, parameters: Mapping[str, Any], call: Callable[
     unknown = sorted(set(parameters) - set(known))
     if unknown:
         suggest_argument(unknown, call, known)
-        msg = f"Method {method!r} has no setting {some(unknown)}; it has: {', '.join(sorted(known)) or 'none'}."
+        msg = f"Method {method!r} has no setting {quoted(unknown)}; it has: {', '.join(sorted(known)) or 'none'}."
         raise TypeError(msg)
     return known
 

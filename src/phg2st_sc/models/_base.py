@@ -155,7 +155,7 @@ class Estimator(ABC):
         saved = read(find(path))
         method = next((one for one in _family(cls) if getattr(one, "name", None) == saved.method), None)
         if method is None:
-            msg = f"{path} holds the method {saved.method!r}, not {cls.name!r}: use `phg2st_sc.models.load`"
+            msg = f"{path} holds the method {saved.method!r}, not {cls.name!r}: use `phg2st_sc.models.load`."
             raise TypeError(msg)
         return method.restored(saved)
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .._text import some
+from .._text import quoted
 from ._arguments import check_parameters, check_seed, suggest_argument
 from ._base import Estimator
 from ._load import load
@@ -33,7 +33,7 @@ def choose_estimator(
         return _new(*wanted.called_today(parameters), seed, call)
     if parameters:
         suggest_argument(parameters, call)
-        msg = f"{some(parameters)} cannot be set on a trained model: train it with them."
+        msg = f"{quoted(parameters)} cannot be set on a trained model: train it with them."
         raise TypeError(msg)
     if isinstance(model, Estimator):
         return model

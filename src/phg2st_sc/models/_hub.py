@@ -60,12 +60,12 @@ def download(repo_id: str, *, revision: str | None = None, token: str | bool | N
         raise FileNotFoundError(msg) from error
     except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
         msg = (
-            f"there is no folder {repo_id!r} here, the hub cannot be reached, and it is not in the hub's cache. On a machine with network run "
+            f"There is no folder {repo_id!r} here, the hub cannot be reached, and it is not in the hub's cache. On a machine with network run "
             f"`hf download {repo_id}`, copy the folder, and pass its path."
         )
         raise ConnectionError(msg) from error
     except EntryNotFoundError as error:
-        msg = f"the repository {repo_id!r} holds no saved model ({SETTINGS} and {ARRAYS})"
+        msg = f"The repository {repo_id!r} holds no saved model ({SETTINGS} and {ARRAYS})."
         raise FileNotFoundError(msg) from error
     return Path(files[0]).parent
 
@@ -106,10 +106,10 @@ def push(
         If the method is not fitted, or ``repo_id`` is not of the form ``owner/name``.
     """
     if model.genes is None:
-        msg = f"method {model.name!r} is not fitted: train it with `phg2st_sc.tl.train` before sharing it"
+        msg = f"Method {model.name!r} is not fitted: train it with `phg2st_sc.tl.train` before sharing it."
         raise ValueError(msg)
     if _REPO.fullmatch(repo_id) is None:
-        msg = f"repo_id={repo_id!r} must be of the form 'owner/name'"
+        msg = f"repo_id={repo_id!r} must be of the form 'owner/name'."
         raise ValueError(msg)
     if api is None:
         from huggingface_hub import HfApi

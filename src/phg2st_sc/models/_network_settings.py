@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .._text import some
+from .._text import quoted
 from ._base import FOLDERS, Estimator
 from ._limits import AtLeast, Positive
 
@@ -75,7 +75,7 @@ def check_nested(
     """Raise where ``changes`` names what the dataclass ``config`` does not have; ``hidden`` fields are not the user's."""
     known = [one.name for one in fields(config) if one.name not in hidden]
     if unknown := sorted(set(changes) - set(known)):
-        msg = f"`{argument}` of method {method!r} has no setting {some(unknown)}; it has: {', '.join(known)}"
+        msg = f"`{argument}` of method {method!r} has no setting {quoted(unknown)}; it has: {', '.join(known)}."
         raise ValueError(msg)
 
 

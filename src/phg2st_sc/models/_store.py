@@ -120,7 +120,7 @@ def read(folder: Path) -> Saved:
     for name in (SETTINGS, ARRAYS):
         if not (folder / name).is_file():
             msg = (
-                f"{folder} holds no saved model: expected {SETTINGS} and {ARRAYS}, as `model.save(folder)` writes them"
+                f"{folder} holds no saved model: expected {SETTINGS} and {ARRAYS}, as `model.save(folder)` writes them."
             )
             raise FileNotFoundError(msg)
     record, arrays = _read_settings(folder), _read_arrays(folder)
@@ -135,10 +135,10 @@ def _read_settings(folder: Path) -> dict[str, Any]:
     except ValueError as error:
         raise _damaged(folder, f"{SETTINGS} is not readable JSON ({error}).") from error
     if not isinstance(record, dict) or not all(isinstance(record.get(name), kind) for name, kind in _KEYS.items()):
-        msg = f"{folder / SETTINGS} was not written by `model.save(folder)` of phg2st-sc"
+        msg = f"{folder / SETTINGS} was not written by `model.save(folder)` of phg2st-sc."
         raise ValueError(msg)
     if not 1 <= record["schema"] <= SCHEMA:
-        msg = f"{folder} has schema {record['schema']}, and this version reads 1 to {SCHEMA}: update phg2st-sc"
+        msg = f"{folder} has schema {record['schema']}, and this version reads 1 to {SCHEMA}: update phg2st-sc."
         raise ValueError(msg)
     return record
 
@@ -166,8 +166,8 @@ def _check_target(target: Path, *, overwrite: bool) -> None:
     if not target.exists():
         return
     if not overwrite:
-        msg = f"{target} exists already: pass `overwrite=True` to replace it"
+        msg = f"{target} exists already: pass `overwrite=True` to replace it."
         raise FileExistsError(msg)
     if not (target / SETTINGS).is_file():
-        msg = f"{target} exists and holds no saved model: it is not replaced, choose another folder"
+        msg = f"{target} exists and holds no saved model: it is not replaced, choose another folder."
         raise FileExistsError(msg)

@@ -122,26 +122,26 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         if self.branches not in BRANCHES:
-            msg = f"branches={self.branches!r} is unknown: choose one of {', '.join(map(repr, BRANCHES))}"
+            msg = f"branches={self.branches!r} is unknown: choose one of {', '.join(map(repr, BRANCHES))}."
             raise ValueError(msg)
         for heads in (self.spot_heads, self.context_heads, self.fusion_heads):
             if self.width % heads:
-                msg = f"width={self.width} is not divisible by {heads} attention heads"
+                msg = f"width={self.width} is not divisible by {heads} attention heads."
                 raise ValueError(msg)
         if not 0.0 <= self.distillation <= 1.0:
-            msg = f"distillation={self.distillation!r} must lie between 0 and 1"
+            msg = f"distillation={self.distillation!r} must lie between 0 and 1."
             raise ValueError(msg)
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> NetworkConfig:
         """Sizes by name, with changes."""
         if name not in PRESETS:
-            msg = f"unknown preset {name!r}; available: {', '.join(sorted(PRESETS))}"
+            msg = f"Unknown preset {name!r}; available: {', '.join(sorted(PRESETS))}."
             raise ValueError(msg)
         known = {f.name for f in fields(cls)}
         unknown = sorted(set(changes) - known)
         if unknown:
-            msg = f"the network has no setting {unknown[0]!r}; it has: {', '.join(sorted(known))}"
+            msg = f"The network has no setting {unknown[0]!r}; it has: {', '.join(sorted(known))}."
             raise ValueError(msg)
         return cls(**{**PRESETS[name], **changes})
 

@@ -95,7 +95,7 @@ class PaperFusion(nn.Module):
         if keys is None and given.spots is not None:
             keys = given.spots[:, None]
         if keys is None:
-            raise ValueError("neither spot nor context tokens to fuse with")
+            raise ValueError("Neither spot nor context tokens to fuse with.")
         guided = given.prompts[:, None]
         for block in self.blocks:
             guided = block(guided, keys, given.known)

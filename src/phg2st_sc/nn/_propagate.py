@@ -112,7 +112,7 @@ class PropagateFusion(nn.Module):
         """Joint tokens (n, d)."""
         propagation = given.propagation
         if propagation is None:
-            raise ValueError("this fusion takes all spots of a slide, with their hypergraph")
+            raise ValueError("This fusion takes all spots of a slide, with their hypergraph.")
         x = self.published(given)
         if self.hypergraph is not None:
             x = self.hypergraph(x, lambda z: in_full_precision(propagation, z))

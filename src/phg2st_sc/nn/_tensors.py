@@ -21,7 +21,7 @@ def check_slide(slide: SlideArrays, config: NetworkConfig, *, needs_context: boo
     if slide.features is None:
         return
     if slide.features.shape[1] != config.n_features:
-        msg = f"slide {slide.name!r} has {slide.features.shape[1]} features per spot, the network takes {config.n_features}"
+        msg = f"Slide {slide.name!r} has {slide.features.shape[1]} features per spot, the network takes {config.n_features}."
         raise ValueError(msg)
     if not config.uses_context or (slide.tiles is None and not needs_context):
         return
@@ -29,12 +29,12 @@ def check_slide(slide: SlideArrays, config: NetworkConfig, *, needs_context: boo
     call = f"`phg2st_sc.pp.extract_embeddings(data, encoder={encoder!r}, context={CONTEXT_SIDE})`"
     if slide.context_index is None or slide.tiles is None:
         msg = (
-            f"slide {slide.name!r} has no features of the tiles around its spots: run {call}, or train without them, "
-            '`branches="spot"`'
+            f"Slide {slide.name!r} has no features of the tiles around its spots: run {call}, or train without them, "
+            '`branches="spot"`.'
         )
         raise ValueError(msg)
     if slide.context_index.shape[1] != CONTEXT_SIDE**2:
-        msg = f"slide {slide.name!r} has {slide.context_index.shape[1]} tiles around each spot, not {CONTEXT_SIDE**2}: run {call}"
+        msg = f"Slide {slide.name!r} has {slide.context_index.shape[1]} tiles around each spot, not {CONTEXT_SIDE**2}: run {call}."
         raise ValueError(msg)
 
 

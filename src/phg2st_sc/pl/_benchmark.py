@@ -103,7 +103,7 @@ def _order(summary: pd.Series, methods: str | Sequence[str] | None) -> list[tupl
         wanted = [_found(there, one) for one in ([methods] if isinstance(methods, str) else methods)]
         ranks = ranks[ranks.index.isin([pair for found in wanted for pair in found])]
     if ranks.empty:
-        raise ValueError("nothing to draw: no method has a score")
+        raise ValueError("Nothing to draw: no method has a score.")
     return [(str(method), str(learned)) for method, learned in ranks.sort_values(ascending=False, kind="stable").index]
 
 
@@ -112,7 +112,7 @@ def _found(there: pd.MultiIndex, wanted: str) -> list[tuple[str, str]]:
 
     found = find_methods(there, wanted)
     if not found:
-        msg = f"no method {wanted!r} in the table; there are: {', '.join(dict.fromkeys(':'.join(pair) for pair in there))}"
+        msg = f"No method {wanted!r} in the table; there are: {', '.join(dict.fromkeys(':'.join(pair) for pair in there))}."
         raise ValueError(msg)
     return found
 

@@ -29,7 +29,7 @@ _WHOLE_PART = 0.02
 
 
 @dataclass(frozen=True)
-class _Call:
+class _Laying:
     pitch_um: float | None
     region: Any
     lattice: LatticeKind | None
@@ -159,7 +159,7 @@ def add_targets(
     return extend(data, added, slide_key=slide_key, record=record)
 
 
-def _checked(pitch_um: float | None, region: Any, lattice: LatticeKind | None, min_distance: float) -> _Call:
+def _checked(pitch_um: float | None, region: Any, lattice: LatticeKind | None, min_distance: float) -> _Laying:
     if pitch_um is not None and not (np.isfinite(pitch_um) and pitch_um > 0):
         raise ValueError(f"`pitch_um` must be a number of µm above 0, got {pitch_um!r}.")
     if not (np.isfinite(min_distance) and min_distance > 0):
@@ -168,10 +168,10 @@ def _checked(pitch_um: float | None, region: Any, lattice: LatticeKind | None, m
         raise ValueError(f"`lattice` is 'square', 'hex' or None, not {lattice!r}.")
     if isinstance(region, str) and region not in (_TISSUE, _CAPTURE):
         raise ValueError(f"`region` is {_TISSUE!r}, {_CAPTURE!r} or a polygon, not {region!r}.")
-    return _Call(pitch_um, region, lattice, float(min_distance))
+    return _Laying(pitch_um, region, lattice, float(min_distance))
 
 
-def _places(slide: Slide, call: _Call) -> tuple[NDArray[np.float64], Lattice, float]:
+def _places(slide: Slide, call: _Laying) -> tuple[NDArray[np.float64], Lattice, float]:
     """Targets of one slide in pixels, the lattice of the spots, and the pitch of the targets in measured ones."""
     from scipy.spatial import cKDTree
 
@@ -219,7 +219,7 @@ def _mpp(slide: Slide) -> float:
     raise ValueError(msg)
 
 
-def _region(slide: Slide, spots: NDArray[np.float64], call: _Call) -> Region:
+def _region(slide: Slide, spots: NDArray[np.float64], call: _Laying) -> Region:
     region = call.region
     if isinstance(region, Mapping):
         if slide.name not in region:

@@ -44,7 +44,7 @@ class _Job:
 
 
 @dataclass(frozen=True, eq=False)
-class _Encoded:
+class _Embedded:
     """What one slide yields."""
 
     slide: Slide
@@ -178,7 +178,7 @@ def extract_embeddings(
     )
     for target in {id(slide.table): slide.table for slide in slides}.values():
         refuse_foreign(target, [("obsm", key) for key in _obsm_keys(rep)], _owner(rep))
-    by_table: dict[int, list[_Encoded]] = {}
+    by_table: dict[int, list[_Embedded]] = {}
     for slide in slides:
         by_table.setdefault(id(slide.table), []).append(_encode_slide(slide, job))
     for encoded in by_table.values():
@@ -215,7 +215,7 @@ def _batch(batch_size: int) -> int:
     return int(batch_size)
 
 
-def _encode_slide(slide: Slide, job: _Job) -> _Encoded:
+def _encode_slide(slide: Slide, job: _Job) -> _Embedded:
     opened = slide.open_image()
     try:
         return _encode_on(slide, opened, job)
@@ -224,7 +224,7 @@ def _encode_slide(slide: Slide, job: _Job) -> _Encoded:
             opened.close()
 
 
-def _encode_on(slide: Slide, image: SlideImage, job: _Job) -> _Encoded:
+def _encode_on(slide: Slide, image: SlideImage, job: _Job) -> _Embedded:
     check_positions_in_image(slide, image.height, image.width)
     mpp, source = pixel_size(slide, image)
     size_px = tile_pixels(job.tile_um, mpp)
@@ -234,7 +234,7 @@ def _encode_on(slide: Slide, image: SlideImage, job: _Job) -> _Encoded:
     n_padded = int(spots.beyond(image).sum())
     if n_padded:
         logger.info("%s: %d of %d tiles reach beyond the image; padded with white", slide.name, n_padded, len(spots))
-    return _Encoded(slide, mpp, source, n_padded, **_run(slide, image, spots, job))
+    return _Embedded(slide, mpp, source, n_padded, **_run(slide, image, spots, job))
 
 
 def _run(slide: Slide, image: SlideImage, spots: Tiles, job: _Job) -> dict[str, Any]:
@@ -268,7 +268,7 @@ def _gather(features: NDArray[np.float16], index: NDArray[np.int32]) -> NDArray[
     return blocks
 
 
-def _update(table: AnnData, encoded: Sequence[_Encoded], rep: str, job: _Job) -> SlotUpdate:
+def _update(table: AnnData, encoded: Sequence[_Embedded], rep: str, job: _Job) -> SlotUpdate:
     """Everything one call writes on one table, and what an earlier one left that no longer fits."""
     obsm: dict[str, Any] = {rep: _scatter(table.n_obs, encoded, "spots", np.float32(np.nan))}
     tiles = {key: value for key, value in table.uns.get(_keys.TILES, {}).items() if key != rep}
@@ -293,7 +293,7 @@ def _obsm_keys(rep: str) -> tuple[str, ...]:
     return rep, _keys.context_index(rep), _keys.context(rep)
 
 
-def _scatter(n_obs: int, encoded: Sequence[_Encoded], what: str, fill: np.generic) -> NDArray[Any]:
+def _scatter(n_obs: int, encoded: Sequence[_Embedded], what: str, fill: np.generic) -> NDArray[Any]:
     first = getattr(encoded[0], what)
     out = np.full((n_obs, *first.shape[1:]), fill, dtype=first.dtype)
     for one in encoded:
@@ -301,7 +301,7 @@ def _scatter(n_obs: int, encoded: Sequence[_Encoded], what: str, fill: np.generi
     return out
 
 
-def _join_tiles(n_obs: int, encoded: Sequence[_Encoded]) -> tuple[NDArray[np.int32], dict[str, Any]]:
+def _join_tiles(n_obs: int, encoded: Sequence[_Embedded]) -> tuple[NDArray[np.int32], dict[str, Any]]:
     """Index over all rows of the table, and the tiles of its slides one slide after the other."""
     index: NDArray[np.int32] | None = None
     features, centers, codes, start = [], [], [], 0
@@ -324,7 +324,7 @@ def _join_tiles(n_obs: int, encoded: Sequence[_Encoded]) -> tuple[NDArray[np.int
     return np.asarray(index, dtype=np.int32), tiles
 
 
-def _record(table: AnnData, encoded: Sequence[_Encoded], job: _Job, dim: int) -> dict[str, Any]:
+def _record(table: AnnData, encoded: Sequence[_Embedded], job: _Job, dim: int) -> dict[str, Any]:
     """Provenance of one embedding; the one thing that tells later steps it comes from the image."""
     card = job.encoder.card
     return {

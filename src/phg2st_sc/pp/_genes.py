@@ -11,7 +11,7 @@ from .. import _keys
 from .._deprecated import renamed_parameters
 from .._reading import THETA, Reading, common_genes, rank_genes
 from .._slide import Owner, SlotUpdate, is_target, refuse_foreign, write_slots
-from .._text import some
+from .._text import quoted
 from .._warn import warn_user
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _of_patients(slides: list[Slide], patients: Collection[str] | None) -> list[
     wanted = {patients} if isinstance(patients, str) else set(patients)
     known = {slide.patient for slide in slides if slide.patient is not None}
     if unknown := sorted(wanted - known):
-        raise KeyError(f"No slide is of patient {some(unknown)}. Patients here: {sorted(known) or 'none recorded'}.")
+        raise KeyError(f"No slide is of patient {quoted(unknown)}. Patients here: {sorted(known) or 'none recorded'}.")
     return [slide for slide in slides if slide.patient in wanted]
 
 
@@ -158,7 +158,7 @@ def _warn_of_prompts(slides: list[Slide]) -> None:
     ]
     if marked:
         warn_user(
-            f"Genes are chosen by every spot of {some(marked)}, although obs[{_keys.PROMPT!r}] marks only some as measured."
+            f"Genes are chosen by every spot of {quoted(marked)}, although obs[{_keys.PROMPT!r}] marks only some as measured."
             f" Right for training slides; for a slide to be predicted pass prompt_mask={_keys.PROMPT!r}."
         )
 

@@ -14,7 +14,7 @@ from .. import _keys
 from .._deprecated import renamed_parameters
 from .._reading import Reading, choose_rep, features_of, hypergraph_update
 from .._slide import write_slots
-from .._text import some
+from .._text import quoted
 from .._warn import warn_user
 from ..graph import Given, Hypergraph, HypergraphBuilder, get_builder, scatter_blocks
 
@@ -223,5 +223,5 @@ def _check_within_slides(table: AnnData, whole: Hypergraph, code: NDArray[np.int
     crossing = code[pairs.row] != code[pairs.col]
     if crossing.any():
         spots = table.obs_names[np.unique(pairs.row[crossing])]
-        msg = f"The given hypergraph connects spots of different slides, such as {some(spots)}."
+        msg = f"The given hypergraph connects spots of different slides, such as {quoted(spots)}."
         raise ValueError(msg)

@@ -12,7 +12,7 @@ from .. import _keys
 from .._deprecated import renamed_parameters
 from .._reading import Reading, check_counts, gene_columns, read_rows, row_totals
 from .._slide import Owner, SlotUpdate, is_target, write_slots
-from .._text import some
+from .._text import quoted
 from .._warn import warn_user
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _target_sums(
 def _warn_of_empty(table: AnnData, totals: NDArray[np.float64]) -> None:
     empty = totals == 0
     if empty.any():
-        warn_user(f"{int(empty.sum())} spots have no counts at all and become zeros: {some(table.obs_names[empty])}.")
+        warn_user(f"{int(empty.sum())} spots have no counts at all and become zeros: {quoted(table.obs_names[empty])}.")
 
 
 def _lognorm(matrix: Matrix, totals: NDArray[np.float64], sums: NDArray[np.float64]) -> Any:

@@ -37,7 +37,7 @@ from .._benchmark import (
 from .._deprecated import renamed_parameters
 from .._provenance import package_versions
 from .._reading import Reading, check_gene_names, context_of, feature_kinds
-from .._text import some
+from .._text import quoted
 from .._warn import warn_user
 from ..metrics import PUBLISHED_WARNING
 from ..models import check_seed
@@ -239,7 +239,7 @@ def _checked(
     protocols = (protocol,) if isinstance(protocol, str) else tuple(protocol)
     unknown = [one for one in protocols if one not in (HONEST, PUBLISHED)]
     if unknown or not protocols:
-        msg = f"`protocol` is {HONEST!r}, {PUBLISHED!r} or both, not {protocol!r}"
+        msg = f"`protocol` is {HONEST!r}, {PUBLISHED!r} or both, not {protocol!r}."
         raise ValueError(msg)
     if PUBLISHED in protocols:
         warn_user(PUBLISHED_WARNING)
@@ -247,13 +247,13 @@ def _checked(
     for name in regimes:
         STRATEGIES[name]
     if not regimes or isinstance(n_masks, bool) or not isinstance(n_masks, int) or n_masks < 1:
-        msg = f"strategies={strategies!r}, n_masks={n_masks!r}: draw prompts in at least one way, at least once"
+        msg = f"strategies={strategies!r}, n_masks={n_masks!r}: draw prompts in at least one way, at least once."
         raise ValueError(msg)
     trainings = tuple(seeds)
     for seed in trainings:
         check_seed(seed)
     if not trainings:
-        raise ValueError("`seeds` is empty: give at least one, e.g. seeds=[0]")
+        raise ValueError("`seeds` is empty: give at least one, e.g. seeds=[0].")
     wanted = (extra,) if isinstance(extra, str) else tuple(extra)
     for name in wanted:
         if name != "all":
@@ -270,7 +270,7 @@ def _checked_genes(genes: Any) -> int | tuple[str, ...] | None:
         check_gene_names(names)
         return names  # type: ignore[return-value]
     if isinstance(genes, (bool, np.bool_)) or not isinstance(genes, (int, np.integer)) or genes < 2:
-        msg = f"genes={genes!r}: give how many to choose (at least 2), their names, or None for all that are shared"
+        msg = f"genes={genes!r}: give how many to choose (at least 2), their names, or None for all that are shared."
         raise ValueError(msg)
     return int(genes)
 
@@ -279,8 +279,8 @@ def _check_markers(folds: Sequence[Fold], markers: Sequence[str] | None) -> None
     for fold in folds:
         if markers is not None and not set(markers) & set(fold.genes):
             msg = (
-                f"none of the {len(markers)} `markers` ({some(markers)}) is in the panel of fold {fold.name!r}: name them in "
-                "`genes` too, or choose more genes"
+                f"None of the {len(markers)} `markers` ({quoted(markers)}) is in the panel of fold {fold.name!r}: name them in "
+                "`genes` too, or choose more genes."
             )
             raise ValueError(msg)
 
@@ -293,8 +293,8 @@ def _check_pictures(sections: Sequence[Section], methods: Mapping[str, Estimator
         if (method.needs_image and not has_features) or (method.needs_context and not has_tiles):
             what, more = ("the tiles around spots", ", context=5") if has_features else ("image features", "")
             msg = (
-                f"method {label!r} needs {what}, and no section has any: call "
-                f"`phg2st_sc.pp.extract_embeddings(data{more})` on each, or leave this method out"
+                f"Method {label!r} needs {what}, and no section has any: call "
+                f"`phg2st_sc.pp.extract_embeddings(data{more})` on each, or leave this method out."
             )
             raise ValueError(msg)
 

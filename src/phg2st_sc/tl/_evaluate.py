@@ -14,7 +14,7 @@ from .. import _keys
 from .._deprecated import renamed_parameters
 from .._reading import Reading, read_rows
 from .._slide import Slide, is_target, spots_table
-from .._text import some
+from .._text import quoted
 from .._warn import warn_user
 from ..metrics import published_counts, score_published, score_section, summarize
 from ._rivals import Rival, predict_rival, rivals
@@ -145,7 +145,7 @@ def evaluate(
     check_mask(slides, results, prompt_mask)
     _warn_of_training(slides, results)
     others = rivals(compare, slides, results[0])
-    call = _Call(reading, top_genes, extra, markers, n_splits, seed)
+    call = _Asked(reading, top_genes, extra, markers, n_splits, seed)
     score = _score_honest if protocol == "honest" else _score_published
     tables = [score(slide, result, others, call) for slide, result in zip(slides, results, strict=True)]
     return _assemble(tables, slides, layer, protocol, genes)
@@ -167,7 +167,7 @@ def _spots(slide: Slide) -> Slide:
 
 
 @dataclass(frozen=True)
-class _Call:
+class _Asked:
     """What the user asked for, beyond the data."""
 
     reading: Reading
@@ -186,13 +186,13 @@ def _warn_of_training(slides: Sequence[Slide], results: Sequence[Stored]) -> Non
     ]
     if seen:
         msg = (
-            f"the model that made layers[{results[0].layer!r}] was trained on {some(seen)} itself, every spot of it: the "
+            f"The model that made layers[{results[0].layer!r}] was trained on {quoted(seen)} itself, every spot of it: the "
             "scores there mean nothing. Train without the slides that are to be scored."
         )
         warn_user(msg)
 
 
-def _score_honest(slide: Slide, result: Stored, others: Sequence[Rival], call: _Call) -> pd.DataFrame:
+def _score_honest(slide: Slide, result: Stored, others: Sequence[Rival], call: _Asked) -> pd.DataFrame:
     heldout = np.flatnonzero(~result.used[slide.rows])
     measured = _have_counts(slide, slide.rows[heldout], call)
     heldout, n_unmeasured = heldout[measured], int((~measured).sum())
@@ -221,7 +221,7 @@ def _score_honest(slide: Slide, result: Stored, others: Sequence[Rival], call: _
     return _with_makers(scores, makers)
 
 
-def _have_counts(slide: Slide, rows: NDArray[np.int64], call: _Call) -> NDArray[np.bool_]:
+def _have_counts(slide: Slide, rows: NDArray[np.int64], call: _Asked) -> NDArray[np.bool_]:
     """Which held-out rows were measured: those that are neither all NaN nor all zero."""
     measured = _not_blank(read_rows(slide.table, rows, counts_layer=call.reading.layer))
     if not measured.any():
@@ -239,7 +239,7 @@ def _not_blank(matrix: Any) -> NDArray[np.bool_]:
     return np.asarray(sparse.csr_array((there, matrix.indices, matrix.indptr), shape=matrix.shape).sum(axis=1)) > 0
 
 
-def _score_published(slide: Slide, result: Stored, others: Sequence[Rival], call: _Call) -> pd.DataFrame:
+def _score_published(slide: Slide, result: Stored, others: Sequence[Rival], call: _Asked) -> pd.DataFrame:
     counts, totals = call.reading.counts(slide.table, slide.rows, genes=result.genes)
     target_sum, positions = result.target_sum(slide), slide.pitch_positions()
     predictions, makers = {result.layer: result.rows(slide.rows, slide)}, {result.layer: result.made_by(slide)}
@@ -277,7 +277,7 @@ def _one_slide(slide: Slide) -> AnnData:
 
 
 def _predicted(
-    one: AnnData, other: Rival, result: Stored, slide: Slide, call: _Call
+    one: AnnData, other: Rival, result: Stored, slide: Slide, call: _Asked
 ) -> tuple[NDArray[np.floating], str]:
     return predict_rival(one, other, result, slide, counts_layer=call.reading.layer or _keys.X, seed=call.seed)
 
@@ -326,6 +326,6 @@ def _mean_summary(tables: Sequence[pd.DataFrame], slides: Sequence[Slide]) -> di
 def _only(scores: pd.DataFrame, genes: Sequence[str]) -> pd.DataFrame:
     unknown = set(genes).difference(scores["gene"])
     if unknown:
-        msg = f"{len(unknown)} of `genes` were not predicted: {some(sorted(unknown))}."
+        msg = f"{len(unknown)} of `genes` were not predicted: {quoted(sorted(unknown))}."
         raise ValueError(msg)
     return scores[scores["gene"].isin(set(genes))].reset_index(drop=True)

@@ -127,7 +127,7 @@ def _objects(data: Any, prompt_mask: Any) -> list[Any]:
     if not objects:
         raise ValueError("No data: `data` is empty.")
     if not (prompt_mask is None or isinstance(prompt_mask, str)):
-        msg = "for several objects `prompt_mask` is the name of an `obs` column, or None for obs['prompt']"
+        msg = "For several objects `prompt_mask` is the name of an `obs` column, or None for obs['prompt']."
         raise TypeError(msg)
     if len({id(one) for one in objects}) < len(objects):
         raise ValueError("The same object occurs more than once in `data`.")
@@ -167,7 +167,7 @@ def _refuse_early(data: AnnData | SpatialData, key: str) -> None:
 
 def _write_table(data: AnnData | SpatialData, done: Predicted, key: str) -> None:
     if hasattr(data, "obs_names"):
-        msg = "`write='table'` is for a SpatialData; for an AnnData use `phg2st_sc.tl.predict`, which returns a table"
+        msg = "`write='table'` is for a SpatialData; for an AnnData use `phg2st_sc.tl.predict`, which returns a table."
         raise ValueError(msg)
     source = next(name for name, table in data.tables.items() if table is done.table)
     write_table(data, key, done.as_table(), source=source, overwrite=True, write=data.is_backed())

@@ -26,7 +26,7 @@ from .._reading import (
     why_ignored,
     without_features,
 )
-from .._text import some
+from .._text import quoted
 from .._warn import warn_user
 from ..models import DEFAULT_METHOD
 from ._predicted import Predicted
@@ -117,7 +117,7 @@ def _mask(table: AnnData, measured: Sequence[Measured]) -> NDArray[np.bool_]:
 
 def _check_patient_key(said: Reading, table: AnnData) -> None:
     if said.patient_key is not None and said.patient_key not in table.obs:
-        msg = f"No column {said.patient_key!r} in obs with the patient; there are: {some(table.obs.columns)}."
+        msg = f"No column {said.patient_key!r} in obs with the patient; there are: {quoted(table.obs.columns)}."
         raise KeyError(msg)
 
 

@@ -40,7 +40,7 @@ def rivals(compare: Any, slides: Sequence[Slide], result: Stored) -> list[Rival]
         if rival is None or (label is None and rival.label in found and rival.model is None):
             continue
         if rival.label in found:
-            msg = f"two of `compare` are called {rival.label!r}: name them, `compare={{'one': ..., 'other': ...}}`"
+            msg = f"Two of `compare` are called {rival.label!r}: name them, `compare={{'one': ..., 'other': ...}}`."
             raise ValueError(msg)
         found[rival.label] = rival
     return list(found.values())
@@ -78,7 +78,7 @@ def _rival(label: str | None, value: Any, slides: Sequence[Slide], result: Store
         rival = Rival(label, model=value)
     else:
         get_method(value)  # says what the names are
-        raise TypeError(f"`compare` takes names of methods, models and stored predictions, not {value!r}")
+        raise TypeError(f"`compare` takes names of methods, models and stored predictions, not {value!r}.")
     return rival if rival.label != result.layer else _relabeled(rival)
 
 
@@ -143,7 +143,7 @@ def _other_layer(layer: str, result: Stored, slide: Slide) -> tuple[NDArray[np.f
     place = {gene: position for position, gene in enumerate(other.genes)}
     missing = [gene for gene in result.genes if gene not in place]
     if missing:
-        msg = f"layers[{layer!r}] lacks {len(missing)} of the genes of layers[{result.layer!r}]: predict the same `genes=`"
+        msg = f"layers[{layer!r}] lacks {len(missing)} of the genes of layers[{result.layer!r}]: predict the same `genes=`."
         raise ValueError(msg)
     values = other.rows(slide.rows, slide)[:, [place[gene] for gene in result.genes]]
     return values, other.target_sum(slide), other.made_by(slide)

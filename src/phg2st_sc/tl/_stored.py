@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .. import _keys
 from .._reading import full_mask
-from .._text import some
+from .._text import quoted
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -82,7 +82,7 @@ def find_layer(table: AnnData, layer: str | None) -> str:
     msg = f"No prediction to score: layers[{layer!r}] is missing. "
     close = difflib.get_close_matches(str(layer), found, n=1)
     meant = f"did you mean `layer={close[0]!r}`? " if close else ""
-    there = f"The predictions there are: {some(found)}; {meant}name one with `layer=`, or run" if found else "Run"
+    there = f"The predictions there are: {quoted(found)}; {meant}name one with `layer=`, or run" if found else "Run"
     raise KeyError(f"{msg}{there} `phg2st_sc.tl.impute(data, key_added={layer!r})`.")
 
 

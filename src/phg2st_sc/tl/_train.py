@@ -22,7 +22,7 @@ from .._reading import (
     without_features,
 )
 from .._slide import is_target
-from .._text import some
+from .._text import quoted
 from .._warn import warn_user
 from ..models import check_parameters, check_seed
 
@@ -167,7 +167,7 @@ def _create(method: str, seed: int, progress: bool, parameters: Mapping[str, Any
     made = get_method(method)
     method, parameters = made.called_today(parameters)
     if made.fit is Estimator.fit:
-        msg = f"method {method!r} learns nothing from a cohort: use it directly, `phg2st_sc.tl.impute(data, method={method!r})`"
+        msg = f"Method {method!r} learns nothing from a cohort: use it directly, `phg2st_sc.tl.impute(data, method={method!r})`."
         raise TypeError(msg)
     check_seed(seed)
     known = check_parameters(method, parameters, train)
@@ -181,7 +181,7 @@ def _warn_without_image(slides: Sequence[Slide], reps: Sequence[str | None]) -> 
     lacking = without_features(slides, reps)
     if lacking:
         msg = (
-            f"no image features on {len(lacking)} of {len(slides)} slides ({some(slide.name for slide in lacking)}): nothing "
+            f"No image features on {len(lacking)} of {len(slides)} slides ({quoted(slide.name for slide in lacking)}): nothing "
             "is learned from their images; call `phg2st_sc.pp.extract_embeddings(data)` first."
             f"{why_ignored(lacking[0].table)}"
         )
@@ -199,8 +199,8 @@ def _shared_panel(slides: Sequence[Slide]) -> list[str]:
             shared = shared[shared.isin(marked)]
     if len(shared) < 2:
         msg = (
-            f"the {len(tables)} objects share {len(shared)} genes of their panels: check that they use the same names "
-            "(symbols or Ensembl ids), and run `phg2st_sc.pp.select_genes([...])` on all of them together"
+            f"The {len(tables)} objects share {len(shared)} genes of their panels: check that they use the same names "
+            "(symbols or Ensembl ids), and run `phg2st_sc.pp.select_genes([...])` on all of them together."
         )
         raise ValueError(msg)
     return list(pd.Index(shared))
@@ -210,7 +210,7 @@ def _warn_of_prompts(slides: Sequence[Slide]) -> None:
     marked = [slide.name for slide in slides if _some_prompted(slide)]
     if marked:
         msg = (
-            f"every spot of {some(marked)} is read, although obs[{_keys.PROMPT!r}] marks only some as measured. Right for "
+            f"Every spot of {quoted(marked)} is read, although obs[{_keys.PROMPT!r}] marks only some as measured. Right for "
             "training slides; leave out a slide that is to be predicted or scored."
         )
         warn_user(msg)

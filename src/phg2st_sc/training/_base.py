@@ -92,7 +92,7 @@ class TrainingModule(L.LightningModule):
         if wrong:
             key = wrong[0]
             msg = (
-                f"the checkpoint is of another run: {key} is {there.get(key)!r} there and {here[key]!r} here. Resume with "
+                f"The checkpoint is of another run: {key} is {there.get(key)!r} there and {here[key]!r} here. Resume with "
                 "the settings, slides and genes of that run, or train anew without `resume_from`."
             )
             raise ValueError(msg)

@@ -65,18 +65,18 @@ class Optimization:
         if self.optimizer not in OPTIMIZERS or self.schedule not in SCHEDULES:
             msg = (
                 f"optimizer={self.optimizer!r}, schedule={self.schedule!r}: choose among {', '.join(OPTIMIZERS)} and "
-                f"among {', '.join(SCHEDULES)}"
+                f"among {', '.join(SCHEDULES)}."
             )
             raise ValueError(msg)
         if self.max_epochs < 1 or self.patience < 0:
-            msg = f"max_epochs={self.max_epochs!r} must be at least 1, and patience={self.patience!r} at least 0"
+            msg = f"max_epochs={self.max_epochs!r} must be at least 1, and patience={self.patience!r} at least 0."
             raise ValueError(msg)
         self._check_shares("validation_fraction")
 
     def _check_shares(self, *names: str) -> None:
         for name in names:
             if not 0.0 <= getattr(self, name) < 1.0:
-                msg = f"{name}={getattr(self, name)!r} must lie in [0, 1)"
+                msg = f"{name}={getattr(self, name)!r} must lie in [0, 1)."
                 raise ValueError(msg)
 
     def as_dict(self) -> dict[str, Any]:
@@ -113,7 +113,7 @@ class TrainingConfig(Optimization):
     def preset(cls, name: str, **changes: Any) -> TrainingConfig:
         """Settings by name, with changes."""
         if name not in TRAINING_PRESETS:
-            msg = f"unknown preset {name!r}; available: {', '.join(sorted(TRAINING_PRESETS))}"
+            msg = f"Unknown preset {name!r}; available: {', '.join(sorted(TRAINING_PRESETS))}."
             raise ValueError(msg)
         return cls(**{**TRAINING_PRESETS[name], **changes})
 
@@ -161,12 +161,12 @@ class EpisodeConfig(Optimization):
         super().__post_init__()
         self._check_shares("image_dropout", "validation_prompts")
         if not 0.0 < self.fewest <= self.most < 1.0:
-            msg = f"fewest={self.fewest!r}, most={self.most!r}: must rise within (0, 1)"
+            msg = f"fewest={self.fewest!r}, most={self.most!r}: must rise within (0, 1)."
             raise ValueError(msg)
         if self.steps_per_epoch < 1 or self.most_prompts < LEAST_PROMPTS:
             msg = (
                 f"steps_per_epoch={self.steps_per_epoch!r} must be at least 1, and most_prompts={self.most_prompts!r} "
-                f"at least {LEAST_PROMPTS}"
+                f"at least {LEAST_PROMPTS}."
             )
             raise ValueError(msg)
 
@@ -191,5 +191,5 @@ class SpotConfig(Optimization):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.batch_size is not None and self.batch_size < 2:
-            msg = f"batch_size={self.batch_size!r} must be at least 2, or None for whole slides"
+            msg = f"batch_size={self.batch_size!r} must be at least 2, or None for whole slides."
             raise ValueError(msg)

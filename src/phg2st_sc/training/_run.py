@@ -130,10 +130,10 @@ def _check_resumable(path: str | None) -> None:
     if path is None:
         return
     if not Path(path).is_file():
-        msg = f"no checkpoint at {path!r}: training with `checkpoint_dir=` writes `last.ckpt` there"
+        msg = f"No checkpoint at {path!r}: training with `checkpoint_dir=` writes `last.ckpt` there."
         raise FileNotFoundError(msg)
     if not is_zipfile(path):
-        msg = f"{path!r} is no checkpoint, or only part of one: resume from a whole `last.ckpt`"
+        msg = f"{path!r} is no checkpoint, or only part of one: resume from a whole `last.ckpt`."
         raise ValueError(msg)
 
 
@@ -157,8 +157,8 @@ def _trainer(module: TrainingModule, machine: Machine, best: KeepBest, *, valida
         return _new_trainer(config, machine, callbacks)
     except MisconfigurationException as error:
         msg = (
-            f"cannot train with accelerator={machine.accelerator!r}, devices={machine.devices!r} here ({error}): "
-            "accelerator='auto' takes what there is"
+            f"Cannot train with accelerator={machine.accelerator!r}, devices={machine.devices!r} here ({error}): "
+            "accelerator='auto' takes what there is."
         )
         raise ValueError(msg) from error
 
@@ -184,7 +184,7 @@ def _check_strategy(trainer: L.Trainer) -> None:
     if isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
         msg = (
             f"{trainer.num_devices} devices with strategy {type(trainer.strategy).__name__} train in child processes, and "
-            "the best weights would be lost with them: pass `devices=1`, or run a script with `strategy='ddp'`"
+            "the best weights would be lost with them: pass `devices=1`, or run a script with `strategy='ddp'`."
         )
         raise ValueError(msg)
 

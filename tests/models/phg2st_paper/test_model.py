@@ -175,7 +175,7 @@ def test_an_untrained_network_does_not_predict(new, draw):
 
 def test_wrong_settings_are_refused_before_training(slides):
     for wrong, words in (
-        ({"preset": "huge"}, "unknown preset 'huge'"),
+        ({"preset": "huge"}, "Unknown preset 'huge'"),
         ({"branches": "all"}, "branches='all'"),
         ({"engine": "fast"}, "engine='fast'"),
     ):
@@ -208,7 +208,7 @@ def test_the_default_was_a_fusion_too():
     assert made.n_components == 7
     assert "fusion" not in made.parameter_names()
     assert repr(made) == "PHG2ST(n_components=7)"
-    with pytest.raises(ValueError, match="unknown fusion 'magic'.*'propagate', 'paper'"):
+    with pytest.raises(ValueError, match="Unknown fusion 'magic'.*'propagate', 'paper'"):
         PHG2ST(fusion="magic")
 
 
@@ -229,7 +229,7 @@ def former_folder(model, folder, fusion):
     state = {"network": trained.network.config.as_dict(), "scale": trained.scale, "imaged": trained.imaged}
     state |= {"genes": list(model.genes), "record": model.record}
     both = {"n_components": 30, "correction": None, "without": [], "preset": None, "prompt_fraction": None}
-    record = {"schema": 1, "method": "phg2st", "parameters": {**both, **model.kept_parameters(), "fusion": fusion}}
+    record = {"schema": 1, "Method": "phg2st", "parameters": {**both, **model.kept_parameters(), "Fusion": fusion}}
     record["parameters"] |= {"preset": None}
     folder.mkdir()
     (folder / "model.json").write_text(json.dumps({**record, "state": state if fusion == "paper" else {}, "card": {}}))

@@ -178,7 +178,7 @@ def test_wrong_settings_are_refused():
         small_config(branches="all")
     with pytest.raises(ValueError, match="width=10 is not divisible"):
         small_config(width=10, spot_heads=4)
-    with pytest.raises(ValueError, match="unknown fusion 'magic'"):
+    with pytest.raises(ValueError, match="Unknown fusion 'magic'"):
         PHG2STNetwork(small_config(fusion="magic"))
     with pytest.raises(ValueError, match="distillation=2"):
         small_config(distillation=2)

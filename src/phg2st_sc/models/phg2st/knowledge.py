@@ -78,8 +78,8 @@ class Knowledge:
         width, wanted = slide.features.shape[1], n_features(self.regression)
         if width != wanted:
             msg = (
-                f"slide {slide.name!r} has {width} features per spot, and the model was trained on {wanted}: run "
-                "`phg2st_sc.pp.extract_embeddings(data)` with the encoder of the training slides"
+                f"Slide {slide.name!r} has {width} features per spot, and the model was trained on {wanted}: run "
+                "`phg2st_sc.pp.extract_embeddings(data)` with the encoder of the training slides."
             )
             raise ValueError(msg)
 

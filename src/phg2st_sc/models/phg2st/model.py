@@ -157,12 +157,12 @@ class PHG2ST(NetworkEstimator):
         rest = {name: value for name, value in settings.items() if name != "fusion"}
         if "fusion" not in settings:
             if wrong := [name for name in _OF_THE_PAPER if name in settings]:
-                msg = f"`{wrong[0]}` is a setting of the published network: use method='phg2st_paper', or leave it out"
+                msg = f"`{wrong[0]}` is a setting of the published network: use method='phg2st_paper', or leave it out."
                 raise TypeError(msg)
             return cls.name, rest
         fusion = settings["fusion"]
         if fusion not in _FORMER:
-            msg = f"unknown fusion {fusion!r}; available: {', '.join(map(repr, _FORMER))}"
+            msg = f"Unknown fusion {fusion!r}; available: {', '.join(map(repr, _FORMER))}."
             raise ValueError(msg)
         name = _FORMER[fusion]
         instead = f"use method={name!r}" if name != cls.name else "it is what method='phg2st' does, leave it out"

@@ -29,11 +29,11 @@ PARTS = {
 def check_parts(without: Iterable[str]) -> frozenset[str]:
     """Return the names as a set; an error where one is unknown."""
     if isinstance(without, str):
-        msg = f"`without` is a list of parts, e.g. without=[{without!r}]"
+        msg = f"`without` is a list of parts, e.g. without=[{without!r}]."
         raise TypeError(msg)
     names = frozenset(without)
     unknown = sorted(names - set(PARTS))
     if unknown:
-        msg = f"there is no part {unknown[0]!r} to leave out; parts are: {', '.join(PARTS)}"
+        msg = f"There is no part {unknown[0]!r} to leave out; parts are: {', '.join(PARTS)}."
         raise ValueError(msg)
     return names

@@ -75,7 +75,7 @@ def _check_widths(slides: Sequence[SlideArrays]) -> None:
     if len(widths) > 1:
         told = ", ".join(f"slide {name!r} has {width}" for width, name in widths.items())
         msg = (
-            f"training slides differ in their number of features per spot ({told}): run "
-            "`phg2st_sc.pp.extract_embeddings(data)` on all of them with the same encoder"
+            f"Training slides differ in their number of features per spot ({told}): run "
+            "`phg2st_sc.pp.extract_embeddings(data)` on all of them with the same encoder."
         )
         raise ValueError(msg)

@@ -15,7 +15,7 @@ from ...nn import SlideTensors
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class SlideTargets:
     """One slide of a training or validation set.
 
     Attributes
@@ -44,7 +44,7 @@ class Measured:
     truth: NDArray[np.float64] | None = None
     prompts: Tensor | None = None
 
-    def to(self, device: Any, *, non_blocking: bool = False) -> Measured:
+    def to(self, device: Any, *, non_blocking: bool = False) -> SlideTargets:
         """The same on another device."""
         return replace(
             self,
@@ -55,14 +55,14 @@ class Measured:
         )
 
 
-class _Slides(Dataset[Measured]):
-    def __init__(self, slides: Sequence[Measured]) -> None:
+class _Slides(Dataset[SlideTargets]):
+    def __init__(self, slides: Sequence[SlideTargets]) -> None:
         self.slides = list(slides)
 
     def __len__(self) -> int:
         return len(self.slides)
 
-    def __getitem__(self, index: int) -> Measured:
+    def __getitem__(self, index: int) -> SlideTargets:
         return self.slides[index]
 
 

@@ -8,7 +8,7 @@ import lightning as L
 import numpy as np
 from torch.utils.data import DataLoader, Sampler
 
-from .batch import Measured, TrainingSet, ValidationSet
+from .batch import SlideTargets, TrainingSet, ValidationSet
 
 
 class EpochOrder(Sampler[int]):
@@ -51,12 +51,12 @@ class SlideDataModule(L.LightningDataModule):
         super().__init__()
         self.training, self.validation, self.seed = training, validation, seed
 
-    def train_dataloader(self) -> DataLoader[Measured]:
+    def train_dataloader(self) -> DataLoader[SlideTargets]:
         """Training slides in random order."""
         order = EpochOrder(len(self.training), self.seed)
         return DataLoader(self.training, batch_size=None, sampler=order, num_workers=0)
 
-    def val_dataloader(self) -> DataLoader[Measured] | list[DataLoader[Measured]]:
+    def val_dataloader(self) -> DataLoader[SlideTargets] | list[DataLoader[SlideTargets]]:
         """Validation slides in their order."""
         if len(self.validation) == 0:
             return []

@@ -23,7 +23,7 @@ from ...training import (
     level_correction,
     training_record,
 )
-from .batch import Measured, TrainingSet, ValidationSet
+from .batch import SlideTargets, TrainingSet, ValidationSet
 from .module import predict_rows, train_network
 from .network import PHG2STNetwork
 
@@ -54,7 +54,7 @@ def _sizes(slides: Sequence[TrainingSlide], make: Callable[..., NetworkConfig]) 
     """Sizes of a network that takes these slides; without any image, features as wide as the tokens stand in."""
     widths = {s.arrays.features.shape[1] for s in slides if s.arrays.features is not None}
     if len(widths) > 1:
-        msg = f"training slides have features of different widths: {sorted(widths)}"
+        msg = f"Training slides have features of different widths: {sorted(widths)}."
         raise ValueError(msg)
     n_genes = len(slides[0].genes)
     if widths:
@@ -122,16 +122,16 @@ def _new_network(
 
 def _training_slide(
     slide: TrainingSlide, tensors: SlideTensors, number: int, split: Split, scale: float, training: TrainingConfig
-) -> Measured:
+) -> SlideTargets:
     expression = torch.from_numpy(log_normalize(slide.counts, slide.totals, scale))
     allowed = np.ones(slide.arrays.n_spots, dtype=bool) if split.held_out is None else ~split.held_out
     weight = torch.from_numpy(slide.totals.astype(np.float32)) if training.depth_weights else None
-    return Measured(tensors, expression, allowed, number, weight)
+    return SlideTargets(tensors, expression, allowed, number, weight)
 
 
 def _validation_slide(
     slide: TrainingSlide, tensors: SlideTensors, number: int, split: Split, scale: float, training: TrainingConfig
-) -> Measured:
+) -> SlideTargets:
     n = slide.arrays.n_spots
     may_show = np.arange(n) if split.held_out is None else np.flatnonzero(~split.held_out)
     rng = np.random.default_rng((training.seed, 3, number))
@@ -142,13 +142,13 @@ def _validation_slide(
     truth = np.full((n, len(slide.genes)), np.nan)
     truth[held_out] = depth_free_target(slide.counts[held_out], slide.arrays.positions[held_out])
     expression = torch.from_numpy(log_normalize(slide.counts, slide.totals, scale))
-    return Measured(tensors, expression, ~held_out, number, truth=truth, prompts=torch.from_numpy(shown))
+    return SlideTargets(tensors, expression, ~held_out, number, truth=truth, prompts=torch.from_numpy(shown))
 
 
 def _level_correction(
     network: PHG2STNetwork,
     slides: Sequence[TrainingSlide],
-    measured: Sequence[Measured],
+    measured: Sequence[SlideTargets],
     training: TrainingConfig,
     scale: float,
 ) -> NDArray[np.float32]:

@@ -27,7 +27,7 @@ _TOKEN_BYTES = 1 << 29
 
 
 @dataclass(frozen=True, eq=False)
-class _Encoded:
+class _EncodedSlide:
     slide: Any
     tokens: ImageTokens | None
 
@@ -164,7 +164,7 @@ class PHG2STPaper(NetworkEstimator):
         self.__dict__.pop("_cache", None)
         return self
 
-    def encode(self, slide: SlideArrays) -> _Encoded:
+    def encode(self, slide: SlideArrays) -> _EncodedSlide:
         """Hypergraphs of a slide, and its image tokens where they are not too large to keep."""
         import torch
 
@@ -182,9 +182,9 @@ class PHG2STPaper(NetworkEstimator):
         )
         size = slide.n_spots * (CONTEXT_SIDE**2 if config.uses_context else 1) * config.width * 4
         if size > _TOKEN_BYTES:
-            return _Encoded(tensors, None)
+            return _EncodedSlide(tensors, None)
         with torch.inference_mode():
-            return _Encoded(tensors, network.tokens_in_chunks(tensors))
+            return _EncodedSlide(tensors, network.tokens_in_chunks(tensors))
 
     def predict(self, slide: SlideArrays, prompts: Prompts) -> Prediction:
         """Predict every spot of a slide from its prompts."""
@@ -213,6 +213,6 @@ class PHG2STPaper(NetworkEstimator):
 
     def _fitted(self) -> Trained:
         if self._trained is None:
-            msg = f"{self.name!r} must be trained first: `model = phg2st_sc.tl.train(slides, method={self.name!r})`"
+            msg = f"{self.name!r} must be trained first: `model = phg2st_sc.tl.train(slides, method={self.name!r})`."
             raise ValueError(msg)
         return self._trained

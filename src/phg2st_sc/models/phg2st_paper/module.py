@@ -12,7 +12,7 @@ from torch import Tensor
 from ...metrics import pcc
 from ...nn import three_part_loss
 from ...training import FitResult, Machine, TrainingConfig, TrainingModule, run_training
-from .batch import Measured, TrainingSet, ValidationSet
+from .batch import SlideTargets, TrainingSet, ValidationSet
 from .data import SlideDataModule
 from .network import PHG2STNetwork
 
@@ -32,7 +32,7 @@ class SlideModule(TrainingModule):
         super().__init__(network, config, run=run)
 
     # --- training -----------------------------------------------------------------------------------------------------
-    def training_step(self, batch: Measured, batch_idx: int) -> Tensor:
+    def training_step(self, batch: SlideTargets, batch_idx: int) -> Tensor:
         """Loss of one slide under newly drawn prompts."""
         prompts, rows = self._draw(batch)
         output = self.network(batch.slide, batch.expression, prompts, rows)
@@ -41,7 +41,7 @@ class SlideModule(TrainingModule):
         loss = three_part_loss(output, batch.expression[rows], distillation=share, weight=weight)
         return self._logged(loss)
 
-    def _draw(self, batch: Measured) -> tuple[Tensor, Tensor]:
+    def _draw(self, batch: SlideTargets) -> tuple[Tensor, Tensor]:
         """Prompts (n,) bool of a step, and the spots it predicts at."""
         allowed = np.flatnonzero(batch.allowed)
         rng = self._rng(1)
@@ -54,10 +54,10 @@ class SlideModule(TrainingModule):
         return torch.from_numpy(shown).to(device), torch.from_numpy(rows).to(device)
 
     # --- validation ---------------------------------------------------------------------------------------------------
-    def validation_step(self, batch: Measured, batch_idx: int) -> None:
+    def validation_step(self, batch: SlideTargets, batch_idx: int) -> None:
         """Depth-free correlation at the held-out spots of one slide."""
         if batch.prompts is None or batch.truth is None:
-            raise ValueError("a validation slide needs prompts and targets")
+            raise ValueError("A validation slide needs prompts and targets.")
         predicted = predict_rows(self.network, batch.slide, batch.expression, batch.prompts).cpu().numpy()
         held_out = np.isfinite(batch.truth).all(axis=1)
         score = float(np.nan_to_num(np.nanmean(pcc(batch.truth[held_out], predicted[held_out]))))

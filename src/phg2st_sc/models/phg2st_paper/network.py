@@ -59,10 +59,10 @@ class PHG2STNetwork(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         if config.fusion not in FUSIONS:
-            msg = f"unknown fusion {config.fusion!r}; available: {', '.join(sorted(FUSIONS))}"
+            msg = f"Unknown fusion {config.fusion!r}; available: {', '.join(sorted(FUSIONS))}."
             raise ValueError(msg)
         if FUSIONS[config.fusion].whole_slide:
-            msg = f"fusion {config.fusion!r} corrects a linear prediction; this network predicts by itself"
+            msg = f"Fusion {config.fusion!r} corrects a linear prediction; this network predicts by itself."
             raise ValueError(msg)
         self.config = config
         self.prompt = PromptEmbedding(config.n_genes, config.width, dropout=config.prompt_dropout)
@@ -137,5 +137,5 @@ class PHG2STNetwork(nn.Module):
 
 def _mean(tokens: ImageTokens) -> Tensor:
     if tokens.context is None or tokens.known is None:
-        raise ValueError("no context tokens")
+        raise ValueError("No context tokens.")
     return mean_of_known(tokens.context, tokens.known)

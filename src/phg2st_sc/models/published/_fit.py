@@ -14,7 +14,7 @@ from ...metrics import depth_free_target
 from ...nn import FeatureStats, own_randomness
 from ...training import Split, SpotConfig, device_of, inner_split, level_correction, training_record
 from ._network import SpotNetwork, SpotTargets
-from ._recipe import Measured, NetworkRecipe
+from ._recipe import MeasuredSpots, NetworkRecipe
 from ._slides import SlideSource
 from ._steps import MeasuredSource
 from ._trained import TrainedSpotNetwork
@@ -26,7 +26,7 @@ _FEWEST = 3
 """Spots with counts that a slide needs to be validated on: of one or two no correlation tells anything."""
 
 
-def fit(recipe: NetworkRecipe, slides: Sequence[Measured]) -> tuple[TrainedSpotNetwork, list[SlideSource]]:
+def fit(recipe: NetworkRecipe, slides: Sequence[MeasuredSpots]) -> tuple[TrainedSpotNetwork, list[SlideSource]]:
     """Train a new network on measured spots, all but those that decide when to stop; returns the slides' tensors too."""
     split, config, machine = _split(slides, recipe.config), recipe.config, recipe.machine
     if not split.validation:
@@ -60,7 +60,9 @@ def predict_shares(recipe: NetworkRecipe, network: SpotNetwork, source: SlideSou
     return recipe.target.share(predict_spots(network, source, np.arange(source.n_spots)))
 
 
-def completed(recipe: NetworkRecipe, trained: TrainedSpotNetwork, slide: Measured, source: SlideSource) -> Measured:
+def completed(
+    recipe: NetworkRecipe, trained: TrainedSpotNetwork, slide: MeasuredSpots, source: SlideSource
+) -> MeasuredSpots:
     """The slide with counts of the genes that it lacks as the network expects them beside the others.
 
     As zeros they would teach that they are not expressed, and raise the shares of the others.
@@ -76,7 +78,7 @@ def completed(recipe: NetworkRecipe, trained: TrainedSpotNetwork, slide: Measure
 
 
 def tuned(
-    recipe: NetworkRecipe, trained: TrainedSpotNetwork, slide: Measured, source: SlideSource, amount: int
+    recipe: NetworkRecipe, trained: TrainedSpotNetwork, slide: MeasuredSpots, source: SlideSource, amount: int
 ) -> TrainedSpotNetwork:
     """What was trained, tuned to a slide on its measured spots: by default a copy whose network went on training on them."""
     if recipe.tune is not None:
@@ -87,7 +89,7 @@ def tuned(
     return replace(trained, network=network, tuned=amount)
 
 
-def gains(recipe: NetworkRecipe, trained: TrainedSpotNetwork, slide: Measured, source: SlideSource) -> bool:
+def gains(recipe: NetworkRecipe, trained: TrainedSpotNetwork, slide: MeasuredSpots, source: SlideSource) -> bool:
     """Whether tuning on one half of the measured spots predicts the other half better, both ways round.
 
     Left-out patients say how far to tune on a new one. Of a patient who trained, or with few prompts, tuning can unlearn more
@@ -105,7 +107,7 @@ def gains(recipe: NetworkRecipe, trained: TrainedSpotNetwork, slide: Measured, s
     return gain > 0
 
 
-def _split(slides: Sequence[Measured], config: SpotConfig) -> Split:
+def _split(slides: Sequence[MeasuredSpots], config: SpotConfig) -> Split:
     """Slides, or spots of the only one, to train and to validate on; none to validate on where they would be too few."""
     split = inner_split(
         [one.rows.size for one in slides],
@@ -119,25 +121,25 @@ def _split(slides: Sequence[Measured], config: SpotConfig) -> Split:
     return replace(split, validation=usable) if usable else Split("none", tuple(range(len(slides))), ())
 
 
-def _part(slide: Measured, split: Split, *, held_out: bool) -> Measured:
+def _part(slide: MeasuredSpots, split: Split, *, held_out: bool) -> MeasuredSpots:
     """Of a single slide, the spots that are, or are not, held out; else the whole slide."""
     if split.held_out is None:
         return slide
     return slide.take(np.flatnonzero(split.held_out == held_out))
 
 
-def _stats(recipe: NetworkRecipe, slides: Sequence[Measured]) -> FeatureStats | None:
+def _stats(recipe: NetworkRecipe, slides: Sequence[MeasuredSpots]) -> FeatureStats | None:
     found = [one.arrays.features for one in slides if one.arrays.features is not None]
     if not recipe.reads_features or not found:
         return None
     widths = {array.shape[1] for array in found}
     if len(widths) > 1:
-        msg = f"training slides have features of different widths: {sorted(widths)}"
+        msg = f"Training slides have features of different widths: {sorted(widths)}."
         raise ValueError(msg)
     return FeatureStats.of(list(found), widths.pop())
 
 
-def _new_network(recipe: NetworkRecipe, slides: Sequence[Measured]) -> TrainedSpotNetwork:
+def _new_network(recipe: NetworkRecipe, slides: Sequence[MeasuredSpots]) -> TrainedSpotNetwork:
     """A network at its start."""
     stats = _stats(recipe, slides)
     with own_randomness(recipe.config.seed):
@@ -154,7 +156,7 @@ def _new_network(recipe: NetworkRecipe, slides: Sequence[Measured]) -> TrainedSp
     )
 
 
-def _with_targets(recipe: NetworkRecipe, slide: Measured, source: SlideSource) -> MeasuredSource:
+def _with_targets(recipe: NetworkRecipe, slide: MeasuredSpots, source: SlideSource) -> MeasuredSource:
     panel = slide.counts.sum(axis=1, dtype=np.float64)
     factors = panel / max(float(np.median(panel)), 1.0)
     targets = SpotTargets(
@@ -165,7 +167,7 @@ def _with_targets(recipe: NetworkRecipe, slide: Measured, source: SlideSource) -
     return MeasuredSource(source, slide.rows, targets)
 
 
-def _with_truth(recipe: NetworkRecipe, slide: Measured, source: SlideSource) -> MeasuredSource:
+def _with_truth(recipe: NetworkRecipe, slide: MeasuredSpots, source: SlideSource) -> MeasuredSource:
     """A slide to validate on, at its spots with counts."""
     slide = slide.take(slide.counted)
     truth = depth_free_target(slide.counts, slide.arrays.positions[slide.rows])
@@ -174,7 +176,7 @@ def _with_truth(recipe: NetworkRecipe, slide: Measured, source: SlideSource) -> 
 
 
 def _levels(
-    recipe: NetworkRecipe, network: SpotNetwork, slides: Sequence[Measured], training: Sequence[MeasuredSource]
+    recipe: NetworkRecipe, network: SpotNetwork, slides: Sequence[MeasuredSpots], training: Sequence[MeasuredSource]
 ) -> NDArray[np.float32]:
     """(G,) from predicted shares in the panel to rates over all genes: counts over predicted counts."""
     counts = np.zeros(slides[0].counts.shape[1])
@@ -191,7 +193,7 @@ def _levels(
 def _tuning(
     recipe: NetworkRecipe,
     trained: TrainedSpotNetwork,
-    slides: Sequence[Measured],
+    slides: Sequence[MeasuredSpots],
     validation: Sequence[MeasuredSource],
 ) -> int:
     """How far to tune on prompts, so that the other spots of left-out slides are predicted best."""
@@ -210,8 +212,10 @@ def _tuning(
     return recipe.tuning[int(np.argmax(scores))]
 
 
-def _trial_prompts(slide: Measured, rng: np.random.Generator) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Measured spots to show and to hide: a tenth of them, scattered and in a block, in both of which prompts come."""
+def _trial_prompts(
+    slide: MeasuredSpots, rng: np.random.Generator
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """MeasuredSpots spots to show and to hide: a tenth of them, scattered and in a block, in both of which prompts come."""
     counted = slide.counted
     n = max(1, round(_TUNING_PROMPTS * counted.size))
     places = slide.arrays.positions[slide.rows[counted]]

@@ -14,12 +14,12 @@ import numpy as np
 
 from ..._arrays import Prediction, Prompts, SlideArrays, TrainingSlide, log_expression
 from ..._state import Later
-from ..._text import some
+from ..._text import quoted
 from ..._warn import warn_user
 from ...linear import check_training
 from .._limits import AtLeast, Positive
 from .._network_settings import NetworkEstimator, check_nested
-from ._recipe import Measured, NaturalLog, NetworkRecipe
+from ._recipe import MeasuredSpots, NaturalLog, NetworkRecipe
 
 if TYPE_CHECKING:
     from ...training import SpotConfig
@@ -171,7 +171,7 @@ class NetworkMethod(NetworkEstimator):
         _check_choice("standardize", standardize, (SLIDE, COHORT))
         self.reads_patches = _check_choice("inputs", inputs or chosen.inputs, (FEATURES, PATCHES)) == PATCHES
         if not self.reads_patches and self.weights not in ("auto", "random"):
-            msg = f"weights={self.weights!r} are of the image encoder, which only inputs='patches' or preset='paper' looks through"
+            msg = f"weights={self.weights!r} are of the image encoder, which only inputs='patches' or preset='paper' looks through."
             raise ValueError(msg)
         self.needs_image = self.uses_image = not self.reads_patches or self.uses_context
         self._trained: TrainedSpotNetwork | None = None
@@ -211,7 +211,7 @@ class NetworkMethod(NetworkEstimator):
 
         genes = check_training(slides, self.name)
         shown = self._with_picture(slides)
-        measured = [Measured(s.arrays, np.arange(s.arrays.n_spots), s.counts, s.totals) for s in shown]
+        measured = [MeasuredSpots(s.arrays, np.arange(s.arrays.n_spots), s.counts, s.totals) for s in shown]
         self._trained, _ = fit(self.recipe(), measured)
         self.genes, self.record = genes, self._trained.record
         self.__dict__.pop("_cache", None)
@@ -225,7 +225,7 @@ class NetworkMethod(NetworkEstimator):
         if trained is None or prompts.n_prompts == 0 or trained.fine_tune == 0:
             return self
         source, recipe = self._encoded(slide), self.recipe()
-        measured = Measured(slide, prompts.index, prompts.counts, prompts.totals, prompts.lacking)
+        measured = MeasuredSpots(slide, prompts.index, prompts.counts, prompts.totals, prompts.lacking)
         measured = completed(recipe, trained, measured, source)
         if self.fine_tune is None and not gains(recipe, trained, measured, source):
             return self
@@ -245,7 +245,7 @@ class NetworkMethod(NetworkEstimator):
 
         trained, source, recipe = self._trained, self._encoded(slide), self.recipe()
         if trained is None:  # trained on all of the prompts, for as long as the preset says at most
-            measured = Measured(slide, prompts.index, prompts.counts, prompts.totals)
+            measured = MeasuredSpots(slide, prompts.index, prompts.counts, prompts.totals)
             config = replace(recipe.config, validation_fraction=0.0)
             trained, (source,) = fit(replace(recipe, config=config), [measured])
         rate = predict_shares(recipe, trained.network, source) * trained.level
@@ -260,7 +260,7 @@ class NetworkMethod(NetworkEstimator):
     @classmethod
     def _preset(cls, name: str) -> Preset:
         if name not in cls.presets:
-            msg = f"unknown preset {name!r} of method {cls.name!r}; available: {', '.join(sorted(cls.presets))}"
+            msg = f"Unknown preset {name!r} of method {cls.name!r}; available: {', '.join(sorted(cls.presets))}."
             raise ValueError(msg)
         return cls.presets[name]
 
@@ -268,7 +268,9 @@ class NetworkMethod(NetworkEstimator):
         """Raise where ``network`` or ``training`` names what is not there, or what the data say."""
         self.spot_config()
         if taken := sorted(_OF_DATA & set(self.network)):
-            raise ValueError(f"`network` of method {self.name!r} must not hold {some(taken)}: the data say what it is")
+            raise ValueError(
+                f"`network` of method {self.name!r} must not hold {quoted(taken)}: the data say what it is."
+            )
         config = self._network_type().config_type
         check_nested(self.network, config, argument="network", method=self.name, hidden=_OF_DATA)
 
@@ -315,7 +317,7 @@ class NetworkMethod(NetworkEstimator):
             self._check_picture([slide.arrays for slide in slides])
         if len(having) < len(slides):
             names = [slide.arrays.name for slide in slides if self._lacks_picture(slide.arrays)]
-            msg = f"method {self.name!r} learns nothing from slides without an image, and leaves out {some(names)}"
+            msg = f"Method {self.name!r} learns nothing from slides without an image, and leaves out {quoted(names)}."
             warn_user(msg)
         return having
 
@@ -328,16 +330,16 @@ class NetworkMethod(NetworkEstimator):
                 continue
             if self.reads_patches:
                 msg = (
-                    f"method {self.name!r} reads the image, and slide {slide.name!r} has none: name its file in "
-                    'uns["spatial"][library]["metadata"]["source_image_path"], or use inputs="features"'
+                    f"Method {self.name!r} reads the image, and slide {slide.name!r} has none: name its file in "
+                    'uns["spatial"][library]["metadata"]["source_image_path"], or use inputs="features".'
                 )
             else:
                 call, other = "extract_embeddings(data)", ', or let it read the image itself, inputs="patches"'
                 if self.uses_context:
                     call, other = "extract_embeddings(data, context=5)", ""
                 msg = (
-                    f"method {self.name!r} needs image features, and slide {slide.name!r} has none: call "
-                    f"`phg2st_sc.pp.{call}`{other}"
+                    f"Method {self.name!r} needs image features, and slide {slide.name!r} has none: call "
+                    f"`phg2st_sc.pp.{call}`{other}."
                 )
             raise ValueError(msg)
 
@@ -354,6 +356,6 @@ class NetworkMethod(NetworkEstimator):
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> str:
     if value not in choices:
-        msg = f"unknown {name} {value!r}; available: {', '.join(map(repr, choices))}"
+        msg = f"Unknown {name} {value!r}; available: {', '.join(map(repr, choices))}."
         raise ValueError(msg)
     return value

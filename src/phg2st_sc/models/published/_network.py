@@ -126,11 +126,11 @@ def shown_picture(inputs: SpotInputs, n_features: int | None) -> Tensor:
     """
     if n_features is None:
         if inputs.patches is None:
-            raise ValueError("the network was made for pictures, and there are none: give `patches`")
+            raise ValueError("The network was made for pictures, and there are none: give `patches`.")
         return inputs.patches
     if inputs.features is None or inputs.features.shape[1] != n_features:
         width = "there are none" if inputs.features is None else f"these have width {inputs.features.shape[1]}"
-        raise ValueError(f"the network was made for features of width {n_features}, and {width}")
+        raise ValueError(f"The network was made for features of width {n_features}, and {width}.")
     return inputs.features
 
 

@@ -84,7 +84,7 @@ def load_or_warn(load: Callable[[str | None], str], weights: str, *, method: str
     except (ConnectionError, PermissionError, FileNotFoundError) as error:
         reason = str(error).split(". ", maxsplit=1)[0]
         msg = (
-            f"method {method!r} starts its image encoder {name!r} from random initialisation, and needs far more slides for "
+            f"Method {method!r} starts its image encoder {name!r} from random initialisation, and needs far more slides for "
             f"it: no pretrained weights within reach ({reason}). Download them where there is a network and pass "
             '`weights="<file or folder>"`; `weights="random"` says that this is what you want.'
         )

@@ -54,7 +54,7 @@ class BaseTenLog(NaturalLog):
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class MeasuredSpots:
     """A slide of which some spots were measured.
 
     Attributes
@@ -82,7 +82,7 @@ class Measured:
         """Places, among the measured spots, of those with counts over the panel."""
         return np.flatnonzero(self.counts.sum(axis=1) > 0)
 
-    def take(self, keep: NDArray[np.int64]) -> Measured:
+    def take(self, keep: NDArray[np.int64]) -> MeasuredSpots:
         """Some of the measured spots."""
         return replace(self, rows=self.rows[keep], counts=self.counts[keep], totals=self.totals[keep])
 
@@ -122,7 +122,7 @@ class NetworkRecipe:
     patch_size: Callable[[SpotNetwork], PatchSize | None]
     pretrain: Callable[[SpotNetwork], str] | None
     prepare: Callable[[TrainedSpotNetwork, Sequence[MeasuredSource]], TrainedSpotNetwork] | None
-    tune: Callable[[TrainedSpotNetwork, Measured, SlideSource, int], TrainedSpotNetwork] | None
+    tune: Callable[[TrainedSpotNetwork, MeasuredSpots, SlideSource, int], TrainedSpotNetwork] | None
     reads_features: bool
     by_slide: bool
     config: SpotConfig

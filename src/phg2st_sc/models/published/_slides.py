@@ -161,7 +161,7 @@ def check_width(slide: SlideArrays, wanted: int) -> None:
     """Raise where a slide has features of another width than those that were learned from."""
     if slide.features is not None and slide.features.shape[1] != wanted:
         width = slide.features.shape[1]
-        msg = f"slide {slide.name!r} has {width} features per spot, and the model was trained on {wanted}"
+        msg = f"Slide {slide.name!r} has {width} features per spot, and the model was trained on {wanted}."
         raise ValueError(msg)
 
 

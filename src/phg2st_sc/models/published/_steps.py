@@ -64,7 +64,7 @@ def plan_epoch(sizes: Sequence[int], batch_size: int | None, *, mixed: bool, rng
     Parameters
     ----------
     sizes
-        Measured spots of each slide; a plan counts within these.
+        MeasuredSpots spots of each slide; a plan counts within these.
     batch_size
         Spots of a step, about; ``None`` for a slide a step.
     mixed

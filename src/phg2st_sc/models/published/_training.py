@@ -30,7 +30,7 @@ class SpotModule(TrainingModule):
     config
         Settings.
     sizes
-        Measured spots of the training slides.
+        MeasuredSpots spots of the training slides.
     """
 
     def __init__(self, network: SpotNetwork, config: SpotConfig, sizes: Sequence[int]) -> None:
@@ -97,7 +97,7 @@ def predict_spots(network: SpotNetwork, source: SlideSource, rows: NDArray[np.in
 def score_slide(network: SpotNetwork, slide: MeasuredSource) -> float:
     """Depth-free correlation over the rows of a validation slide, mean over genes."""
     if slide.truth is None:
-        raise ValueError("a validation slide needs targets")
+        raise ValueError("A validation slide needs targets.")
     predicted = predict_spots(network, slide.source, slide.rows)
     return float(np.nan_to_num(np.nanmean(pcc(slide.truth, predicted))))
 

@@ -75,7 +75,7 @@ class BestSimple(Estimator):
             and (prompts.n_prompts >= c.min_prompts or c.name == "prompt_mean")
         ]
         if not able:
-            msg = f"none of the methods {', '.join(self.candidates)} can run on slide {slide.name!r} with {prompts.n_prompts} prompts"
+            msg = f"None of the methods {', '.join(self.candidates)} can run on slide {slide.name!r} with {prompts.n_prompts} prompts."
             raise ValueError(msg)
         return able
 

@@ -235,7 +235,7 @@ def _config(arrays: Sequence[SlideArrays], n_components: int, changes: Mapping[s
     sizes = {**CORRECTION, **changes}
     widths = {a.features.shape[1] for a in arrays if a.features is not None}
     if len(widths) > 1:
-        msg = f"training slides have features of different widths: {sorted(widths)}"
+        msg = f"Training slides have features of different widths: {sorted(widths)}."
         raise ValueError(msg)
     if not any(a.tiles is not None for a in arrays):
         sizes = {**sizes, "branches": "spot"}

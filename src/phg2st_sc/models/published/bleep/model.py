@@ -15,7 +15,7 @@ from .._method import NetworkMethod, Preset
 
 if TYPE_CHECKING:
     from .._network import SpotNetwork
-    from .._recipe import Measured, NetworkRecipe
+    from .._recipe import MeasuredSpots, NetworkRecipe
     from .._slides import SlideSource
     from .._steps import MeasuredSource
     from .._trained import TrainedSpotNetwork
@@ -107,7 +107,7 @@ class BLEEP(NetworkMethod):
         return replace(super().recipe(), prepare=_with_bank, tune=self._with_prompts)
 
     def _with_prompts(
-        self, trained: TrainedSpotNetwork, slide: Measured, source: SlideSource, amount: int
+        self, trained: TrainedSpotNetwork, slide: MeasuredSpots, source: SlideSource, amount: int
     ) -> TrainedSpotNetwork:
         prompts = self.target.expression(slide.counts)
         weight = np.full(len(prompts), amount, dtype=np.float32)

@@ -99,7 +99,7 @@ class HGGEPNetwork(ViewNetwork):
         """
         alike = tokens.detach().float().cpu().numpy()
         if not torch.isfinite(tokens).all():
-            msg = "the network's tokens are not finite: training went astray; lower `lr`, or set `gradient_clip`"
+            msg = "The network's tokens are not finite: training went astray; lower `lr`, or set `gradient_clip`."
             raise ValueError(msg)
         return HypergraphOperator(
             self._builder.build(positions.cpu().numpy(), alike), engine="torch", device=tokens.device
@@ -147,7 +147,7 @@ class PictureTaps(nn.Module):
         if config.width % places:
             msg = (
                 f"width={config.width!r} must be a multiple of {places}, the places that maps of pictures of "
-                f"patch_px={config.patch_px!r} have"
+                f"patch_px={config.patch_px!r} have."
             )
             raise ValueError(msg)
         *_, narrow, wide = CHANNELS

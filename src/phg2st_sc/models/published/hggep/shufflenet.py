@@ -188,8 +188,8 @@ def _local(path: Path, published: Published) -> Path:
         if (path / name).is_file():
             return path / name
     msg = (
-        f"no weights of {published.name!r} at {str(path)!r}. Download {published.url} and pass the file, or the folder "
-        "that holds it"
+        f"No weights of {published.name!r} at {str(path)!r}. Download {published.url} and pass the file, or the folder "
+        "that holds it."
     )
     raise FileNotFoundError(msg)
 
@@ -207,6 +207,6 @@ def _fetched(published: Published) -> Path:
         prefix = path.stem.rsplit("-", maxsplit=1)[1]
         torch.hub.download_url_to_file(published.url, str(path), hash_prefix=prefix, progress=False)
     except (OSError, RuntimeError) as error:
-        msg = f"{published.url} is not in {str(path.parent)!r}, and cannot be downloaded ({error})"
+        msg = f"{published.url} is not in {str(path.parent)!r}, and cannot be downloaded ({error})."
         raise ConnectionError(msg) from error
     return path

@@ -67,7 +67,7 @@ class ConvMixer(nn.Module):
         if patch_px % cell_px or width % cells:
             msg = (
                 f"patch_px={patch_px!r} must be a multiple of cell_px={cell_px!r}, and width={width!r} of the number of "
-                f"cells, {cells}"
+                f"cells, {cells}."
             )
             raise ValueError(msg)
         self.cells = nn.Conv2d(3, channels, cell_px, stride=cell_px)

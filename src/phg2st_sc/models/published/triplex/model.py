@@ -118,8 +118,8 @@ class TRIPLEX(NetworkMethod):
         for slide in slides:
             if slide.features is None and not super()._lacks_picture(slide):
                 msg = (
-                    f"method {self.name!r} looks at embeddings of all spots beside the pictures, and slide {slide.name!r} "
-                    "has none: call `phg2st_sc.pp.extract_embeddings(data, context=5)`"
+                    f"Method {self.name!r} looks at embeddings of all spots beside the pictures, and slide {slide.name!r} "
+                    "has none: call `phg2st_sc.pp.extract_embeddings(data, context=5)`."
                 )
                 raise ValueError(msg)
         super()._check_picture(slides)
@@ -137,7 +137,7 @@ class TRIPLEX(NetworkMethod):
         for slide in slides:
             if slide.tiles is None or slide.context_index is None:
                 msg = (
-                    f"method {self.name!r} looks at the tiles around each spot, and slide {slide.name!r} has none: call "
-                    f"`phg2st_sc.pp.extract_embeddings(data, context=5)`{instead}"
+                    f"Method {self.name!r} looks at the tiles around each spot, and slide {slide.name!r} has none: call "
+                    f"`phg2st_sc.pp.extract_embeddings(data, context=5)`{instead}."
                 )
                 raise ValueError(msg)

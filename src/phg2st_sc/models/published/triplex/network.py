@@ -73,17 +73,15 @@ class TriplexConfig:
 
     def __post_init__(self) -> None:
         if self.n_context is None and self.n_features is None:
-            msg = "n_context=None: beside pictures, TRIPLEX looks at embeddings of all spots; give their width"
+            msg = "n_context=None: beside pictures, TRIPLEX looks at embeddings of all spots; give their width."
             raise ValueError(msg)
         if self.global_blocks < 1:
-            msg = (
-                f"global_blocks={self.global_blocks!r} must be at least 1: the positional convolution follows the first"
-            )
+            msg = f"global_blocks={self.global_blocks!r} must be at least 1: the positional convolution follows the first."
             raise ValueError(msg)
         heads = {"fusion_heads": self.fusion_heads, "global_heads": self.global_heads}
         for name, value in (heads | {"neighbor_heads": self.neighbor_heads}).items():
             if value < 1 or self.width % value:
-                msg = f"width={self.width!r} must be a multiple of {name}={value!r}"
+                msg = f"width={self.width!r} must be a multiple of {name}={value!r}."
                 raise ValueError(msg)
 
     @property
@@ -264,12 +262,12 @@ class NeighborBranch(nn.Module):
         if inputs.context is None or inputs.context_mask is None:
             msg = (
                 f"TRIPLEX looks at the tiles around each spot, and a slide has none: call {calls}, or train without that "
-                'branch, network={"neighbors": False}'
+                'branch, network={"neighbors": False}.'
             )
             raise ValueError(msg)
         if inputs.context.shape[1] != side**2:
             msg = (
-                f"a slide has {inputs.context.shape[1]} tiles around a spot, and TRIPLEX takes {side**2}: call {calls}"
+                f"A slide has {inputs.context.shape[1]} tiles around a spot, and TRIPLEX takes {side**2}: call {calls}."
             )
             raise ValueError(msg)
         return inputs.context, inputs.context_mask
