@@ -8,7 +8,7 @@ import torch
 
 from phg2st_sc.graph import HypergraphOperator, PositionKNN
 from phg2st_sc.metrics import depth_free_target
-from phg2st_sc.models.phg2st_paper.batch import Measured, TrainingSet, ValidationSet
+from phg2st_sc.models.phg2st_paper.batch import SlideTargets, TrainingSet, ValidationSet
 from phg2st_sc.models.phg2st_paper.data import EpochOrder
 from phg2st_sc.models.phg2st_paper.module import SlideModule, predict_rows, train_network
 from phg2st_sc.models.phg2st_paper.network import PHG2STNetwork
@@ -19,7 +19,7 @@ N_GENES, N_FEATURES, SIDE = 6, 5, 7
 QUIET = Machine(accelerator="cpu", progress=False)
 
 
-def planted(seed: int, *, validation: bool = False) -> Measured:
+def planted(seed: int, *, validation: bool = False) -> SlideTargets:
     """A slide whose expression follows its features."""
     rng = np.random.default_rng(seed)
     where = np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE)), axis=-1).reshape(-1, 2).astype(np.float64)
@@ -41,7 +41,7 @@ def planted(seed: int, *, validation: bool = False) -> Measured:
         truth[~shown] = depth_free_target(counts[~shown], where[~shown])
     prompts = torch.from_numpy(shown) if validation else None
     allowed = np.ones(SIDE**2, dtype=bool)
-    return Measured(slide, torch.from_numpy(expression), allowed, seed, truth=truth, prompts=prompts)
+    return SlideTargets(slide, torch.from_numpy(expression), allowed, seed, truth=truth, prompts=prompts)
 
 
 def network(seed: int = 0) -> PHG2STNetwork:
@@ -136,7 +136,7 @@ def test_prompts_are_a_share_of_the_allowed_spots_drawn_anew_each_step():
     one = planted(1)
     allowed = np.zeros(SIDE**2, dtype=bool)
     allowed[:20] = True
-    batch = Measured(one.slide, one.expression, allowed, 0)
+    batch = SlideTargets(one.slide, one.expression, allowed, 0)
     module.__class__.global_step = property(lambda self: self.step)
     try:
         draws = []
@@ -177,7 +177,7 @@ def test_spots_held_out_for_validation_never_train():
         net = network()
         train_network(
             net,
-            TrainingSet([Measured(one.slide, expression, allowed, 0)]),
+            TrainingSet([SlideTargets(one.slide, expression, allowed, 0)]),
             ValidationSet([]),
             TrainingConfig(max_epochs=3, validation_fraction=0.0),
             QUIET,
@@ -196,7 +196,7 @@ def test_spots_without_weight_teach_nothing(weighted):
         weight = torch.ones(SIDE**2)
         weight[40:] = 0.0
         net = network()
-        slides = TrainingSet([Measured(one.slide, expression, one.allowed, 0, weight if weighted else None)])
+        slides = TrainingSet([SlideTargets(one.slide, expression, one.allowed, 0, weight if weighted else None)])
         config = TrainingConfig(max_epochs=2, validation_fraction=0.0, prompt_fraction=0.0)
         train_network(net, slides, ValidationSet([]), config, QUIET)
         results.append(weights(net))
