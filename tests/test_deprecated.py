@@ -54,7 +54,7 @@ def test_old_names_are_not_offered(old):
 
 @pytest.mark.parametrize("room", ["pp", "metrics", "tl"])
 def test_a_name_that_never_was_is_no_attribute(room):
-    with pytest.raises(AttributeError, match=f"Module 'phg2st_sc.{room}' has no attribute 'nothing'"):
+    with pytest.raises(AttributeError, match=f"module 'phg2st_sc.{room}' has no attribute 'nothing'"):
         getattr(phg2st, room).nothing  # noqa: B018
 
 

@@ -15,7 +15,7 @@ import phg2st_sc as phg2st
 SUBMODULES = ("datasets", "encoders", "graph", "metrics", "models", "pl", "pp", "prompts", "tl")
 LOADING_TORCH = ("nn", "training")
 """Networks and their training: there for those who ask for them."""
-NEVER_LOADED = ("torch", "torchvision", "torchmetrics", "lightning", "pytorch_lightning", "Timm", "dgl")
+NEVER_LOADED = ("torch", "torchvision", "torchmetrics", "lightning", "pytorch_lightning", "timm", "dgl")
 LOADED_LATE = ("spatialdata", "squidpy", "scanpy", "matplotlib.pyplot", "skimage", "sklearn", "dask.array")
 
 

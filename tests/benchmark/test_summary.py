@@ -18,7 +18,7 @@ def test_summary_weighs_patients_alike_and_pairs_by_section():
         for method, value in zip(("x", "y"), pair, strict=True):
             for mask, shift in enumerate((-0.05, 0.05)):
                 rows.append((patient, section, method, mask, value + shift))
-    table = pd.DataFrame(rows, columns=["patient", "section", "Method", "mask", "value"])
+    table = pd.DataFrame(rows, columns=["patient", "section", "method", "mask", "value"])
     table = table.assign(learned="section", seed=0, regime="random", metric="pcc", protocol="honest", fold="f")
     found = phg2st.tl.summarize_benchmark(table, reference="y").xs("random")
     assert found.loc[("x", "section"), "mean"] == pytest.approx((0.3 + 0.9) / 2)
@@ -39,7 +39,7 @@ def test_a_method_that_failed_on_the_hard_section_does_not_lead():
         for method, value in zip(("x", "y"), pair, strict=True)
         if value is not None
     ]
-    table = pd.DataFrame(rows, columns=["patient", "section", "Method", "value"])
+    table = pd.DataFrame(rows, columns=["patient", "section", "method", "value"])
     table = table.assign(learned="section", seed=0, mask=0, regime="random", metric="pcc", protocol="honest", fold="f")
     with pytest.warns(UserWarning, match="'x' have no score on some of the 2 sections, and stand last"):
         found = phg2st.tl.summarize_benchmark(table, reference="y")
@@ -81,7 +81,7 @@ def test_what_failed_everywhere_is_told_of(both_forms):
 
 
 def _two_methods(metric, **values):
-    shared = {"protocol": "honest", "Fold": "a", "section": "s", "patient": "p", "learned": "cohort", "seed": 0}
+    shared = {"protocol": "honest", "fold": "a", "section": "s", "patient": "p", "learned": "cohort", "seed": 0}
     rows = [{"method": name, "regime": "random", "mask": 0, "metric": metric, "value": v} for name, v in values.items()]
     return pd.DataFrame([{**shared, **row, "error": ""} for row in rows])
 

@@ -32,7 +32,7 @@ def test_slide_without_an_image(slide, cohort, draw, fitted_models, name):
 
 @pytest.mark.parametrize("name", ["image_ridge", "regression_kriging"])
 def test_cohort_without_any_image(cohort, name):
-    with pytest.raises(ValueError, match="None of the training slides has any"):
+    with pytest.raises(ValueError, match="none of the training slides has any"):
         create(name).fit([replace(s, arrays=replace(s.arrays, features=None)) for s in cohort])
 
 

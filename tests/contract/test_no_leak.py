@@ -123,7 +123,7 @@ def test_a_pca_of_expression_is_never_picked_up(make_section):
     phg2st.tl.impute(adata)
     assert adata.uns["phg2st"]["use_rep"] == ""
     details = adata.uns["phg2st"]["details"][next(iter(adata.uns["spatial"]))]
-    assert details["form"] == "Slide"
+    assert details["form"] == "slide"
     assert set(details["compared"]) == {"slide"}  # with an image there would be a form without it
 
 

@@ -24,5 +24,5 @@ def test_methods_without_a_cohort_form_say_so(cohort):
 
 
 def test_unknown_method():
-    with pytest.raises(KeyError, match="No method 'krigging': did you mean 'kriging'. Available: 'best_simple'"):
+    with pytest.raises(KeyError, match="no method 'krigging': did you mean 'kriging'. Available: 'best_simple'"):
         models.create("krigging")

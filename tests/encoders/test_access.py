@@ -183,7 +183,7 @@ def test_torchvision_of_another_torch(monkeypatch):
     real = builtins.__import__
 
     def broken(name, *args, **kwargs):
-        if name == "Timm":
+        if name == "timm":
             raise RuntimeError("operator torchvision::nms does not exist")
         return real(name, *args, **kwargs)
 
@@ -195,7 +195,7 @@ def test_torchvision_of_another_torch(monkeypatch):
 def test_the_default_encoder_says_what_is_missing(monkeypatch, visium_adata):
     from phg2st_sc.pp import extract_embeddings
 
-    monkeypatch.setitem(sys.modules, "Timm", None)
+    monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(ImportError, match=r'pip install timm huggingface_hub.*--index-url.*encoder="texture"'):
         extract_embeddings(visium_adata, image="hires", pitch_um=100, progress=False)
     assert not [key for key in visium_adata.obsm if key.startswith("X_")]

@@ -257,7 +257,7 @@ def test_any_model_of_timm(timm, name, slot, dim, tmp_path, rng):
 
 
 def test_models_that_timm_lacks(timm):
-    with pytest.raises(ValueError, match=r"Timm .* has no model 'resnet18.nope'.*Near it: resnet18"):
+    with pytest.raises(ValueError, match=r"timm .* has no model 'resnet18.nope'.*Near it: resnet18"):
         get_encoder("timm:resnet18.nope")
 
 
@@ -271,7 +271,7 @@ def test_options_only_where_they_apply(tiny, hub_folder):
 def test_opening_by_name_is_what_imports_torch():
     code = (
         "import sys, phg2st_sc as p; p.encoders.list_encoders();"
-        "sys.exit(','.join({'torch', 'Timm', 'huggingface_hub'} & set(sys.modules)) or None)"
+        "sys.exit(','.join({'torch', 'timm', 'huggingface_hub'} & set(sys.modules)) or None)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

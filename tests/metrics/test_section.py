@@ -203,7 +203,7 @@ def test_means_weigh_sections_and_patients_equally() -> None:
     rows = [("A", "A1", 0, 0.1), ("A", "A1", 1, 0.3), ("A", "A2", 0, 0.6), ("B", "B1", 0, 0.0)]
     table = pd.concat(
         [
-            pd.DataFrame({"patient": p, "section": s, "mask": m, "Method": "x", "gene": ["g", "h"], "pcc": [v, np.nan]})
+            pd.DataFrame({"patient": p, "section": s, "mask": m, "method": "x", "gene": ["g", "h"], "pcc": [v, np.nan]})
             for p, s, m, v in rows
         ]
     )
@@ -212,7 +212,7 @@ def test_means_weigh_sections_and_patients_equally() -> None:
     overall = summarize(table, by="method").loc["x"]
     assert overall["pcc"] == pytest.approx(0.2)
     assert (overall["n_genes"], overall["n_genes_dropped"]) == (2, 1)
-    with pytest.raises(ValueError, match="No column 'fold'"):
+    with pytest.raises(ValueError, match="no column 'fold'"):
         summarize(table, by="fold")
 
 

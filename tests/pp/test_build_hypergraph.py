@@ -168,7 +168,7 @@ def test_features_of_unknown_origin_are_refused(embedded: AnnData) -> None:
     with pytest.raises(ValueError, match="trust_rep=True"):
         phg2st.pp.build_hypergraph(embedded, use_rep="X_pca")
     phg2st.pp.build_hypergraph(embedded, use_rep="X_pca", trust_rep=True)
-    assert embedded.uns["hypergraph"]["params"]["source"] == "Unknown"
+    assert embedded.uns["hypergraph"]["params"]["source"] == "unknown"
 
 
 def test_errors_name_the_call_that_mends_them(spot_adata: AnnData) -> None:

@@ -53,7 +53,7 @@ def test_each_slide_is_drawn_for_itself():
     phg2st.pp.sample_prompts(table, fraction=0.1, slide_key="slide")
     assert table.obs.groupby("slide", observed=True)["prompt"].sum().tolist() == [9, 4, 9]
     drawn = table.obs["prompt"].to_numpy()
-    assert (drawn[:90] != drawn[130:]).any(), "Slides of one shape must not share their prompts"
+    assert (drawn[:90] != drawn[130:]).any(), "slides of one shape must not share their prompts"
     pair = table[table.obs["slide"] != "B"].copy()
     phg2st.pp.sample_prompts(pair, fraction=0.1, slide_key="slide")
     assert pair.obs["prompt"].equals(table.obs["prompt"][pair.obs_names])

@@ -120,7 +120,7 @@ def test_with_a_mask_nothing_else_is_read(filling):
 def test_reading_held_out_spots_is_told():
     a = section(0, [3, 8])
     a.obs["prompt"] = np.arange(64) % 4 == 0
-    with pytest.warns(UserWarning, match=r"Every spot of .* pass prompt_mask='prompt'"):
+    with pytest.warns(UserWarning, match=r"every spot of .* pass prompt_mask='prompt'"):
         phg2st.pp.select_genes(a, n_top_genes=10)
 
 

@@ -69,7 +69,7 @@ BAD = {
     "frame": (lambda t: t.obs[["prompt"]], TypeError, r"one of its columns"),
     "categorical column": (lambda t: "kind", TypeError, r"obs\['kind'\] is of dtype category.*== 'yes'"),
     "integer column": (lambda t: "number", TypeError, r"data\.obs\['number'\]\.astype\(bool\)"),
-    "no column": (lambda t: "measured", KeyError, r"no obs\['measured'\].*'prompt', 'mine'"),
+    "No column": (lambda t: "measured", KeyError, r"no obs\['measured'\].*'prompt', 'mine'"),
     "gaps": (
         lambda t: pd.Series([True, None] + [False] * 6, index=t.obs_names),
         ValueError,
@@ -91,7 +91,7 @@ BAD = {
         ValueError,
         r"more than once \('s0'\)",
     ),
-    "nothing measured": (lambda t: np.zeros(N, dtype=bool), ValueError, r"None of the 4 spots of slide 'C4'"),
+    "nothing measured": (lambda t: np.zeros(N, dtype=bool), ValueError, r"none of the 4 spots of slide 'C4'"),
     "all measured": (lambda t: np.ones(N, dtype=bool), ValueError, r"all 4 spots of slide 'C4'.*inverted"),
 }
 
@@ -115,5 +115,5 @@ def test_zero_and_all_prompts_can_be_allowed(table):
     assert not resolve_mask(table, ROWS, np.zeros(N, dtype=bool), allow_zero=True).any()
     assert resolve_mask(table, ROWS, np.ones(N, dtype=bool), allow_all=True).all()
     # what counts are the rows asked for
-    with pytest.raises(ValueError, match="None of the 2"):
+    with pytest.raises(ValueError, match="none of the 2"):
         resolve_mask(table, np.array([1, 2]), MEASURED)

@@ -29,7 +29,7 @@ def test_one_plain_slide(spot_adata):
     assert (slide.name, slide.pitch_px, slide.mpp, slide.patient) == ("slide", 40.0, None, None)
     np.testing.assert_array_equal(slide.positions, spot_adata.obsm["spatial"])
     np.testing.assert_allclose(slide.pitch_positions(), spot_adata.obsm["spatial"] / 40.0)
-    with pytest.raises(ValueError, match=r"Unknown.*`mpp=`.*`pitch_um=`.*`platform=`"):
+    with pytest.raises(ValueError, match=r"unknown.*`mpp=`.*`pitch_um=`.*`platform=`"):
         slide.require_mpp()
     with pytest.raises(KeyError, match=r"has no image.*`image=`"):
         slide.open_image()

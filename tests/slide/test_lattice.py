@@ -57,7 +57,7 @@ def test_platform_names_in_any_spelling(name, pitch):
     assert platform_pitch(name) == pitch
 
 
-@pytest.mark.parametrize("name", ["Visium HD", "Slide-seq", ""])
+@pytest.mark.parametrize("name", ["Visium HD", "slide-seq", ""])
 def test_a_platform_without_one_pitch_is_not_guessed(name):
     assert platform_pitch(name) is None
 

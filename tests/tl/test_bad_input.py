@@ -95,7 +95,7 @@ def test_masks_that_do_not_fit(adata, refused):
     renamed = pd.Series(mask, index=[f"x{name}" for name in adata.obs_names])
     refused(ValueError, "does not fit obs_names", adata, prompt_mask=renamed)
     refused(KeyError, r"no obs\['measured'\].*prompt", adata, prompt_mask="measured")
-    refused(ValueError, "None of the 120 spots", adata, prompt_mask=np.zeros(120, dtype=bool))
+    refused(ValueError, "none of the 120 spots", adata, prompt_mask=np.zeros(120, dtype=bool))
     del adata.obs["prompt"]
     refused(KeyError, r"no obs\['prompt'\].*sample_prompts", adata)
 
@@ -176,8 +176,8 @@ def test_write_of_an_anndata(adata, refused):
 
 # --- methods and models -----------------------------------------------------------------------------------------------
 def test_unknown_method(adata, refused):
-    assert "did you mean 'kriging'" in refused(KeyError, "No method 'krigging'", adata, method="krigging")
-    assert "Available:" in refused(KeyError, "No method 'xyz'", adata, method="xyz")
+    assert "did you mean 'kriging'" in refused(KeyError, "no method 'krigging'", adata, method="krigging")
+    assert "Available:" in refused(KeyError, "no method 'xyz'", adata, method="xyz")
     with pytest.raises(KeyError, match="did you mean 'gene_kriging'"):
         phg2st.tl.train([adata], method="gene-kriging", progress=False)
 
@@ -244,10 +244,10 @@ def test_method_that_needs_an_image(make_section, refused, trained):
 
 def test_several_embeddings(adata, refused, give_features):
     give_features(adata, key="X_uni", encoder="uni")
-    refused(ValueError, "several embeddings.*use_rep=", adata)
+    refused(ValueError, "Several embeddings.*use_rep=", adata)
     phg2st.tl.impute(adata, use_rep="X_uni")
     assert adata.uns["phg2st"]["use_rep"] == "X_uni"
-    refused(KeyError, r"no embeddings in obsm\['X_unii'\]", adata, use_rep="X_unii")
+    refused(KeyError, r"No embeddings in obsm\['X_unii'\]", adata, use_rep="X_unii")
 
 
 def test_a_model_takes_its_own_features_of_several(adata, trained, give_features):
@@ -302,7 +302,7 @@ def test_training_on_what_is_no_cohort(training, snapshot, unchanged):
         (TypeError, "learns nothing from a cohort", training, {"method": "idw"}),
         (KeyError, "no layer", training, {"counts_layer": "raw"}),
         (KeyError, "batch.*is no column", training, {"slide_key": "batch"}),
-        (KeyError, "no embeddings in obsm", training, {"use_rep": "X_uni"}),
+        (KeyError, "No embeddings in obsm", training, {"use_rep": "X_uni"}),
     ):
         with pytest.raises(error, match=match):
             phg2st.tl.train(datas, **{"method": "kriging", "progress": False, **settings})
@@ -346,13 +346,13 @@ def test_types_of_arguments_are_named(adata, refused):
     refused(TypeError, "`method` is the name of a method.*not Kriging.*`model=`", adata, method=phg2st.models.Kriging())
     refused(TypeError, "`seed` is a whole number, not '3'", adata, seed="3")
     refused(ValueError, "seed=-1 must be 0 or more", adata, seed=-1)
-    assert "did you mean 'kriging'" in refused(KeyError, "No method 'Kriging'", adata, method="Kriging")
+    assert "did you mean 'kriging'" in refused(KeyError, "no method 'Kriging'", adata, method="Kriging")
     with pytest.raises(TypeError, match="`seed`"):
         phg2st.tl.train([adata], method="kriging", seed=1.5, progress=False)
 
 
 @pytest.mark.parametrize(
-    ("error", "Method", "setting"),
+    ("error", "method", "setting"),
     [
         (TypeError, "kriging", {"length_scale": "5"}),
         (ValueError, "kriging", {"length_scale": 0}),

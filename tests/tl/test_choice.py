@@ -22,7 +22,7 @@ def test_the_default_says_what_it_rests_on(adata, caplog):
     with caplog.at_level(logging.INFO, logger="phg2st_sc"):
         phg2st.tl.impute(adata)
     details = adata.uns["phg2st"]["details"]["P1_S1"]
-    assert details["form"] == "Slide"
+    assert details["form"] == "slide"
     assert set(details["compared"]) == {"slide", "slide_without_image"}
     assert {"mix", "ratio", "amplitude"} <= set(details)
     best = max(scores["correlation"] for scores in details["compared"].values())
@@ -33,7 +33,7 @@ def test_a_model_says_how_far_it_followed_the_cohort(make_section, trained):
     section = make_section(seed=0)
     with pytest.warns(UserWarning, match="trained on slide 'P1_S1' itself"):
         details = phg2st.tl.predict(section, model=trained["phg2st"]).uns["details"]["P1_S1"]
-    assert set(details["compared"]) == {"cohort", "Slide", "slide_without_image"}
+    assert set(details["compared"]) == {"cohort", "slide", "slide_without_image"}
     assert details["form"] == "cohort"
     assert 0.25 < details["level_agreement"] <= 1.0
     assert any(key.startswith("slope_") for key in details)
@@ -70,7 +70,7 @@ def test_methods_without_an_image_do_not_ask_which_embeddings(adata, trained, gi
         assert phg2st.tl.predict(adata, **choice).uns["use_rep"] == ""
     np.testing.assert_array_equal(phg2st.tl.predict(adata, method="kriging").X, expected)
     for choice in ({"method": "image_ridge"}, {}):
-        with pytest.raises(ValueError, match="several embeddings"):
+        with pytest.raises(ValueError, match="Several embeddings"):
             phg2st.tl.predict(adata, **choice)
 
 

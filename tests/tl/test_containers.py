@@ -143,7 +143,7 @@ def test_a_slide_without_prompts_is_named(joined, trained):
     _, table = joined
     first = table.obs["slide"].unique()[0]
     mask = (table.obs["prompt"] & (table.obs["slide"] != first)).to_numpy()
-    with pytest.raises(ValueError, match=f"None of the 120 spots of slide '{first}'"):
+    with pytest.raises(ValueError, match=f"none of the 120 spots of slide '{first}'"):
         phg2st.tl.predict(table, method="idw", slide_key="slide", prompt_mask=mask)
     with pytest.warns(UserWarning, match=f"Slide '{first}' has no prompts"):
         out = phg2st.tl.predict(table, model=trained["kriging"], slide_key="slide", prompt_mask=mask)
@@ -243,10 +243,10 @@ def test_model_from_a_folder(adata, trained, tmp_path):
 
 
 # --- round trips ------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("choice", ["default", "Method", "model"])
+@pytest.mark.parametrize("choice", ["default", "method", "model"])
 @pytest.mark.parametrize("form", ["h5ad", "zarr"])
 def test_anndata_round_trip(adata, trained, tmp_path, form, choice):
-    settings = {"default": {}, "Method": {"method": "idw"}, "model": {"model": trained["regression_kriging"]}}[choice]
+    settings = {"default": {}, "method": {"method": "idw"}, "model": {"model": trained["regression_kriging"]}}[choice]
     phg2st.tl.impute(adata, key_added="out", **settings)
     if form == "h5ad":
         adata.write_h5ad(tmp_path / "a.h5ad")

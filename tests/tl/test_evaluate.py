@@ -26,7 +26,7 @@ def test_the_maker_is_named(make_section, trained):
     scores = score(adata, compare=["best_simple", "idw"])
     chosen = phg2st.tl.predict(adata, method="best_simple").uns["details"]["P1_S1"]["chosen"]
     assert makers(scores) == {"phg2st": "phg2st", "best_simple": chosen, "idw": "idw"}
-    assert list(scores.columns[1:4]) == ["patient", "Method", "made_by"]
+    assert list(scores.columns[1:4]) == ["patient", "method", "made_by"]
     assert phg2st.metrics.summarize(scores, by="method").index.tolist() == ["phg2st", "best_simple", "idw"]
 
 
@@ -69,7 +69,7 @@ def test_what_cannot_be_compared(make_section, trained):
     phg2st.tl.impute(adata, method="kriging", prompt_mask=mask, key_added="elsewhere")
     with pytest.raises(ValueError, match=r"layers\['elsewhere'\] was predicted from other prompts"):
         score(adata, layer="idw", compare="elsewhere")
-    with pytest.raises(KeyError, match="No method 'krigin'.*did you mean 'kriging'"):
+    with pytest.raises(KeyError, match="no method 'krigin'.*did you mean 'kriging'"):
         score(adata, layer="idw", compare="krigin")
     with pytest.raises(ValueError, match=r"Two of `compare` are called 'kriging \(trained\)'"):
         score(adata, layer="idw", compare=[trained["kriging"], trained["kriging"]])

@@ -50,7 +50,7 @@ def _around_spots(positions: NDArray[np.float64], index: NDArray[np.int64], cent
     there = middle >= 0
     if side == 1 or not there.any():
         return True
-    step = _side_px(centers)
+    step = _side_px(centers[np.unique(index[index >= 0])])  # those of other slides may lie between them
     return bool((np.abs(positions[there] - centers[middle[there]]).max(axis=1) <= step).all())
 
 

@@ -107,7 +107,7 @@ def test_the_published_form_and_no_propagation_do_not_reach(new, draw):
 @pytest.mark.parametrize("form", ["slide", "cohort"])
 def test_noise_genes_are_not_predicted(simulated, model, new, draw, score, form):
     is_noise = next(iter(simulated.values())).var["is_noise"].to_numpy()
-    method = PHG2ST() if form == "Slide" else model
+    method = PHG2ST() if form == "slide" else model
     scores = np.concatenate(
         [score(method.predict(new.arrays, p).mean, new, p)[is_noise] for p in (draw(new, 40, s) for s in range(3))]
     )
@@ -203,7 +203,7 @@ def test_a_slide_is_never_its_own_reference(model_with_serial, serial, draw):
 def test_left_out_prompts_are_predicted_about_as_well_as_other_spots(model, new, draw, score, form):
     """Else the guard judges something other than the prediction."""
     prompts = draw(new, 60)
-    predicted = (PHG2ST() if form == "Slide" else model).predict(new.arrays, prompts)
+    predicted = (PHG2ST() if form == "slide" else model).predict(new.arrays, prompts)
     expected = float(np.mean(score(predicted.mean, new, prompts)))
     assert expected > 0.3
     assert predicted.details["compared"][form]["correlation"] == pytest.approx(expected, abs=0.12)
@@ -220,7 +220,7 @@ def test_a_cohort_with_permuted_genes_is_not_believed(simulated, new, draw):
     with pytest.warns(UserWarning, match="looks like another tissue than the model was trained on"):
         phg2st.tl.impute(adata, model=trained)
     details = adata.uns["phg2st"]["details"]["P5_S1"]
-    assert details["form"] == "Slide"
+    assert details["form"] == "slide"
     assert details["level_agreement"] < 0.25
     trusting = phg2st.tl.train(slides, method="phg2st", without=["guard"], progress=False)
     out = phg2st.tl.predict(adata, model=trusting)

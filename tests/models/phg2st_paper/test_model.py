@@ -229,7 +229,7 @@ def former_folder(model, folder, fusion):
     state = {"network": trained.network.config.as_dict(), "scale": trained.scale, "imaged": trained.imaged}
     state |= {"genes": list(model.genes), "record": model.record}
     both = {"n_components": 30, "correction": None, "without": [], "preset": None, "prompt_fraction": None}
-    record = {"schema": 1, "Method": "phg2st", "parameters": {**both, **model.kept_parameters(), "Fusion": fusion}}
+    record = {"schema": 1, "method": "phg2st", "parameters": {**both, **model.kept_parameters(), "fusion": fusion}}
     record["parameters"] |= {"preset": None}
     folder.mkdir()
     (folder / "model.json").write_text(json.dumps({**record, "state": state if fusion == "paper" else {}, "card": {}}))

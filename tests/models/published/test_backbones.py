@@ -86,6 +86,6 @@ def test_results_are_labeled_with_the_origin(timm):
 def test_without_timm_the_call_that_mends_it_is_named(monkeypatch):
     import sys
 
-    monkeypatch.setitem(sys.modules, "Timm", None)
+    monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(ImportError, match="needs timm: .pip install timm"):
         STNet(preset="paper").new_network(5, None)

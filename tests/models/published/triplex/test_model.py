@@ -78,7 +78,7 @@ def test_untrained_it_learns_from_the_prompts_alone(new, draw):
 
 
 def test_slides_without_tiles_are_named(trained, cohort, slides, slide, draw):
-    mends = r"'s0' has none: call `phg2st_sc.pp.extract_embeddings\(data, context=5\)`$"  # too late to leave them out
+    mends = r"'s0' has none: call `phg2st_sc.pp.extract_embeddings\(data, context=5\)`\.$"  # too late to leave them out
     with pytest.raises(ValueError, match=mends):
         trained.predict(slide.arrays, draw(slide, 20))
     with pytest.raises(ValueError, match=r"tiles around each spot, and slide 's2' has none.*\"neighbors\": False"):
@@ -95,7 +95,7 @@ def test_embeddings_are_needed_beside_pictures(slide, draw):
     blind = replace(slide.arrays, features=None, patches=Pictures())
     with pytest.raises(ValueError, match=r"beside the pictures, and slide 's0' has none.*context=5"):
         models.TRIPLEX(preset="paper").predict(blind, draw(slide, 20))
-    with pytest.raises(ValueError, match=r"needs image features.*extract_embeddings\(data, context=5\)`$"):
+    with pytest.raises(ValueError, match=r"needs image features.*extract_embeddings\(data, context=5\)`\.$"):
         models.TRIPLEX().predict(blind, draw(slide, 20))
 
 
