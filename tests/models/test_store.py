@@ -124,3 +124,70 @@ def test_settings_under_their_former_names(tmp_path):
         folder, lambda record: record.update(method=Renamed.name, parameters={"neighbours": 5, "power": 2.0})
     )
     assert models.IDW.load(folder).n_neighbors == 5
+
+
+# --- folders of version 0.1 -------------------------------------------------------------------------------------------
+FORMER = {
+    "basis.vectors": "basis",
+    "basis.variance": "basis_variance",
+    "regression.radial.": "regression_",
+    "regression.center": "regression_centre",
+    "regression.coefficients": "regression_coefficients",
+}
+FORMER_KNOWLEDGE = {
+    "basis.vectors": "basis",
+    "basis.variance": "basis_variance",
+    "regression.radial.": "regression.",
+    "regression.center": "regression.centre",
+    "references.": "reference.",
+}
+
+
+def write_as_before(folder, names, state, more):
+    """Change a folder to what version 0.1 wrote: flat names, and scalars of a regression as arrays."""
+    arrays = load_file(folder / "arrays.safetensors")
+    for new, old in names.items():
+        arrays = {name.replace(new, old): array for name, array in arrays.items()}
+    save_file({**arrays, **more}, folder / "arrays.safetensors")
+    change_settings(folder, lambda record: record.update(schema=1, state=state))
+
+
+def same_predictions(one, other, slide, draw):
+    prompts = draw(slide, 20)
+    mean = one.predict(slide.arrays, prompts).mean
+    np.testing.assert_array_equal(other.predict(slide.arrays, prompts).mean, mean)
+
+
+def test_a_simple_method_of_the_last_version(trained, folder, slide, draw):
+    learned, scale = trained.learned, trained.regression.radial.scale
+    covariance = [learned.kernel.length_scale, learned.kernel.mix, learned.ratio]
+    state = {"genes": list(trained.genes), "covariance": covariance}
+    write_as_before(folder, FORMER, state, {"regression_scale": np.array([scale])})
+    loaded = models.load(folder)
+    assert loaded.learned == learned
+    same_predictions(trained, loaded, slide, draw)
+    change_arrays(folder, lambda arrays: arrays.pop("basis"))
+    with pytest.raises(ValueError, match=r"is damaged.*'basis\.vectors' is missing"):
+        models.load(folder)
+
+
+def test_the_default_of_the_last_version(cohort, slide, draw, tmp_path):
+    model = models.create("phg2st", n_components=3).fit(cohort)
+    folder, known = model.save(tmp_path / "model"), model._knowledge
+    knowledge = {
+        "imaged_patients": sorted(known.imaged_patients),
+        "references": [[one.name, one.patient] for one in known.references],
+        "slopes": [[list(kinds), list(values)] for kinds, values in known.slopes.items()],
+    }
+    views = ("surroundings", "both", "own")
+    more = {
+        "knowledge.regression.scale": np.array([known.regression.radial.scale]),
+        "knowledge.regression.view": np.array([views.index(known.regression.view)]),
+    }
+    former = {"preset": None, "prompt_fraction": None, "fusion": "propagate"}
+    change_settings(folder, lambda record: record["parameters"].update(former))
+    state = {"genes": list(model.genes), "record": {}, "knowledge": knowledge}
+    write_as_before(folder, FORMER_KNOWLEDGE, state, more)
+    loaded = models.load(folder)
+    assert loaded._knowledge.references[0].name == known.references[0].name
+    same_predictions(model, loaded, slide, draw)
