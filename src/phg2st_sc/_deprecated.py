@@ -27,6 +27,9 @@ def renamed_parameters(**names: str) -> Callable[[_Function], _Function]:
         def call(*args: Any, **settings: Any) -> Any:
             for old, new in names.items():
                 if old in settings:
+                    if new in settings:
+                        msg = f"`{old}=` is the former name of `{new}=`: pass `{new}=` alone."
+                        raise TypeError(msg)
                     warn_user(
                         f"`{old}=` of `{function.__name__}` is now `{new}=`, and goes with the next release.",
                         FutureWarning,

@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from .._deprecated import renamed_parameters
+from .._docs import documented
 from .._text import quoted
 from .._warn import warn_user
 
@@ -20,8 +22,10 @@ _MORE_IS_BETTER = (
 )  # fmt: skip
 
 
+@renamed_parameters(table="scores")
+@documented
 def summarize_benchmark(
-    table: pd.DataFrame,
+    scores: pd.DataFrame,
     *,
     metric: str = "pcc",
     reference: str | tuple[str, str] | None = None,
@@ -35,14 +39,12 @@ def summarize_benchmark(
 
     Parameters
     ----------
-    table
-        Of :func:`phg2st_sc.tl.benchmark`.
+    {scores:benchmark}
     metric
         What to summarise.
     reference
         Method, ``"<method>:section"``, or (method, learned), to compare with. ``None``: none.
-    protocol
-        Rows of which protocol.
+    {protocol:rows}
 
     Returns
     -------
@@ -65,13 +67,14 @@ def summarize_benchmark(
     --------
     >>> import phg2st_sc as phg2st
     >>> slides = phg2st.datasets.simulate(n_slides=2, n_patients=2, n_spots=80, n_genes=30, image=False, progress=False)
-    >>> table = phg2st.tl.benchmark(slides, methods=["kriging", "idw"], folds=None, n_masks=1, n_splits=0, progress=False)
-    >>> phg2st.tl.summarize_benchmark(table, reference="idw").loc[("random", "idw", "section"), "difference"].item()
+    >>> settings = {"folds": None, "n_masks": 1, "n_splits": 0, "progress": False}
+    >>> scores = phg2st.tl.benchmark(slides, methods=["kriging", "idw"], **settings)
+    >>> phg2st.tl.summarize_benchmark(scores, reference="idw").loc[("random", "idw", "section"), "difference"].item()
     0.0
     """
-    rows = table[(table["metric"] == metric) & (table["protocol"] == protocol)]
+    rows = scores[(scores["metric"] == metric) & (scores["protocol"] == protocol)]
     if rows.empty:
-        raise ValueError(_nothing(table, metric, protocol))
+        raise ValueError(_nothing(scores, metric, protocol))
     down, ranked = metric.startswith(_LESS_IS_BETTER), metric.startswith(_LESS_IS_BETTER + _MORE_IS_BETTER)
     cases = rows.groupby([*_METHOD, "patient", *_CASE], sort=False)["value"].mean()
     sections = cases.groupby(level=["regime", *_METHOD, "patient", "section"], sort=False).mean()
@@ -88,11 +91,11 @@ def summarize_benchmark(
         }
     )
     _warn_of_incomplete(summary)
-    _warn_of_failed(table, summary)
+    _warn_of_failed(scores, summary)
     if reference is not None:
         paired = _paired(sections, summary, _reference(summary, reference), down=down)
         summary = summary.join(paired if ranked else paired.drop(columns="ahead"))
-    summary = summary.join(_measured(table, protocol), on=_METHOD)
+    summary = summary.join(_measured(scores, protocol), on=_METHOD)
     missing = summary["n_sections"] < summary["n_sections"].groupby(level="regime").transform("max")
     by, ascending = (["mean"], [down]) if ranked else ([], [])
     order = summary.assign(_missing=missing).sort_values(

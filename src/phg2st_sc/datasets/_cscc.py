@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tqdm.auto import tqdm
 
+from .._docs import documented
 from .._warn import warn_user
 from ._legacy import LegacyArray, read_legacy_section
 
@@ -21,6 +22,7 @@ ARRAY = LegacyArray(pitch_um=150.0, spot_um=110.0)
 _COUNTS = re.compile(r"^(?:GSM\d+_)?(?P<section>(?P<patient>P\d+)_ST_rep\d+)_stdata\.tsv(?:\.gz)?$")
 
 
+@documented
 def cscc(
     path: str | Path, *, sections: str | Iterable[str] | None = None, with_images: bool = True, progress: bool = True
 ) -> dict[str, AnnData]:
@@ -39,8 +41,7 @@ def cscc(
     with_images
         Record where each picture is, and keep a thumbnail of it (at most 1,000 px). Pictures must be unpacked
         (``gunzip *.jpg.gz``), since a gzipped one cannot be read in parts; one that is not is left out with a warning.
-    progress
-        Show a progress bar when several sections are read.
+    {progress}
 
     Returns
     -------

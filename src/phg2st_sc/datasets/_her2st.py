@@ -9,6 +9,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from .. import _keys
+from .._docs import documented
 from ._legacy import LegacyArray, array_ids, read_legacy_section
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ ARRAY = LegacyArray(pitch_um=200.0, spot_um=100.0)
 COUNTS, SPOTS, IMAGES, LABELS = "ST-cnts", "ST-spotfiles", "ST-imgs", "ST-pat/lbl"
 
 
+@documented
 def her2st(
     path: str | Path, *, sections: str | Iterable[str] | None = None, with_images: bool = True, progress: bool = True
 ) -> dict[str, AnnData]:
@@ -40,8 +42,7 @@ def her2st(
     with_images
         Record where each picture is, and keep a thumbnail of it (at most 1,000 px). The picture itself is not
         decoded. ``False`` leaves both out.
-    progress
-        Show a progress bar when several sections are read.
+    {progress}
 
     Returns
     -------

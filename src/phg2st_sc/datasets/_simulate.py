@@ -13,6 +13,7 @@ from scipy.sparse import csr_matrix
 from tqdm.auto import tqdm
 
 from .. import _keys
+from .._docs import documented
 from ._containers import to_spatialdata, write_picture
 from ._expression import PROGRAMS, GeneDesign, design_genes, draw_counts, draw_depth, program_activity, true_rates
 from ._record import visium_record
@@ -51,6 +52,7 @@ class _Settings:
         return design_genes(self.rng(_GENES), self.n_genes, fractions, self.overdispersion)
 
 
+@documented
 def simulate(
     *,
     n_slides: int = 1,
@@ -93,10 +95,9 @@ def simulate(
         Number of genes.
     lattice
         ``"visium"``: hexagonal, pitch 100 µm, spots of 55 µm. ``"st"``: square, pitch 200 µm, spots of 100 µm.
-    mpp
-        µm per pixel; 1 for ``"visium"`` and 2 for ``"st"`` by default.
-    image
-        Draw the picture. Counts are the same with and without it.
+    {mpp}
+        1 for ``"visium"`` and 2 for ``"st"`` by default.
+    {image:drawn}
     image_dir
         AnnData only: write the picture as ``<slide>.tif`` (tiled, with its resolution) into this folder, record
         its path and keep a thumbnail. By default the whole picture is held in ``uns``, with a scale factor of 1.
@@ -111,10 +112,9 @@ def simulate(
         Median over genes of a in variance = mean + a mean²; 0 gives Poisson counts.
     space_fraction, mixed_fraction, noise_fraction
         Shares of genes that follow space alone, both, or nothing. The others follow the picture.
-    seed
-        The same seed gives the same bits; section i does not depend on the number of sections.
-    progress
-        Show a progress bar when several sections are made.
+    {seed}
+        Section i does not depend on the number of sections.
+    {progress}
 
     Returns
     -------

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from .._deprecated import renamed_parameters
+from .._docs import documented
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -20,8 +23,10 @@ _COLORS = {"cohort": "#1d3557", "section": "#8d99ae", "reference": "#2b2d42"}
 _HEIGHT = 0.28
 
 
+@renamed_parameters(table="scores")
+@documented
 def benchmark(
-    table: pd.DataFrame,
+    scores: pd.DataFrame,
     *,
     metric: str = "pcc",
     protocol: str = "honest",
@@ -32,25 +37,22 @@ def benchmark(
 ) -> Figure:
     """Draw a score of every method: a bar for its mean, a dot for each section; one panel for each way to draw prompts.
 
-    The noise ceiling is a dashed line, where the table has one. Dark bars are methods that learned from other sections, light ones
+    The noise ceiling is a dashed line, where there is one. Dark bars are methods that learned from other sections, light ones
     know the section alone.
 
     Parameters
     ----------
-    table
-        Of :func:`phg2st_sc.tl.benchmark`.
+    {scores:benchmark}
     metric
         What to draw.
-    protocol
-        Rows of which protocol.
+    {protocol:rows}
     methods
         Which methods, by label, or ``"<label>:section"`` of one form; by default all, the best first.
-    title
-        Of the figure.
-    show
-        Call ``matplotlib.pyplot.show``.
-    save
-        File to write.
+    {title} {show} {save}
+
+    Returns
+    -------
+    The figure.
 
     Raises
     ------
@@ -61,16 +63,17 @@ def benchmark(
     --------
     >>> import phg2st_sc as phg2st
     >>> slides = phg2st.datasets.simulate(n_slides=2, n_patients=2, n_spots=80, n_genes=30, image=False, progress=False)
-    >>> table = phg2st.tl.benchmark(slides, methods=["kriging", "idw"], folds=None, n_masks=1, n_splits=0, progress=False)
-    >>> figure = phg2st.pl.benchmark(table)
+    >>> settings = {"folds": None, "n_masks": 1, "n_splits": 0, "progress": False}
+    >>> scores = phg2st.tl.benchmark(slides, methods=["kriging", "idw"], **settings)
+    >>> figure = phg2st.pl.benchmark(scores)
     """
     import matplotlib.pyplot as plt
 
     from .._benchmark import summarize_benchmark
 
-    summary = summarize_benchmark(table, metric=metric, protocol=protocol)["mean"]
+    summary = summarize_benchmark(scores, metric=metric, protocol=protocol)["mean"]
     order = _order(summary, methods)
-    rows = table[(table["metric"] == metric) & (table["protocol"] == protocol)]
+    rows = scores[(scores["metric"] == metric) & (scores["protocol"] == protocol)]
     sections = rows.groupby(["regime", *_METHOD, "section"])["value"].mean()
     regimes = list(dict.fromkeys(rows["regime"]))
     figure, axes = plt.subplots(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._deprecated import renamed_parameters
+from .._docs import documented
 from .._image import SlideImage, Tiles, choose_level, context_grid, read_padded, tile_pixels
 from .._reading import Reading
 from .._slide import Slide
@@ -26,6 +27,7 @@ Box = tuple[float, float, float, float]
 
 
 @renamed_parameters(table="table_key")
+@documented
 def tiles(
     data: AnnData | SpatialData,
     *,
@@ -53,17 +55,12 @@ def tiles(
 
     Parameters
     ----------
-    data
-        AnnData with ``obsm["spatial"]`` in full-resolution pixels, or SpatialData.
-    image
-        The image, as in :func:`phg2st_sc.pp.extract_embeddings`.
+    {data} {image}
     slide
         Which slide to draw, where ``data`` holds several; by default the first.
-    mpp, pitch_um, platform
-        How many µm a pixel spans, as in :func:`phg2st_sc.pp.extract_embeddings`. Where it stays unknown, spots are
-        drawn without tiles.
-    tile_um
-        Side of a tile in µm.
+    {mpp} {pitch_um} {platform}
+        Where µm per pixel stay unknown, spots are drawn without tiles.
+    {tile_um}
     context
         Also draw the shared grid of context tiles, for blocks of this many tiles along a side.
     crop
@@ -72,16 +69,12 @@ def tiles(
         Longest side of the picture that is read, in pixels.
     linewidth
         Width of the outlines in points.
-    slide_key, table_key, coordinate_system
-        As in :func:`phg2st_sc.pp.extract_embeddings`.
+    {slide_key} {table_key} {coordinate_system}
     ax
         Axes to draw into; by default those of a new figure.
-    title
-        Title, by default the slide's name.
-    show
-        Call ``matplotlib.pyplot.show``.
-    save
-        Path to save the figure to.
+    {title}
+        Default: the slide's name.
+    {show} {save}
 
     Returns
     -------

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .. import _keys
 from .._deprecated import renamed_parameters
+from .._docs import documented
 from .._reading import Reading
 from .._slide import Added, Slide, check_positions_in_image, extend, is_target
 from .._warn import warn_user
@@ -37,6 +38,7 @@ class _Laying:
 
 
 @renamed_parameters(table="table_key")
+@documented
 def add_targets(
     data: Data,
     *,
@@ -61,32 +63,26 @@ def add_targets(
 
     Parameters
     ----------
-    data
-        AnnData (a view is fine), or SpatialData whose spots are circles. It stays as it is.
-    pitch_um
-        Distance of neighbouring targets in µm; ``None`` for that of the measured spots. Within 2 % of a whole part of that
-        (a half, a third, ...) it is that part exactly.
+    {data}
+        A view is fine; the spots of a SpatialData are circles. It stays as it is.
+    {pitch_um:targets}
+        ``None``: that of the measured spots. Within 2 % of a whole part of that (a half, a third, ...) it is that part exactly.
     region
         ``"tissue"``: what the image shows as tissue, by stain and texture, read at low resolution (stained debris
         larger than four squared pitches is taken for tissue). ``"capture"``: the area of the
         measured spots, to 0.4 pitches around them, without gaps, and bays narrower than six pitches; no image is needed. Or
         a shapely polygon, or its (k, 2) corners (x, y), in full-resolution pixels of an AnnData, or pixels of the image
         element of a SpatialData. Several slides may have one each: a dict by slide name.
-    image
-        The H&E image, by default the one that the object's record names. ``"hires"`` takes the thumbnail, which is enough
-        for ``"tissue"``. A dict by slide name for several slides.
-    mpp
-        µm per full-resolution pixel. Needed only with ``pitch_um``, where neither the record nor the image file tells.
-    platform
-        A platform with a known pitch, e.g. ``"Visium"``, from which mpp follows.
+    {image}
+        The thumbnail is enough for ``region="tissue"``.
+    {mpp}
+        Needed only with ``pitch_um``, where neither the record nor the image file tells.
+    {platform}
     lattice
         ``"square"`` or ``"hex"``; ``None`` for that of the measured spots.
     min_distance
         Targets nearer than this to a spot, or to a target of an earlier call, are left out; in pitches of the targets.
-    slide_key
-        Column of ``obs`` that tells several slides in one object apart.
-    table_key, coordinate_system
-        Which table and coordinate system of a SpatialData to use, where several would do.
+    {slide_key} {table_key} {coordinate_system}
 
     Returns
     -------

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .. import _keys
 from .._deprecated import renamed_parameters
+from .._docs import documented
 from .._image import Tiles, check_length, check_resolution, check_tissue, context_blocks, context_grid, tile_pixels
 from .._provenance import names_hash, package_versions
 from .._reading import Reading, pixel_size
@@ -59,6 +60,7 @@ class _Embedded:
 
 
 @renamed_parameters(table="table_key")
+@documented
 def extract_embeddings(
     data: AnnData | SpatialData,
     *,
@@ -93,24 +95,13 @@ def extract_embeddings(
 
     Parameters
     ----------
-    data
-        AnnData with ``obsm["spatial"]`` in full-resolution pixels, or SpatialData.
-    image
-        The full-resolution H&E image: a path, array, ``DataArray`` or image element; by default what the object's
-        record names. A dict by slide name for several slides.
+    {data} {image}
     encoder
         A registered name (:func:`phg2st_sc.encoders.list_encoders`), ``"timm:<model>"``, an encoder that
         :func:`phg2st_sc.encoders.get_encoder` opened (open it once for many calls), or a function from (b, h, w, 3)
         uint8 tiles to (b, d) features that treats each tile on its own. ``"uni"``, its peers and timm need the
         ``encoders`` extra and weights, ``"texture"`` neither.
-    mpp
-        µm per full-resolution pixel.
-    pitch_um
-        Distance of neighbouring spots in µm, from which mpp follows.
-    platform
-        A platform with a known pitch, e.g. ``"visium"``.
-    tile_um
-        Side of a tile in µm.
+    {mpp} {pitch_um} {platform} {tile_um}
     context
         Tiles along a side of the block around each spot (odd), or ``None`` for no block. ``"auto"`` takes 5, and none
         for ``"texture"``, whose features cover that field already.
@@ -122,20 +113,10 @@ def extract_embeddings(
         Tile side in pixels for an encoder that is a function; 224 by default.
     weights
         Folder or file of a network's weights; by default the Hugging Face hub's, or its cache's.
-    device
-        Where a network runs; by default the fastest there is.
-    precision
-        What a network computes in: ``"float32"`` (default), ``"bfloat16"`` or ``"float16"``.
+    {device} {precision:encoder}
     batch_size
         Tiles per read and encoder call; it changes no result.
-    progress
-        Show a progress bar.
-    slide_key
-        Column of ``obs`` that tells several slides in one object apart.
-    table_key, coordinate_system
-        Which table and coordinate system of a SpatialData to use, where several would do.
-    write
-        Also save the new slots into the zarr store behind ``data``.
+    {progress} {slide_key} {table_key} {coordinate_system} {write}
 
     Raises
     ------

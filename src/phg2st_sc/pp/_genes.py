@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import _keys
 from .._deprecated import renamed_parameters
+from .._docs import documented
 from .._reading import THETA, Reading, common_genes, rank_genes
 from .._slide import Owner, SlotUpdate, is_target, refuse_foreign, write_slots
 from .._text import quoted
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 
 @renamed_parameters(datas="adatas", n_top="n_top_genes", table="table_key")
+@documented
 def select_genes(
     adatas: Any,
     *,
@@ -44,31 +46,22 @@ def select_genes(
 
     Parameters
     ----------
-    adatas
-        One object, a list or a dict of them, or one object with ``slide_key``. Only genes that all of them have can be
-        chosen.
+    {adatas}
+        Only genes that all of them have can be chosen.
     n_top_genes
         How many genes to choose.
     min_spots
         In how many of the spots that are read a gene must be detected. ``None``: 1 % of them, at least 3.
-    counts_layer
-        Layer with raw counts; ``None`` for ``X``.
+    {counts_layer}
     patients
         Read the expression of these patients only, such as those of the training set. The panel is marked in every
         object all the same.
-    prompt_mask
-        Read measured spots only: an ``obs`` column of every object, or, for one object, any mask that
-        :func:`phg2st_sc.tl.impute` takes. ``None`` reads **every** spot, which is right for training slides; choosing
-        genes on a slide that is to be predicted without a mask leaks what was held out (a warning tells where
-        ``obs["prompt"]`` exists).
-    slide_key
-        ``obs`` column that tells the slides of an object apart.
+    {prompt_mask:every}
+        This is right for training slides; choosing genes on a slide that is to be predicted without a mask leaks what was
+        held out (a warning tells where ``obs["prompt"]`` exists). Of several objects a column.
+    {slide_key} {table_key} {coordinate_system} {write}
     key_added
         ``var`` column to write.
-    table_key, coordinate_system
-        Which table and coordinate system of a SpatialData to use, where several would do.
-    write
-        Also store the panel in the zarr store behind each SpatialData.
 
     Returns
     -------

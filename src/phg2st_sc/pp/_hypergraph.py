@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .. import _keys
 from .._deprecated import renamed_parameters
+from .._docs import documented
 from .._reading import Reading, choose_rep, features_of, hypergraph_update
 from .._slide import write_slots
 from .._text import quoted
@@ -37,6 +38,7 @@ class _Built:
 
 
 @renamed_parameters(table="table_key")
+@documented
 def build_hypergraph(
     data: AnnData | SpatialData,
     *,
@@ -57,10 +59,7 @@ def build_hypergraph(
 
     Parameters
     ----------
-    data
-        AnnData with ``obsm["spatial"]``, or SpatialData.
-    use_rep
-        Key in ``obsm`` of the image embeddings; by default the only ones that :func:`extract_embeddings` wrote.
+    {data} {use_rep}
     n_neighbors
         Spots in a hyperedge beside its own; 4 by default. On a slide with fewer spots it is all of them, with a warning.
     builder
@@ -71,14 +70,9 @@ def build_hypergraph(
         In lattice pitches, for ``builder="radius"``.
     key_added
         What to store it as.
-    slide_key
-        Column of ``obs`` that tells several slides in one object apart.
-    trust_rep
-        Accept features, or a given matrix, without proof that they come from the image and not from expression.
-    table_key, coordinate_system
-        Which table and coordinate system of a SpatialData to use, where several would do.
-    write
-        Also save the new slots into the zarr store behind ``data``.
+    {slide_key} {table_key} {coordinate_system} {trust_rep}
+        The same for a given matrix.
+    {write}
 
     Returns
     -------

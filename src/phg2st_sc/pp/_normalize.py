@@ -10,6 +10,7 @@ from scipy import sparse
 
 from .. import _keys
 from .._deprecated import renamed_parameters
+from .._docs import documented
 from .._reading import Reading, check_counts, gene_columns, read_rows, row_totals
 from .._slide import Owner, SlotUpdate, is_target, write_slots
 from .._text import quoted
@@ -26,6 +27,7 @@ _OWNER = Owner((_keys.LOGNORM,), ("formula",), mend="rename or")
 
 
 @renamed_parameters(table="table_key")
+@documented
 def normalize(
     data: AnnData | SpatialData,
     *,
@@ -43,20 +45,13 @@ def normalize(
 
     Parameters
     ----------
-    data
-        Object with raw counts. Rows that are NaN in every gene, such as spots that were not measured, stay NaN.
-        Targets of :func:`phg2st_sc.pp.add_targets` become NaN, or rows without an entry where the counts are sparse.
-    counts_layer
-        Layer with raw counts; ``None`` for ``X``.
-    target_sum
-        The scale s. ``None`` takes the median total of the measured spots that have counts: one value for the whole
-        object, so that its slides compare, or one for each slide where ``slide_key`` is given.
-    slide_key
-        ``obs`` column that tells the slides of the object apart.
-    table_key, coordinate_system
-        Which table and coordinate system of a SpatialData to use, where several would do.
-    write
-        Also store the layer in the zarr store behind a SpatialData.
+    {data}
+        Rows that are NaN in every gene, such as spots that were not measured, stay NaN. Targets of
+        :func:`phg2st_sc.pp.add_targets` become NaN, or rows without an entry where the counts are sparse.
+    {counts_layer} {target_sum}
+        ``None``: the median total of the measured spots that have counts: one value for the whole object, so that its slides
+        compare, or one for each slide where ``slide_key`` is given.
+    {slide_key} {table_key} {coordinate_system} {write}
 
     Returns
     -------

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from .. import _keys
 from .._deprecated import renamed_parameters
+from .._docs import documented
 from .._reading import Reading, full_mask
 from .._slide import Owner, SlotUpdate, is_target, write_slots
 from ..prompts import STRATEGIES, generator_of, number_of_prompts, sample_mask
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 
 @renamed_parameters(table="table_key")
+@documented
 def sample_prompts(
     data: AnnData | SpatialData,
     *,
@@ -43,8 +45,7 @@ def sample_prompts(
 
     Parameters
     ----------
-    data
-        Object with spot centres.
+    {data}
     fraction
         Part of each slide's spots (of those within ``within``) to draw, above 0 and below 1; ``round(fraction * n_spots)``
         of them, at least 1.
@@ -59,14 +60,7 @@ def sample_prompts(
         ``obs_names``, or the name of an ``obs`` column. All others become False. A slide with none of them gets no prompt.
     key_added
         ``obs`` column to write.
-    seed
-        Equal seeds draw equal spots.
-    slide_key
-        ``obs`` column that tells the slides of the object apart.
-    table_key, coordinate_system
-        Which table and coordinate system of a SpatialData to use, where several would do.
-    write
-        Also store the new columns in the zarr store behind a SpatialData.
+    {seed} {slide_key} {table_key} {coordinate_system} {write}
 
     Returns
     -------

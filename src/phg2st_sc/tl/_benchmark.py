@@ -35,6 +35,7 @@ from .._benchmark import (
     section_mark,
 )
 from .._deprecated import renamed_parameters
+from .._docs import documented
 from .._provenance import package_versions
 from .._reading import Reading, check_gene_names, context_of, feature_kinds
 from .._text import quoted
@@ -52,6 +53,7 @@ _Run = Callable[[], tuple[pd.DataFrame, bool]]
 
 
 @renamed_parameters(datas="adatas", table="table_key")
+@documented
 def benchmark(
     adatas: Any,
     *,
@@ -84,9 +86,8 @@ def benchmark(
 
     Parameters
     ----------
-    adatas
-        Sections that were measured at every spot: AnnData or SpatialData, a list or dict of them, or one object with
-        ``slide_key``.
+    {adatas}
+        All are sections that were measured at every spot.
     methods
         Names (:func:`phg2st_sc.models.methods`), or a dict by label of names or settings, e.g. ``{"long": {"method":
         "kriging", "length_scale": 8.0}}``. A method with a cohort form learns from the training sections;
@@ -108,19 +109,14 @@ def benchmark(
     protocol
         ``"honest"``, ``"published"``, or both. The latter smooths labels over neighbours before prompts are drawn from
         them, and scores prompts: it leaks, warns, and is there to show what published figures mean.
-    extra
-        Further scores, see :func:`phg2st_sc.metrics.score_section`.
-    markers
-        Genes that ``extra="markers"`` summarises; default the whole panel.
-    n_splits
-        Splits of the noise ceiling; 0 leaves it out, and further scores that allow for noise too.
+    {extra} {markers} {n_splits}
+        0 leaves it out, and further scores that allow for noise too.
     out
         Folder for finished units. A call that was interrupted goes on where it stopped; methods and seeds can be added: name
         all that the table is to hold, what is finished is not run again. Other data or settings are refused.
-    use_rep, trust_rep, counts_layer, slide_key, table_key, coordinate_system, patient_key
-        As for :func:`phg2st_sc.tl.train`.
-    progress
-        Show a progress bar.
+    {use_rep} {trust_rep} {counts_layer} {slide_key} {table_key} {coordinate_system} {patient_key}
+        Folds leave patients out.
+    {progress}
 
     Returns
     -------

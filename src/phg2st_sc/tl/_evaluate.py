@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .. import _keys
 from .._deprecated import renamed_parameters
+from .._docs import documented
 from .._reading import Reading, read_rows
 from .._slide import Slide, is_target, spots_table
 from .._text import quoted
@@ -27,6 +28,7 @@ Protocol = Literal["honest", "published"]
 
 
 @renamed_parameters(table="table_key")
+@documented
 def evaluate(
     data: Any,
     *,
@@ -52,18 +54,15 @@ def evaluate(
 
     Parameters
     ----------
-    data
-        AnnData or SpatialData that :func:`phg2st_sc.tl.impute` was run on, with raw counts of spots that were held
-        out from it.
+    {data}
+        :func:`phg2st_sc.tl.impute` was run on it, and it has raw counts of spots that were held out then.
     layer
         Layer of the prediction: the ``key_added`` of :func:`phg2st_sc.tl.impute`. ``None``: ``"phg2st"``, or the only
         prediction there is.
-    counts_layer
-        Layer with raw counts. ``None``: the one that the prediction was made from. ``"X"``: ``X`` in any case.
+    {counts_layer:kept}
     prompt_mask
         Not needed: the mask that the prediction was made with is stored. A mask given here must be the same.
-    slide_key
-        Column of ``obs`` that tells slides apart.
+    {slide_key} {table_key} {coordinate_system}
     compare
         What to score beside, on the same prompts: names of methods, which are run on the slide alone; fitted models;
         names of other predictions in the object, which must be made from the same prompts. One of them, a list, or a
@@ -74,22 +73,14 @@ def evaluate(
         Genes to report; default the predicted panel. Depths are over the whole panel either way.
     top_genes
         Genes whose mean is reported beside that of the panel: the most variable ones in *training* patients.
-    extra
-        Further scores: any of ``"ssim"``, ``"morans_i"``, ``"gene_correlation"`` and ``"markers"``, or ``"all"``; what
-        they mean, and what flatters them, is told in :func:`phg2st_sc.metrics.score_section`.
-    markers
-        Genes that ``extra="markers"`` summarises; default the whole predicted panel.
+    {extra} {markers}
     protocol
         ``"honest"``, or ``"published"``: smoothed labels, prompts scored. The latter leaks and warns; it is there to
         show what published figures mean, see :func:`phg2st_sc.metrics.score_published`.
-    n_splits
-        Splits of the noise ceiling; 0 leaves it out.
-    seed
-        Seed of the noise ceiling, and of the compared methods.
-    table_key
-        Name of the SpatialData table, where there are several.
-    coordinate_system
-        Coordinate system of a SpatialData by which spots and image are aligned, where several disagree.
+    {n_splits}
+        0 leaves it out.
+    {seed}
+        That is the noise ceiling, and what the compared methods draw.
 
     Returns
     -------

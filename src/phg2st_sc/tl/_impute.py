@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import _keys
 from .._deprecated import renamed_parameters
+from .._docs import documented
 from .._reading import Reading, check_gene_names
 from .._slide import Owner, SlotUpdate, check_table, refuse_foreign, write_slots, write_table
 from ..models import choose_estimator
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 
 @renamed_parameters(table="table_key")
+@documented
 def impute(
     data: AnnData | SpatialData | Sequence[AnnData | SpatialData] | Mapping[str, AnnData | SpatialData],
     *,
@@ -50,16 +52,21 @@ def impute(
 
     Parameters
     ----------
-    data, prompt_mask, model, method, genes, use_rep, trust_rep, counts_layer, target_sum, slide_key, table_key, coordinate_system, gene_key, patient_key, seed, **parameters
-        As for :func:`phg2st_sc.tl.predict`. ``data`` may also be a list or dict of objects: all are predicted before any is written.
+    {data}
+        Raw counts are read at the prompts. A list or dict of objects is predicted as a whole before any is written.
+    {prompt_mask}
+        Of several objects a column.
+    {model} {method:section} {genes:returned} {use_rep} {trust_rep} {counts_layer:kept} {target_sum}
+        ``None``: the median total count of the prompts.
+    {slide_key} {table_key} {coordinate_system} {gene_key} {patient_key}
+        A model that was trained on sections of the same patient uses them as neighbours of the slide. ``None``: as in
+        training, where there is such a column.
     key_added
         Name of the result. ``None``: ``"phg2st"`` for the default, else the name of the method.
-    copy
-        Return a changed copy, and leave ``data`` as it is.
-    write
-        ``True``: also save the new slots, and nothing else, into the zarr store behind a SpatialData. ``"table"``: put the
-        prediction into a table of its own named ``key_added``, for panels too large for a layer; saved too where there is
-        a store.
+    {seed} {copy} {write}
+        ``"table"``: put the prediction into a table of its own named ``key_added``, for panels too large for a layer; saved
+        too where there is a store.
+    {**parameters}
 
     Returns
     -------
@@ -67,8 +74,20 @@ def impute(
 
     Raises
     ------
-    ValueError, KeyError, TypeError
-        As :func:`phg2st_sc.tl.predict`; nothing is changed then.
+    ValueError
+        If both ``model`` and ``method`` are given, counts of a prompt are no counts, there are too few prompts, embeddings
+        carry no proof that they come from the image, ``data`` is a view, or ``key_added`` names a slot that something else
+        wrote. Nothing is changed then.
+    KeyError
+        If the method, mask column, layer, embeddings or genes do not exist.
+    TypeError
+        If the method has no such setting, or an argument or setting is of the wrong type.
+
+    Warns
+    -----
+    UserWarning
+        With neither ``model`` nor ``method``, if slides that have an image have no embeddings with a record. If ``model``
+        was trained on the very slide. If the default finds on 10 or more prompts that nothing is predictable from them.
 
     Notes
     -----

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._deprecated import renamed_parameters
+from .._docs import documented
 from .._reading import Reading, check_gene_names
 from ..models import choose_estimator
 from ._predicting import predict_slides
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 
 @renamed_parameters(table="table_key")
+@documented
 def predict(
     data: AnnData | SpatialData,
     *,
@@ -45,44 +47,15 @@ def predict(
 
     Parameters
     ----------
-    data
-        AnnData or SpatialData with raw counts at the prompts.
-    model
-        A fitted method, the folder it was saved to, or its repository ``owner/name`` on the Hugging Face hub. Excludes
-        ``method``. Genes are matched by name; genes of the model that the object lacks are not predicted.
-    method
-        Name of a method that learns from this slide's prompts alone (:func:`phg2st_sc.models.methods`). With neither,
-        :class:`phg2st_sc.models.PHG2ST` as it is without training.
-    prompt_mask
-        Which spots were measured: boolean array over all rows, boolean Series by obs name, or an ``obs`` column. ``None``
-        reads ``obs["prompt"]``.
-    genes
-        Genes to return. The method works with all genes detected in at least three prompts (or those that
-        :func:`phg2st_sc.pp.select_genes` marked) whatever is asked for here. ``None`` returns all of these.
-    use_rep
-        Key in ``obsm`` of the image embeddings; needed only where there are several.
-    trust_rep
-        Accept embeddings without a record that they come from the image.
-    counts_layer
-        Layer with raw counts. ``None``: ``X``, or the layer that the model was trained on. ``"X"``: ``X`` in any case.
-    target_sum
-        Scale s of the prediction log1p(s * rate). ``None``: the median total count of the prompts.
-    slide_key
-        Column of ``obs`` that tells slides apart; every slide is predicted from its own prompts.
-    table_key
-        Name of the SpatialData table, where there are several.
-    coordinate_system
-        Coordinate system of a SpatialData by which spots and image are aligned, where several disagree.
-    gene_key
-        Column of ``var`` with the gene names that ``model`` uses. ``None``: ``var_names``, or whatever column of ``var``
-        matches where those do not (symbols against Ensembl ids).
-    patient_key
-        Column of ``obs`` with the patient. A model that was trained on sections of the same patient uses them as neighbours
-        of the slide. ``None``: as in training, where there is such a column.
-    seed
-        Seed of methods that draw at random.
-    **parameters
-        Settings of ``method``, e.g. ``length_scale=4.0`` for ``"kriging"``.
+    {data}
+        Raw counts are read at the prompts.
+    {model} {method:section} {prompt_mask} {genes:returned}
+    {use_rep} {trust_rep} {counts_layer:kept} {target_sum}
+        ``None``: the median total count of the prompts.
+    {slide_key} {table_key} {coordinate_system} {gene_key} {patient_key}
+        A model that was trained on sections of the same patient uses them as neighbours of the slide. ``None``: as in
+        training, where there is such a column.
+    {seed} {**parameters}
 
     Returns
     -------

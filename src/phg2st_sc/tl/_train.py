@@ -10,6 +10,7 @@ import pandas as pd
 
 from .. import _keys
 from .._deprecated import renamed_parameters
+from .._docs import documented
 from .._provenance import FINGERPRINTS, package_versions
 from .._reading import (
     Reading,
@@ -35,6 +36,7 @@ DEFAULT_COHORT_METHOD = "phg2st"
 
 
 @renamed_parameters(datas="adatas", table="table_key")
+@documented
 def train(
     adatas: Any,
     *,
@@ -59,38 +61,24 @@ def train(
 
     Parameters
     ----------
-    adatas
-        AnnData or SpatialData, a list or dict of them, or one object with ``slide_key``.
+    {adatas}
     method
         Name of a method with a cohort form (:func:`phg2st_sc.models.methods`).
     genes
         The panel, in order. ``None``: the genes that :func:`phg2st_sc.pp.select_genes` marked in every object; without such
         a mark, all genes that the objects share.
-    use_rep
-        Key in ``obsm`` of the image embeddings; needed only where there are several. Slides without an image take part with
-        what they can teach.
-    trust_rep
-        Accept embeddings without a record that they come from the image.
-    counts_layer
-        Layer with raw counts; ``None`` for ``X``.
-    patient_key
-        Column of ``obs`` with the patient: choices inside training leave patients out, and sections of a patient serve as
-        neighbours of new sections of the same patient.
-    slide_key
-        Column of ``obs`` that tells slides apart.
-    table_key
-        Name of the SpatialData table, where there are several.
-    coordinate_system
-        Coordinate system of a SpatialData by which spots and image are aligned, where several disagree.
+    {use_rep}
+        Slides without an image take part with what they can teach.
+    {trust_rep} {counts_layer} {patient_key}
+        Choices inside training leave patients out, and sections of a patient serve as neighbours of new sections of the
+        same patient.
+    {slide_key} {table_key} {coordinate_system}
     hypergraph_key
         Train on the hypergraphs that :func:`phg2st_sc.pp.build_hypergraph` stored under this ``key_added``; slides to
         predict then need one too. ``None``: methods with a hypergraph build their own.
-    seed
-        Seed of everything drawn at random.
-    progress
-        Show a progress bar while slides are read, and while networks train.
-    **parameters
-        Settings of the method.
+    {seed} {progress}
+        While slides are read, and while networks train.
+    {**parameters}
 
     Returns
     -------

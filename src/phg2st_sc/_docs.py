@@ -1,0 +1,132 @@
+"""What a parameter means is said once: texts that the docstrings of public functions and classes share."""
+
+from __future__ import annotations
+
+import re
+from textwrap import indent
+from typing import TypeVar
+
+_Documented = TypeVar("_Documented")
+
+# An entry is "name" or "name:variant", where a parameter has to mean something else in some functions.
+_PARAMETERS = """
+data
+    AnnData with spot centres in ``obsm["spatial"]``, in full-resolution pixels, or SpatialData.
+adatas
+    AnnData or SpatialData, a list or dict of them, or one object with several slides.
+counts_layer
+    Layer with raw counts; ``None`` for ``X``.
+counts_layer:kept
+    Layer with raw counts. ``None``: the one that the model was trained on, or the prediction made from, else ``X``. ``"X"``:
+    ``X`` in any case.
+slide_key
+    Column of ``obs`` that tells the slides of an object apart; each is a slide of its own in all that is done.
+table_key
+    Table of a SpatialData, where several annotate spots.
+coordinate_system
+    Coordinate system of a SpatialData in which spots and image are aligned, where several disagree.
+patient_key
+    Column of ``obs`` with the patient.
+use_rep
+    Key in ``obsm`` of the image embeddings. ``None``: the only ones with a record, as
+    :func:`phg2st_sc.pp.extract_embeddings` writes it.
+trust_rep
+    Accept embeddings without a record that they come from the image, and not from expression.
+gene_key
+    Column of ``var`` with the gene names that ``model`` uses. ``None``: ``var_names``, or whatever column of ``var``
+    matches where those do not (symbols against Ensembl ids).
+target_sum
+    Scale s of log1p(s * rate).
+prompt_mask
+    Which spots were measured: boolean array over all rows, boolean Series by obs name, or an ``obs`` column. ``None``
+    reads ``obs["prompt"]``.
+prompt_mask:every
+    Which spots were measured: boolean array over all rows, boolean Series by obs name, or an ``obs`` column. ``None``
+    reads **every** spot.
+model
+    A fitted method, the folder it was saved to, or its repository ``owner/name`` on the Hugging Face hub. Excludes
+    ``method``. Genes are matched by name; genes of the model that the object lacks are not predicted.
+method:section
+    Name of a method that learns from this slide's prompts alone (:func:`phg2st_sc.models.methods`). With neither,
+    :class:`phg2st_sc.models.PHG2ST` as it is without training.
+genes:returned
+    Genes to return. The method works with all genes detected in at least three prompts (or those that
+    :func:`phg2st_sc.pp.select_genes` marked) whatever is asked for here. ``None`` returns all of these.
+**parameters
+    Settings of the method, e.g. ``length_scale=4.0`` for ``"kriging"``.
+seed
+    Seed of all that is drawn at random.
+progress
+    Show a progress bar.
+copy
+    Return a changed copy, and leave ``data`` as it is.
+write
+    Also save what was written, and nothing else, into the zarr store behind a SpatialData.
+n_splits
+    Random splits of the counts into halves that the noise ceiling is averaged over.
+extra
+    Further scores: any of ``"ssim"``, ``"morans_i"``, ``"gene_correlation"`` and ``"markers"``, or ``"all"``; what they
+    mean, and what flatters them, is told in :func:`phg2st_sc.metrics.score_section`.
+markers
+    Genes that ``extra="markers"`` summarises; default the whole panel.
+scores:benchmark
+    What :func:`phg2st_sc.tl.benchmark` returned.
+protocol:rows
+    Which protocol's rows, ``"honest"`` or ``"published"``.
+mpp
+    µm per full-resolution pixel.
+pitch_um
+    Distance of neighbouring spots in µm, from which mpp follows.
+pitch_um:targets
+    Distance of neighbouring targets in µm.
+platform
+    A platform with a known pitch, e.g. ``"visium"``, from which mpp follows.
+image
+    The full-resolution H&E image: a path, array, ``DataArray`` or image element; by default what the object's record
+    names. ``"hires"`` takes the thumbnail of an AnnData. A dict by slide name for several slides.
+image:drawn
+    Draw the picture. Counts are the same with and without it.
+tile_um
+    Side of a tile in µm.
+device
+    Where a network runs; by default the fastest there is.
+precision:encoder
+    What a network computes in: ``"float32"`` (default), ``"bfloat16"`` or ``"float16"``.
+title
+    Title of the figure.
+show
+    Call ``matplotlib.pyplot.show``.
+save
+    File to write the figure to.
+"""
+
+
+def _parsed(texts: str) -> dict[str, str]:
+    entries = (entry.partition("\n") for entry in re.split(r"\n(?=\S)", texts.strip()))
+    return {key: f"{key.partition(':')[0]}\n{text}" for key, _, text in entries}
+
+
+TEXTS = _parsed(_PARAMETERS)
+"""Entry of a Parameters section by name, or by ``name:variant``."""
+
+_PLACES = re.compile(r"^( *)(\{[\w:*]+\}(?: \{[\w:*]+\})*)$", re.MULTILINE)
+
+
+def documented(thing: _Documented) -> _Documented:
+    """Replace ``{name}`` in the docstring of a function or class by what the parameter of that name means everywhere.
+
+    Such a line stands where the entry of the parameter would stand, with several names on a line for several entries.
+    Lines below it that are indented further say what else holds there.
+
+    Parameters
+    ----------
+    thing
+        A function or class; it is returned, with its docstring filled in.
+    """
+    if thing.__doc__:
+        thing.__doc__ = _PLACES.sub(_entries, thing.__doc__)
+    return thing
+
+
+def _entries(line: re.Match[str]) -> str:
+    return "\n".join(indent(TEXTS[name.strip("{}")], line[1]) for name in line[2].split())
