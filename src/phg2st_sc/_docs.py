@@ -43,6 +43,8 @@ prompt_mask
 prompt_mask:every
     Which spots were measured: boolean array over all rows, boolean Series by obs name, or an ``obs`` column. ``None``
     reads **every** spot.
+prompt_mask:stored
+    Not needed: the mask that the prediction was made with is stored. A mask given here must be the same.
 model
     A fitted method, the folder it was saved to, or its repository ``owner/name`` on the Hugging Face hub. Excludes
     ``method``. Genes are matched by name; genes of the model that the object lacks are not predicted.

@@ -60,8 +60,7 @@ def evaluate(
         Layer of the prediction: the ``key_added`` of :func:`phg2st_sc.tl.impute`. ``None``: ``"phg2st"``, or the only
         prediction there is.
     {counts_layer:kept}
-    prompt_mask
-        Not needed: the mask that the prediction was made with is stored. A mask given here must be the same.
+    {prompt_mask:stored}
     {slide_key} {table_key} {coordinate_system}
     compare
         What to score beside, on the same prompts: names of methods, which are run on the slide alone; fitted models;
