@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,6 +59,11 @@ class Reading:
     trust_rep: bool = False
     gene_key: str | None = None
     target_sum: float | None = None
+
+    @classmethod
+    def among(cls, settings: Mapping[str, Any]) -> Reading:
+        """The reading among the keywords of a call, ``locals()`` in its first lines, whatever else it has."""
+        return cls(**{one.name: settings[one.name] for one in fields(cls) if one.name in settings})
 
     @property
     def layer(self) -> str | None:

@@ -100,7 +100,7 @@ def tiles(
     """
     import matplotlib.pyplot as plt
 
-    reading = Reading(slide_key=slide_key, table_key=table_key, coordinate_system=coordinate_system)
+    reading = Reading.among(locals())
     slides = reading.open(data, image=image, mpp=mpp, pitch_um=pitch_um, platform=platform)
     chosen = _choose(slides, slide)
     opened = chosen.open_image()

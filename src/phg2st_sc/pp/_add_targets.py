@@ -132,7 +132,7 @@ def add_targets(
     """
     call = _checked(pitch_um, region, lattice, min_distance)
     data = data.copy() if getattr(data, "is_view", False) else data
-    reading = Reading(slide_key=slide_key, table_key=table_key, coordinate_system=coordinate_system)
+    reading = Reading.among(locals())
     slides = reading.open(data, image=image, mpp=mpp, platform=platform)
     added, laid = [], []
     for slide in slides:

@@ -145,7 +145,7 @@ def extract_embeddings(
     >>> adata.obsm["X_texture"].shape[0] == adata.n_obs
     True
     """
-    reading = Reading(slide_key=slide_key, table_key=table_key, coordinate_system=coordinate_system)
+    reading = Reading.among(locals())
     slides = reading.open(data, image=image, mpp=mpp, pitch_um=pitch_um, platform=platform)
     options = {"weights": weights, "device": device, "precision": precision}
     rep, opened = _resolve_encoder(encoder, key_added, input_px, options)

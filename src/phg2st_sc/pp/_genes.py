@@ -89,9 +89,7 @@ def select_genes(
     """
     if isinstance(n_top_genes, bool) or not isinstance(n_top_genes, (int, np.integer)) or n_top_genes < 1:
         raise ValueError(f"n_top_genes={n_top_genes!r} must be an integer of at least 1.")
-    reading = Reading(
-        counts_layer=counts_layer, slide_key=slide_key, table_key=table_key, coordinate_system=coordinate_system
-    )
+    reading = Reading.among(locals())
     slides = reading.open_cohort(adatas)
     tables = list({id(slide.table): slide.table for slide in slides}.values())
     owner = Owner((key_added,), ("rule",))

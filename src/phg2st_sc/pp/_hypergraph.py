@@ -103,7 +103,7 @@ def build_hypergraph(
     5
     """
     maker = get_builder(builder, n_neighbors=n_neighbors, radius=radius)
-    reading = Reading(slide_key=slide_key, table_key=table_key, coordinate_system=coordinate_system)
+    reading = Reading.among(locals())
     slides = reading.open(data)
     by_table: dict[int, list[Slide]] = {}
     for slide in slides:

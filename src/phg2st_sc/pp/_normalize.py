@@ -78,9 +78,7 @@ def normalize(
     """
     if target_sum is not None and not (np.isfinite(target_sum) and target_sum > 0):
         raise ValueError(f"target_sum={target_sum!r} must be a number above 0, or None for the median total.")
-    reading = Reading(
-        counts_layer=counts_layer, slide_key=slide_key, table_key=table_key, coordinate_system=coordinate_system
-    )
+    reading = Reading.among(locals())
     slides = reading.open(data)
     target = slides[0].table
     gene_columns(target, None)

@@ -96,7 +96,7 @@ def sample_prompts(
     STRATEGIES[strategy]
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise ValueError(f"seed={seed!r} must be an integer of at least 0.")
-    reading = Reading(slide_key=slide_key, table_key=table_key, coordinate_system=coordinate_system)
+    reading = Reading.among(locals())
     slides = reading.open(data)
     target = slides[0].table
     _refuse_to_overwrite(target, key_added)

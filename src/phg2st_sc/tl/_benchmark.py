@@ -158,15 +158,7 @@ def benchmark(
     protocols, scoring, trainings = _checked(protocol, fraction, strategies, n_masks, seeds, extra, markers, n_splits)
     genes = _checked_genes(genes)
     specs = method_specs(methods, has_folds=folds is not None)
-    reading = Reading(
-        counts_layer=counts_layer,
-        slide_key=slide_key,
-        table_key=table_key,
-        coordinate_system=coordinate_system,
-        patient_key=patient_key,
-        use_rep=use_rep,
-        trust_rep=trust_rep,
-    )
+    reading = Reading.among(locals())
     found = open_sections(adatas, reading)
     sections = {one.name: one for one in found}
     made = {spec.label: spec.create(0) for spec in specs}

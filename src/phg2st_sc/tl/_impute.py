@@ -111,17 +111,7 @@ def impute(
     """
     check_gene_names(genes)
     objects = _objects(data, prompt_mask)
-    reading = Reading(
-        counts_layer=counts_layer,
-        slide_key=slide_key,
-        table_key=table_key,
-        coordinate_system=coordinate_system,
-        patient_key=patient_key,
-        use_rep=use_rep,
-        trust_rep=trust_rep,
-        gene_key=gene_key,
-        target_sum=target_sum,
-    )
+    reading = Reading.among(locals())
     estimator = choose_estimator(model, method, seed, parameters, impute)
     by_default = model is None and method is None
     key = key_added or estimator.name

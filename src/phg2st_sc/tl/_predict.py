@@ -87,17 +87,7 @@ def predict(
     120
     """
     check_gene_names(genes)
-    reading = Reading(
-        counts_layer=counts_layer,
-        slide_key=slide_key,
-        table_key=table_key,
-        coordinate_system=coordinate_system,
-        patient_key=patient_key,
-        use_rep=use_rep,
-        trust_rep=trust_rep,
-        gene_key=gene_key,
-        target_sum=target_sum,
-    )
+    reading = Reading.among(locals())
     estimator = choose_estimator(model, method, seed, parameters, predict)
     by_default = model is None and method is None
     done = predict_slides(

@@ -112,15 +112,7 @@ def train(
 
     check_gene_names(genes)
     estimator = _create(method, seed, progress, parameters)
-    reading = Reading(
-        counts_layer=counts_layer,
-        slide_key=slide_key,
-        table_key=table_key,
-        coordinate_system=coordinate_system,
-        patient_key=patient_key,
-        use_rep=use_rep,
-        trust_rep=trust_rep,
-    )
+    reading = Reading.among(locals())
     slides = reading.cohort(adatas)
     check_patient_key(slides, patient_key)
     _warn_of_prompts(slides)
