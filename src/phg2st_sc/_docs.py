@@ -94,6 +94,27 @@ device
     Where a network runs; by default the fastest there is.
 precision:encoder
     What a network computes in: ``"float32"`` (default), ``"bfloat16"`` or ``"float16"``.
+counts
+    (n, G) raw counts, dense or sparse.
+totals
+    (n,) total counts of the spots over all genes.
+depths
+    (n,) totals of the spots over the whole panel. Default: row sums of ``counts``; needed where ``counts`` holds only some
+    genes of the panel.
+truth
+    (n, G) values, or (n,) for one gene.
+prediction
+    (n, G) values, or (n,): one map that is compared with every gene.
+prediction:log
+    (n, G) prediction log1p(s * rate).
+positions
+    (n, 2) spot centres in lattice pitches.
+radius
+    Reach of a neighbourhood in lattice pitches.
+theta
+    Overdispersion of the negative binomial; ``numpy.inf`` for Poisson.
+share
+    Of the spots that count as strongest, above 0 and below 1; at least one spot.
 title
     Title of the figure.
 show

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from .._docs import documented
 from ._correlation import is_constant, paired
 from ._targets import RADIUS, neighbor_operator
 
@@ -13,6 +14,7 @@ MIN_Z = 2.0
 """Standard errors above its expectation from which a measured Moran's I counts as spatial structure."""
 
 
+@documented
 def morans_i(values: ArrayLike, positions: ArrayLike, *, radius: float = RADIUS) -> NDArray[np.float64]:
     """Moran's I of each gene, with neighbours within ``radius`` and weights that sum to 1 per spot.
 
@@ -20,10 +22,8 @@ def morans_i(values: ArrayLike, positions: ArrayLike, *, radius: float = RADIUS)
     ----------
     values
         (n, G) values, or (n,) for one gene.
-    positions
-        (n, 2) spot centres in lattice pitches.
-    radius
-        Reach in lattice pitches; the default reaches eight neighbours on a square lattice, six on a hexagonal one.
+    {positions} {radius}
+        The default reaches eight neighbours on a square lattice, six on a hexagonal one.
 
     Returns
     -------
@@ -59,6 +59,7 @@ def morans_i(values: ArrayLike, positions: ArrayLike, *, radius: float = RADIUS)
     return morans_i_of(x, weights, is_constant(x, values))
 
 
+@documented
 def morans_i_ratio(
     truth: ArrayLike, prediction: ArrayLike, positions: ArrayLike, *, radius: float = RADIUS
 ) -> NDArray[np.float64]:
@@ -72,13 +73,9 @@ def morans_i_ratio(
 
     Parameters
     ----------
-    truth
-        (n, G) measured values of held-out spots, or (n,): *unsmoothed* ones, since averaging over neighbours is itself
-        a Moran's I of about a half.
-    prediction
-        (n, G) values, or (n,).
-    positions, radius
-        As in :func:`morans_i`.
+    {truth}
+        Measured at held-out spots, and *unsmoothed*, since averaging over neighbours is itself a Moran's I of about a half.
+    {prediction} {positions} {radius}
 
     Returns
     -------

@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from .._docs import documented
 from ._correlation import is_constant, pcc
 from ._targets import RADIUS, THETA, Counts, average, gene_blocks, neighbor_operator, pearson_residuals
 
 N_SPLITS = 5
 
 
+@documented
 def noise_ceiling(
     counts: Counts,
     positions: ArrayLike | None,
@@ -32,16 +34,11 @@ def noise_ceiling(
 
     Parameters
     ----------
-    counts
-        (n, G) raw counts of the held-out spots over the panel.
-    positions
-        (n, 2) their centres in lattice pitches; ``None`` for the ceiling of the unsmoothed target.
-    seed
-        Seed of the coins.
-    n_splits
-        How many splits r is averaged over.
-    radius, theta
-        As in :func:`~phg2st_sc.metrics.depth_free_target`.
+    {counts}
+        Of the held-out spots, over the panel.
+    {positions}
+        ``None`` for the ceiling of the unsmoothed target.
+    {seed} {n_splits} {radius} {theta}
 
     Returns
     -------

@@ -9,18 +9,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._docs import documented
+
 _ULPS = 16  # spread, in units of the last place of the input's own precision, that still counts as constant
 
 
+@documented
 def pcc(truth: ArrayLike, prediction: ArrayLike) -> NDArray[np.float64]:
     """Pearson correlation of each gene over the spots.
 
     Parameters
     ----------
-    truth
-        (n, G) values, or (n,) for one gene.
-    prediction
-        (n, G) values, or (n,): one map that is compared with every gene.
+    {truth} {prediction}
 
     Returns
     -------
@@ -42,15 +42,14 @@ def pcc(truth: ArrayLike, prediction: ArrayLike) -> NDArray[np.float64]:
     return _coefficient(sxy, np.sqrt(sxx * syy), is_constant(x, truth), is_constant(y, prediction))
 
 
+@documented
 def ccc(truth: ArrayLike, prediction: ArrayLike) -> NDArray[np.float64]:
     """Lin's concordance correlation of each gene over the spots, with n - 1 variances as in torchmetrics.
 
     Parameters
     ----------
-    truth
-        (n, G) values, or (n,) for one gene.
-    prediction
-        (n, G) values on the same scale, or (n,).
+    {truth} {prediction}
+        On the scale of the truth.
 
     Returns
     -------
@@ -60,6 +59,12 @@ def ccc(truth: ArrayLike, prediction: ArrayLike) -> NDArray[np.float64]:
     ------
     ValueError
         If the shapes do not fit, or a value is not finite.
+
+    Examples
+    --------
+    >>> from phg2st_sc.metrics import ccc
+    >>> ccc([1.0, 2.0, 3.0], [2.0, 3.0, 4.0]).round(3)
+    array([0.667])
     """
     x, y = paired(truth, prediction)
     sxy, sxx, syy = _centered_sums(x, y)
@@ -67,15 +72,14 @@ def ccc(truth: ArrayLike, prediction: ArrayLike) -> NDArray[np.float64]:
     return _coefficient(2 * sxy, sxx + syy + shift, is_constant(x, truth), is_constant(y, prediction))
 
 
+@documented
 def mae(truth: ArrayLike, prediction: ArrayLike) -> NDArray[np.float64]:
     """Mean absolute error of each gene over the spots.
 
     Parameters
     ----------
-    truth
-        (n, G) values, or (n,) for one gene.
-    prediction
-        (n, G) values on the same scale, or (n,).
+    {truth} {prediction}
+        On the scale of the truth.
 
     Returns
     -------
@@ -85,11 +89,18 @@ def mae(truth: ArrayLike, prediction: ArrayLike) -> NDArray[np.float64]:
     ------
     ValueError
         If the shapes do not fit, or a value is not finite.
+
+    Examples
+    --------
+    >>> from phg2st_sc.metrics import mae
+    >>> mae([1.0, 2.0, 3.0], [2.0, 3.0, 4.0])
+    array([1.])
     """
     x, y = paired(truth, prediction)
     return np.asarray(np.abs(x - y).mean(axis=0))
 
 
+@documented
 def partial_pcc(truth: ArrayLike, prediction: ArrayLike, covariate: ArrayLike) -> NDArray[np.float64]:
     """Pearson correlation of each gene after a straight line in a covariate was taken out of both sides.
 
@@ -98,10 +109,7 @@ def partial_pcc(truth: ArrayLike, prediction: ArrayLike, covariate: ArrayLike) -
 
     Parameters
     ----------
-    truth
-        (n, G) values, or (n,) for one gene.
-    prediction
-        (n, G) values, or (n,).
+    {truth} {prediction}
     covariate
         (n,) values, e.g. the logarithm of the spots' total counts. A constant one changes nothing.
 
@@ -113,6 +121,13 @@ def partial_pcc(truth: ArrayLike, prediction: ArrayLike, covariate: ArrayLike) -
     ------
     ValueError
         If the shapes do not fit, or a value is not finite.
+
+    Examples
+    --------
+    >>> from phg2st_sc.metrics import partial_pcc
+    >>> depth = [1.0, 2.0, 3.0, 4.0]
+    >>> partial_pcc([1.1, 1.9, 2.9, 4.1], depth, depth)
+    array([0.])
     """
     x, y = paired(truth, prediction)
     z, _ = paired(covariate, covariate)

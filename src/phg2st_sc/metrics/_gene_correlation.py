@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._docs import documented
 from ._correlation import is_constant, paired
 
 _ROWS = 512
@@ -26,6 +27,12 @@ class GeneCorrelation(NamedTuple):
         Correlation, over pairs, of the two; 0 where all predicted correlations are equal, NaN where the true ones are.
     n_genes
         Genes whose truth is not constant.
+
+    Examples
+    --------
+    >>> from phg2st_sc.metrics import gene_correlation
+    >>> gene_correlation([[1.0, 1, 2], [2, 2, 1], [3, 4, 0]], [1.0, 2.0, 3.0]).n_genes
+    3
     """
 
     error: float
@@ -34,6 +41,7 @@ class GeneCorrelation(NamedTuple):
     n_genes: int
 
 
+@documented
 def gene_correlation(
     truth: ArrayLike, prediction: ArrayLike, *, attenuation: ArrayLike | None = None
 ) -> GeneCorrelation:
@@ -41,10 +49,9 @@ def gene_correlation(
 
     Parameters
     ----------
-    truth
-        (n, G) measured values of held-out spots, e.g. the depth-free target.
-    prediction
-        (n, G) predicted values of the same spots, or (n,): one map for every gene.
+    {truth}
+        Measured at held-out spots, e.g. the depth-free target.
+    {prediction}
     attenuation
         (G,) factors by which noise lowers a gene's correlation with anything, e.g. its noise ceiling. The predicted
         correlation of genes g and h is multiplied by both factors before it is compared: what the measured one would

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._docs import documented
 from ._correlation import is_constant, paired
 
 TOP_SHARE = 0.1
@@ -12,6 +13,7 @@ COVERED = 0.3
 """PCC from which a marker's map counts as covered."""
 
 
+@documented
 def hotspot_coverage(truth: ArrayLike, prediction: ArrayLike, *, share: float = TOP_SHARE) -> NDArray[np.float64]:
     """Share of the spots where a gene was strongest that the prediction names too.
 
@@ -20,12 +22,7 @@ def hotspot_coverage(truth: ArrayLike, prediction: ArrayLike, *, share: float = 
 
     Parameters
     ----------
-    truth
-        (n, G) measured values of held-out spots, or (n,) for one gene.
-    prediction
-        (n, G) values, or (n,).
-    share
-        Of the spots that count as strongest, above 0 and below 1; at least one spot.
+    {truth} {prediction} {share}
 
     Returns
     -------
@@ -55,6 +52,7 @@ def hotspot_coverage(truth: ArrayLike, prediction: ArrayLike, *, share: float = 
     return np.where(is_constant(x, truth), np.nan, np.clip(both, 0.0, 1.0))
 
 
+@documented
 def hotspot_kappa(truth: ArrayLike, prediction: ArrayLike, *, share: float = TOP_SHARE) -> NDArray[np.float64]:
     """Coverage of the strongest spots beyond chance: Cohen's kappa of "among the strongest" on both sides.
 
@@ -63,8 +61,7 @@ def hotspot_kappa(truth: ArrayLike, prediction: ArrayLike, *, share: float = TOP
 
     Parameters
     ----------
-    truth, prediction, share
-        As in :func:`hotspot_coverage`.
+    {truth} {prediction} {share}
 
     Returns
     -------
@@ -73,7 +70,7 @@ def hotspot_kappa(truth: ArrayLike, prediction: ArrayLike, *, share: float = TOP
     Raises
     ------
     ValueError
-        As :func:`hotspot_coverage`.
+        If the shapes do not fit, a value is not finite, or ``share`` is out of range.
 
     References
     ----------

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from .._docs import documented
 from .._warn import warn_user
 from ._correlation import ccc, mae, pcc
 from ._targets import (
@@ -35,6 +36,7 @@ PUBLISHED_WARNING = (
 )
 
 
+@documented
 def smooth_published(values: Counts, positions: ArrayLike) -> NDArray[np.float64]:
     """Mean over each spot's 3 x 3 block of spots, **prompts and held-out spots alike: it leaks**.
 
@@ -45,8 +47,8 @@ def smooth_published(values: Counts, positions: ArrayLike) -> NDArray[np.float64
     ----------
     values
         (n, G) labels or counts of *all* spots of the slide.
-    positions
-        (n, 2) their centres in lattice pitches. On a hexagonal lattice the block is the spot and its six neighbours.
+    {positions}
+        On a hexagonal lattice the block is the spot and its six neighbours.
 
     Returns
     -------
@@ -72,6 +74,7 @@ def smooth_published(values: Counts, positions: ArrayLike) -> NDArray[np.float64
     return average(dense, operator)
 
 
+@documented
 def published_counts(counts: Counts, totals: ArrayLike, positions: ArrayLike) -> NDArray[np.float64]:
     """Whole counts whose log-normalised shares are the smoothed labels, to hand to a method as prompts; **it leaks**.
 
@@ -80,12 +83,9 @@ def published_counts(counts: Counts, totals: ArrayLike, positions: ArrayLike) ->
 
     Parameters
     ----------
-    counts
-        (n, G) raw counts of *all* spots of the slide, over all genes.
-    totals
-        (n,) totals over all genes.
-    positions
-        (n, 2) their centres in lattice pitches.
+    {counts}
+        Of *all* spots of the slide, over all genes.
+    {totals} {positions}
 
     Returns
     -------
@@ -95,11 +95,20 @@ def published_counts(counts: Counts, totals: ArrayLike, positions: ArrayLike) ->
     ------
     ValueError
         If shapes do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from phg2st_sc.metrics import published_counts
+    >>> grid = np.argwhere(np.ones((3, 3)))
+    >>> published_counts(np.full((9, 2), 5), np.full(9, 10), grid)[0].tolist()
+    [500000.0, 500000.0]
     """
     labels = smooth_published(lognorm_target(counts, totals, target_sum=SHARE_SCALE), positions)
     return np.rint(_DEPTH / SHARE_SCALE * np.expm1(labels))
 
 
+@documented
 def score_published(
     counts: Counts,
     totals: ArrayLike,
@@ -114,16 +123,9 @@ def score_published(
 
     Parameters
     ----------
-    counts
-        (n, G) raw counts of *all* spots of the slide.
-    totals
-        (n,) totals over all genes.
-    positions
-        (n, 2) spot centres in lattice pitches.
-    prediction
-        (n, G) prediction log1p(s * rate) at all spots.
-    target_sum
-        The scale s of the prediction.
+    {counts}
+        Of *all* spots of the slide.
+    {totals} {positions} {prediction:log} {target_sum}
     prompts
         (n,) bool, True at prompts.
     genes
@@ -143,6 +145,19 @@ def score_published(
     -----
     UserWarning
         Always.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import numpy as np
+    >>> from phg2st_sc.metrics import score_published
+    >>> grid = np.argwhere(np.ones((4, 4)))
+    >>> counts = np.stack([grid[:, 0] + 1, 5 - grid[:, 0]], axis=1)
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     scores = score_published(counts, counts.sum(1), grid, np.log1p(counts / 6), 1.0, grid[:, 1] == 0)
+    >>> scores.attrs["protocol"], bool((scores["pcc"] > 0.9).all())
+    ('published', True)
     """
     warn_user(PUBLISHED_WARNING)
     labels = smooth_published(lognorm_target(counts, totals, target_sum=SHARE_SCALE), positions)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from .._docs import documented
 from ._ceiling import N_SPLITS, ceiling_of, half_correlations
 from ._correlation import ccc, mae, partial_pcc, pcc
 from ._extras import ScoredSection, add_extras, wanted
@@ -50,6 +51,7 @@ SCORES: tuple[str, ...] = (
 Predictions = ArrayLike | Mapping[str, ArrayLike]
 
 
+@documented
 def score_section(
     counts: Counts,
     totals: ArrayLike,
@@ -73,30 +75,18 @@ def score_section(
 
     Parameters
     ----------
-    counts
-        (n, G) raw counts over the whole panel, dense or sparse. Depth is the total over this panel, so pass all of
-        its genes and pick rows of the result rather than columns of the input.
-    totals
-        (n,) totals over all genes of the object.
-    positions
-        (n, 2) spot centres in lattice pitches.
-    prediction
-        (n, G) prediction log1p(s * rate), or a dict of them by method name. Scoring several at once computes targets
-        and ceiling once.
-    target_sum
-        The scale s of the prediction.
+    {counts}
+        Over the whole panel: depth is the total over it, so pick rows of the result rather than columns of the input.
+    {totals} {positions} {prediction:log}
+        Or a dict by method name: scoring several at once computes targets and ceiling once.
+    {target_sum}
     genes
         G gene names; default 0, 1, ...
     top_genes
         Genes whose mean is reported beside that of the panel: the 50 most variable in *training* patients.
-    extra
-        Further scores: any of ``"ssim"``, ``"morans_i"``, ``"gene_correlation"`` and ``"markers"``, or ``"all"``.
-    markers
-        Genes that ``extra="markers"`` summarises; default the whole panel.
-    radius, theta
-        Of the depth-free target, see :func:`~phg2st_sc.metrics.depth_free_target`.
-    n_splits, seed
-        Of the ceiling, see :func:`~phg2st_sc.metrics.noise_ceiling`; ``n_splits=0`` leaves the ceiling out (NaN).
+    {extra} {markers} {radius} {theta} {n_splits}
+        0 leaves the ceiling out (NaN).
+    {seed}
 
     Returns
     -------

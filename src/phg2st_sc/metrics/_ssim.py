@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from scipy.spatial import cKDTree
 
+from .._docs import documented
 from ._correlation import is_constant, paired
 from ._targets import gene_blocks
 
@@ -15,6 +16,7 @@ MIN_SHARE = 0.5
 _K1, _K2 = 0.01, 0.03
 
 
+@documented
 def ssim(
     truth: ArrayLike,
     prediction: ArrayLike,
@@ -39,12 +41,7 @@ def ssim(
 
     Parameters
     ----------
-    truth
-        (n, G) values, or (n,) for one gene.
-    prediction
-        (n, G) values, or (n,).
-    positions
-        (n, 2) spot centres in lattice pitches.
+    {truth} {prediction} {positions}
     window
         Side of the window in lattice pitches, odd.
     min_share

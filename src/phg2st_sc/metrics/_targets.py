@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from scipy.spatial import cKDTree
 
+from .._docs import documented
+
 Counts: TypeAlias = NDArray[Any] | sparse.spmatrix | sparse.sparray
 """(spots, genes) counts, dense or sparse."""
 
@@ -20,6 +22,7 @@ SHARE_SCALE = 1e4
 _BLOCK_VALUES = 2_000_000
 
 
+@documented
 def pearson_residuals(
     counts: Counts, *, depths: ArrayLike | None = None, theta: float = THETA, clip: float | None = None
 ) -> NDArray[np.float64]:
@@ -30,13 +33,7 @@ def pearson_residuals(
 
     Parameters
     ----------
-    counts
-        (n, G) raw counts, dense or sparse.
-    depths
-        (n,) totals of the spots over the whole panel. Default: row sums of ``counts``; needed where ``counts`` holds
-        only some genes of the panel.
-    theta
-        Overdispersion of the negative binomial; ``numpy.inf`` for Poisson.
+    {counts} {depths} {theta}
     clip
         Residuals are clipped to ± this. Default: the square root of n.
 
@@ -75,15 +72,13 @@ def pearson_residuals(
     return np.clip(residuals, -limit, limit, out=residuals)
 
 
+@documented
 def neighbor_operator(positions: ArrayLike, *, radius: float = RADIUS) -> sparse.csr_array:
     """Sparse (n, n) 0/1 matrix of the spots within ``radius`` of each spot, itself included.
 
     Parameters
     ----------
-    positions
-        (n, 2) spot centres in lattice pitches.
-    radius
-        Reach in lattice pitches.
+    {positions} {radius}
 
     Returns
     -------
@@ -93,6 +88,12 @@ def neighbor_operator(positions: ArrayLike, *, radius: float = RADIUS) -> sparse
     ------
     ValueError
         If ``positions`` is not a finite (n, 2) array, or ``radius`` is negative.
+
+    Examples
+    --------
+    >>> from phg2st_sc.metrics import neighbor_operator
+    >>> neighbor_operator([[0, 0], [1, 0], [5, 0]]).toarray().tolist()
+    [[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
     points = np.asarray(positions, dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
@@ -109,6 +110,7 @@ def neighbor_operator(positions: ArrayLike, *, radius: float = RADIUS) -> sparse
     return sparse.csr_array((np.ones(rows.size), (rows, columns)), shape=(n, n))
 
 
+@documented
 def neighbor_mean(values: ArrayLike, positions: ArrayLike, *, radius: float = RADIUS) -> NDArray[np.float64]:
     """Average values over each spot's neighbourhood among the given spots, itself included.
 
@@ -116,10 +118,9 @@ def neighbor_mean(values: ArrayLike, positions: ArrayLike, *, radius: float = RA
     ----------
     values
         (n, G) values of the held-out spots, or (n,).
-    positions
-        (n, 2) centres of the same spots, in lattice pitches. A prompt that is not among them is never averaged in.
-    radius
-        Reach in lattice pitches.
+    {positions}
+        Of the same spots: a prompt that is not among them is never averaged in.
+    {radius}
 
     Returns
     -------
@@ -150,6 +151,7 @@ def average(values: NDArray[np.float64], operator: sparse.csr_array) -> NDArray[
     return np.asarray(operator @ values) / (size if values.ndim == 1 else size[:, None])
 
 
+@documented
 def depth_free_target(
     counts: Counts,
     positions: ArrayLike | None,
@@ -165,14 +167,11 @@ def depth_free_target(
 
     Parameters
     ----------
-    counts
-        (n, G) raw counts of the held-out spots over the panel.
-    positions
-        (n, 2) their centres in lattice pitches; ``None`` leaves out the averaging.
-    depths, theta
-        As in :func:`pearson_residuals`.
-    radius
-        As in :func:`neighbor_mean`.
+    {counts}
+        Of the held-out spots, over the panel.
+    {positions}
+        ``None`` leaves out the averaging.
+    {depths} {radius} {theta}
 
     Returns
     -------
@@ -181,12 +180,22 @@ def depth_free_target(
     Raises
     ------
     ValueError
-        As :func:`pearson_residuals` and :func:`neighbor_mean`.
+        If ``depths`` does not hold one finite, non-negative value per spot, ``theta`` is not positive, or ``positions`` are
+        not over the same spots.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from phg2st_sc.metrics import depth_free_target
+    >>> twice_as_deep = np.array([[2, 1], [4, 2], [8, 4]])
+    >>> depth_free_target(twice_as_deep, np.array([[0, 0], [1, 0], [2, 0]])).round(6).tolist()
+    [[0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]
     """
     residuals = pearson_residuals(counts, depths=depths, theta=theta)
     return residuals if positions is None else neighbor_mean(residuals, positions, radius=radius)
 
 
+@documented
 def lognorm_target(counts: Counts, totals: ArrayLike, *, target_sum: float) -> NDArray[np.float64]:
     """Log-normalised counts log1p(s * count / total), the target that most of the literature scores.
 
@@ -194,12 +203,7 @@ def lognorm_target(counts: Counts, totals: ArrayLike, *, target_sum: float) -> N
 
     Parameters
     ----------
-    counts
-        (n, G) raw counts.
-    totals
-        (n,) totals over all genes.
-    target_sum
-        The scale s.
+    {counts} {totals} {target_sum}
 
     Returns
     -------
@@ -209,6 +213,13 @@ def lognorm_target(counts: Counts, totals: ArrayLike, *, target_sum: float) -> N
     ------
     ValueError
         If ``totals`` does not hold one finite, non-negative value per spot, or ``target_sum`` is not positive.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from phg2st_sc.metrics import lognorm_target
+    >>> np.expm1(lognorm_target(np.array([[1, 3]]), [4], target_sum=100.0)).round(6).tolist()
+    [[25.0, 75.0]]
     """
     if not (np.isfinite(target_sum) and target_sum > 0):
         msg = f"`target_sum` must be a positive number, not {target_sum}."
@@ -218,6 +229,7 @@ def lognorm_target(counts: Counts, totals: ArrayLike, *, target_sum: float) -> N
     return np.log1p(target_sum * np.divide(dense, total, out=np.zeros_like(dense), where=total > 0))
 
 
+@documented
 def share_target(
     counts: Counts, totals: ArrayLike, positions: ArrayLike | None, *, radius: float = RADIUS
 ) -> NDArray[np.float64]:
@@ -227,14 +239,11 @@ def share_target(
 
     Parameters
     ----------
-    counts
-        (n, G) raw counts of the held-out spots.
-    totals
-        (n,) their totals over all genes.
-    positions
-        (n, 2) their centres in lattice pitches; ``None`` pools nothing.
-    radius
-        Reach of the pool in lattice pitches.
+    {counts}
+        Of the held-out spots.
+    {totals} {positions}
+        ``None`` pools nothing.
+    {radius}
 
     Returns
     -------
@@ -243,7 +252,14 @@ def share_target(
     Raises
     ------
     ValueError
-        As :func:`lognorm_target` and :func:`neighbor_operator`.
+        If ``totals`` does not hold one finite, non-negative value per spot, or ``positions`` is not a finite (n, 2) array.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from phg2st_sc.metrics import share_target
+    >>> np.expm1(share_target(np.array([[1, 3]]), [4], None)).round(6).tolist()
+    [[2500.0, 7500.0]]
     """
     dense = dense_counts(counts)
     total = spot_values(totals, "totals", dense.shape[0])
@@ -253,18 +269,43 @@ def share_target(
     return lognorm_target(dense, total, target_sum=SHARE_SCALE)
 
 
+@documented
 def predicted_rate(prediction: ArrayLike, target_sum: float) -> NDArray[np.floating]:
     """Invert log1p(s * rate); negative rates count as zero.
 
     The precision of the input is kept, since it decides what counts as a constant prediction.
+
+    Parameters
+    ----------
+    {prediction:log} {target_sum}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from phg2st_sc.metrics import predicted_rate
+    >>> predicted_rate(np.log1p([0.0, 25.0]), 100.0).round(6).tolist()
+    [0.0, 0.25]
     """
     values = np.asarray(prediction)
     rate = np.expm1(np.maximum(values.astype(np.float64), 0.0)) / target_sum
     return rate.astype(values.dtype if values.dtype.kind == "f" else np.float64)
 
 
+@documented
 def predicted_share(prediction: ArrayLike, target_sum: float) -> NDArray[np.floating]:
-    """Bring a prediction log1p(s * rate) to log1p(1e4 * share), the scale of :func:`share_target`."""
+    """Bring a prediction log1p(s * rate) to log1p(1e4 * share), the scale of :func:`share_target`.
+
+    Parameters
+    ----------
+    {prediction:log} {target_sum}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from phg2st_sc.metrics import predicted_share
+    >>> np.expm1(predicted_share(np.log1p([25.0]), 100.0)).round(6).tolist()
+    [2500.0]
+    """
     return np.log1p(SHARE_SCALE * predicted_rate(prediction, target_sum))
 
 
