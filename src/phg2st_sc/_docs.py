@@ -94,6 +94,22 @@ device
     Where a network runs; by default the fastest there is.
 precision:encoder
     What a network computes in: ``"float32"`` (default), ``"bfloat16"`` or ``"float16"``.
+weights:encoder
+    Folder or file of a network's weights; by default the Hugging Face hub's, or its cache's.
+strategy:prompts
+    How prompts are drawn: a name in :data:`phg2st_sc.prompts.STRATEGIES`, to which
+    :func:`phg2st_sc.prompts.register_strategy` adds.
+positions:any
+    (n_spots, 2) spot centres, in any unit.
+n_neighbors:hyperedge
+    Spots, or tiles, in a hyperedge beside its own.
+exact_up_to
+    Largest number of spots for which all pairs are compared.
+engine
+    Of the hypergraph convolution: ``"auto"`` takes DGL if it loads and computes a known answer on the device, else torch.
+    ``"dgl"`` and ``"torch"`` are taken at their word.
+device:features
+    Where features are, and the convolution runs.
 counts
     (n, G) raw counts, dense or sparse.
 totals
@@ -111,7 +127,7 @@ positions
     (n, 2) spot centres in lattice pitches.
 radius
     Reach of a neighbourhood in lattice pitches.
-theta
+theta:dispersion
     Overdispersion of the negative binomial; ``numpy.inf`` for Poisson.
 share
     Of the spots that count as strongest, above 0 and below 1; at least one spot.

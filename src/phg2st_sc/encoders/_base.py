@@ -46,6 +46,13 @@ class EncoderCard:
         Which weights were loaded, e.g. ``"MahmoodLab/UNI@<commit>"``; empty before, and where there are none.
     precision
         Floating point type of the computation.
+
+    Examples
+    --------
+    >>> import phg2st_sc as phg2st
+    >>> card = phg2st.encoders.get_encoder("texture").card
+    >>> card.license, card.needs_weights, card.total_dim
+    ('BSD-3-Clause', False, 282)
     """
 
     name: str
@@ -82,7 +89,16 @@ class EncoderCard:
 
 
 class Encoder(Protocol):
-    """An opened encoder."""
+    """An opened encoder: called with tiles, it returns their features, each tile on its own.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import phg2st_sc as phg2st
+    >>> encoder = phg2st.encoders.get_encoder(lambda tiles: tiles.mean(axis=(1, 2)), name="color")
+    >>> encoder(np.zeros((2, 224, 224, 3), dtype=np.uint8)).shape
+    (2, 3)
+    """
 
     @property
     def card(self) -> EncoderCard:

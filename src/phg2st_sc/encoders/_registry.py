@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .._docs import documented
 from .._registry import Registry
 from ._base import Encoder, EncoderCard
 
@@ -62,6 +63,13 @@ def register_encoder(card: EncoderCard, factory: Callable[..., Encoder]) -> None
     ------
     ValueError
         If the name is taken, or would be no valid slot name.
+
+    Examples
+    --------
+    >>> import phg2st_sc as phg2st
+    >>> card = phg2st.encoders.EncoderCard(name="my_network", dim=512, input_px=224, tile_um=112.0)
+    >>> phg2st.encoders.register_encoder(card, factory=lambda device=None: ...)
+    >>> del phg2st.encoders.ENCODERS["my_network"]  # as if nothing had been
     """
     check_name(card.name)
     if card.name in ENCODERS:
@@ -81,6 +89,7 @@ def list_encoders() -> list[EncoderCard]:
     return [ENCODERS[name].card for name in ENCODERS.names()]
 
 
+@documented
 def get_encoder(
     encoder: str | Encoder | TileFunction,
     *,
@@ -102,14 +111,10 @@ def get_encoder(
         Name of a wrapped function; by default its ``__name__``.
     input_px
         Tile side for a wrapped function, 224 by default. Registered encoders know theirs.
-    weights
-        Folder or file of weights, for a network; by default they come from the Hugging Face hub, or its cache.
+    {weights:encoder}
     revision
         Branch, tag or commit on the hub.
-    device
-        ``"cpu"``, ``"cuda"``, ``"mps"`` or a torch device; by default the fastest there is.
-    precision
-        ``"float32"`` (default), ``"bfloat16"`` or ``"float16"``.
+    {device} {precision:encoder}
 
     Returns
     -------

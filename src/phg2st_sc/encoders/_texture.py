@@ -41,6 +41,14 @@ class TextureEncoder:
     """Colour, texture and nuclei statistics of every tile, computed tile by tile in float32.
 
     Nothing is random and no tile sees another one, so a tile has the same features, to the bit, in every batch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import phg2st_sc as phg2st
+    >>> encoder = phg2st.encoders.TextureEncoder()
+    >>> encoder(np.full((2, 160, 160, 3), 255, dtype=np.uint8)).shape
+    (2, 141)
     """
 
     def __init__(self) -> None:

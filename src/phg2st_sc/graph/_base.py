@@ -21,6 +21,21 @@ class HypergraphBuilder(ABC):
 
     Builders are small frozen dataclasses: their fields are their settings, and with ``name`` they describe themselves in
     ``uns``. A new one takes a file of its own with :func:`register_builder` above the class.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> import numpy as np
+    >>> from phg2st_sc.graph import Given, HypergraphBuilder
+    >>> @dataclass(frozen=True)
+    ... class Chain(HypergraphBuilder):
+    ...     name = "chain"
+    ...     metric = "order"
+    ...
+    ...     def build(self, positions, features=None):
+    ...         return Given(adjacency=np.eye(len(positions), k=1)).build(positions)
+    >>> Chain().build(np.array([[0.0, 0], [1, 0]])).incidence.toarray().tolist()
+    [[1.0, 0.0], [1.0, 1.0]]
     """
 
     name: ClassVar[str]
@@ -53,7 +68,29 @@ BUILDERS: Registry[type[HypergraphBuilder]] = Registry("builder", otherwise=", o
 
 
 def register_builder(name: str) -> Callable[[Kind], Kind]:
-    """Make a builder available as ``builder=name``."""
+    """Make a builder available as ``builder=name``.
+
+    Parameters
+    ----------
+    name
+        The name; a builder of that name is replaced.
+
+    Returns
+    -------
+    A decorator for a :class:`HypergraphBuilder`.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> from phg2st_sc.graph import BUILDERS, Radius, get_builder, register_builder
+    >>> @register_builder("wide")
+    ... @dataclass(frozen=True)
+    ... class Wide(Radius):
+    ...     radius: float = 3.0
+    >>> get_builder("wide").radius
+    3.0
+    >>> del BUILDERS["wide"]
+    """
 
     def register(kind: Kind) -> Kind:
         kind.name = name
@@ -66,6 +103,13 @@ def get_builder(builder: str | HypergraphBuilder, **settings: Any) -> Hypergraph
     """Return the builder of that name with these settings; a builder object passes through.
 
     Settings that are ``None`` keep their default.
+
+    Parameters
+    ----------
+    builder
+        A name, see :data:`BUILDERS`, or a builder.
+    **settings
+        Settings of the builder of that name.
 
     Raises
     ------

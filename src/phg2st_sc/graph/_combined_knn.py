@@ -9,10 +9,12 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .._docs import documented
 from ._base import Array, register_builder
 from ._knn import NearestBuilder, normalized
 
 
+@documented
 @register_builder("combined")
 @dataclass(frozen=True)
 class CombinedKNN(NearestBuilder):
@@ -25,10 +27,7 @@ class CombinedKNN(NearestBuilder):
 
     Parameters
     ----------
-    n_neighbors
-        Spots in a hyperedge beside its own.
-    exact_up_to
-        Largest number of spots for which all pairs are compared.
+    {n_neighbors:hyperedge} {exact_up_to}
 
     References
     ----------

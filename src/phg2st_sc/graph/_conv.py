@@ -8,11 +8,13 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from .._docs import documented
 from ._conv_engine import resolve_engine
 from ._conv_steps import STEPS, in_full_precision
 from ._hypergraph import Hypergraph
 
 
+@documented
 class HypergraphOperator:
     """The averaging of a hypergraph, prepared once on a device: spots to hyperedges, and back.
 
@@ -23,10 +25,7 @@ class HypergraphOperator:
     ----------
     incidence
         A :class:`Hypergraph`, or (n, m) weights of n spots in m hyperedges, sparse or dense, finite and not negative.
-    engine
-        ``"auto"``, ``"dgl"`` or ``"torch"``; see :func:`resolve_engine`.
-    device
-        Where features will be.
+    {engine} {device:features}
 
     Attributes
     ----------
@@ -113,6 +112,14 @@ def hypergraph_conv(x: torch.Tensor, theta: torch.Tensor, operator: HypergraphOp
         (d_in, d_out).
     operator
         The prepared hypergraph.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from phg2st_sc.graph import HypergraphOperator, hypergraph_conv
+    >>> operator = HypergraphOperator([[1.0, 0.0], [1.0, 1.0]], engine="torch")
+    >>> hypergraph_conv(torch.tensor([[0.0], [4.0]]), torch.tensor([[2.0, 1.0]]), operator).tolist()
+    [[4.0, 2.0], [6.0, 3.0]]
     """
     if theta.shape[1] < theta.shape[0]:
         return operator.apply(x @ theta)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import torch
 
+from .._docs import documented
 from ._base import check_neighbors
 
 
 @torch.no_grad()
+@documented
 def context_operator(features: torch.Tensor, mask: torch.Tensor | None = None, n_neighbors: int = 4) -> torch.Tensor:
     """Return D_v^-1 H D_e^-1 H^T of every block of tiles, so that the convolution is ``torch.bmm(operator, x)``.
 
@@ -21,12 +23,25 @@ def context_operator(features: torch.Tensor, mask: torch.Tensor | None = None, n
         (n, t, d) features of t tiles around n spots; values under the mask play no part, NaN included.
     mask
         (n, t), True where there is a tile. Masked tiles open no hyperedge, are in none, and get 0.
-    n_neighbors
-        Tiles in a hyperedge beside its own; fewer where fewer are there.
+    {n_neighbors:hyperedge}
+        Fewer where fewer are there.
 
     Returns
     -------
     (n, t, t) float32, or float64 for float64 features, on the features' device; no gradient.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or ``n_neighbors`` is no whole number of at least 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from phg2st_sc.graph import context_operator
+    >>> operator = context_operator(torch.zeros(1, 2, 3), n_neighbors=1)
+    >>> operator.tolist()
+    [[[0.5, 0.5], [0.5, 0.5]]]
     """
     check_neighbors(n_neighbors)
     present = torch.ones(features.shape[:2], dtype=torch.bool, device=features.device) if mask is None else mask.bool()

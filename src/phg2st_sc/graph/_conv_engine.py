@@ -21,6 +21,8 @@ from typing import Any
 
 import torch
 
+from .._docs import documented
+
 ENGINES = ("auto", "dgl", "torch")
 _OLDEST = (1, 1)
 _BACKEND = "DGLBACKEND"
@@ -33,16 +35,13 @@ _INSTALL = (
 _LOADING_ERRORS = (ImportError, OSError, AttributeError, RuntimeError, TypeError, ValueError)
 
 
+@documented
 def resolve_engine(engine: str = "auto", device: torch.device | str = "cpu") -> str:
     """Return ``"dgl"`` or ``"torch"``.
 
     Parameters
     ----------
-    engine
-        ``"auto"`` takes DGL if it loads and computes a known answer on the device, else torch. ``"dgl"`` and ``"torch"``
-        are taken at their word.
-    device
-        Where the convolution will run.
+    {engine} {device:features}
 
     Raises
     ------

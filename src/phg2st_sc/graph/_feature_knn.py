@@ -9,10 +9,12 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .._docs import documented
 from ._base import Array, register_builder
 from ._knn import NearestBuilder
 
 
+@documented
 @register_builder("feature")
 @dataclass(frozen=True)
 class FeatureKNN(NearestBuilder):
@@ -20,10 +22,19 @@ class FeatureKNN(NearestBuilder):
 
     Parameters
     ----------
-    n_neighbors
-        Spots in a hyperedge beside its own.
-    exact_up_to
-        Largest number of spots for which all pairs are compared.
+    {n_neighbors:hyperedge} {exact_up_to}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from phg2st_sc.graph import FeatureKNN
+    >>> positions = np.array([[0.0, 0], [1, 0], [2, 0], [9, 0]])
+    >>> features = np.array([[0.0], [9], [1], [8]])
+    >>> FeatureKNN(n_neighbors=1).build(positions, features).incidence.toarray().astype(bool).astype(int)
+    array([[1, 0, 1, 0],
+           [0, 1, 0, 1],
+           [1, 0, 1, 0],
+           [0, 1, 0, 1]])
     """
 
     metric: ClassVar[str] = "feature distance"

@@ -24,6 +24,14 @@ class Hypergraph:
         (n, n) CSR float32. Row e holds the distances of the members from the centre of hyperedge e, itself left out.
     params
         How it was built, in values that ``uns`` can hold.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from phg2st_sc.graph import PositionKNN
+    >>> hypergraph = PositionKNN(n_neighbors=1).build(np.array([[0.0, 0], [1, 0], [9, 0]]))
+    >>> hypergraph.n_spots, hypergraph.params["builder"], hypergraph.distances[2].max().item()
+    (3, 'position', 8.0)
     """
 
     incidence: sparse.csr_matrix

@@ -9,10 +9,12 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .._docs import documented
 from ._base import Array, register_builder
 from ._knn import NearestBuilder
 
 
+@documented
 @register_builder("position")
 @dataclass(frozen=True)
 class PositionKNN(NearestBuilder):
@@ -20,10 +22,18 @@ class PositionKNN(NearestBuilder):
 
     Parameters
     ----------
-    n_neighbors
-        Spots in a hyperedge beside its own.
-    exact_up_to
-        Largest number of spots for which all pairs are compared.
+    {n_neighbors:hyperedge} {exact_up_to}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from phg2st_sc.graph import PositionKNN
+    >>> positions = np.array([[0.0, 0], [1, 0], [2, 0], [9, 0]])
+    >>> PositionKNN(n_neighbors=2).build(positions).incidence.toarray().astype(bool).astype(int)
+    array([[1, 1, 1, 0],
+           [1, 1, 1, 1],
+           [1, 1, 1, 1],
+           [0, 0, 0, 1]])
     """
 
     metric: ClassVar[str] = "position distance in pitches"

@@ -7,12 +7,14 @@ from typing import ClassVar
 
 import numpy as np
 
+from .._docs import documented
 from ._base import Array, HypergraphBuilder, check_positions, register_builder
 from ._hypergraph import Hypergraph, from_members
 
 _TOLERANCE = 1e-6
 
 
+@documented
 @register_builder("radius")
 @dataclass(frozen=True)
 class Radius(HypergraphBuilder):
@@ -20,8 +22,22 @@ class Radius(HypergraphBuilder):
 
     Parameters
     ----------
-    radius
-        In lattice pitches; 1.5 takes the 8 neighbours of a square lattice, 1.1 the 6 of a hexagonal one.
+    {radius}
+        1.5 takes the 8 neighbours of a square lattice, 1.1 the 6 of a hexagonal one.
+
+    Raises
+    ------
+    ValueError
+        If ``radius`` is no finite number above 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from phg2st_sc.graph import Radius
+    >>> Radius(1.0).build(np.array([[0.0, 0], [1, 0], [9, 0]])).incidence.toarray().astype(bool).astype(int)
+    array([[1, 1, 0],
+           [1, 1, 0],
+           [0, 0, 1]])
     """
 
     metric: ClassVar[str] = "position distance in pitches"

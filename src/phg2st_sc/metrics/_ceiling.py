@@ -38,7 +38,7 @@ def noise_ceiling(
         Of the held-out spots, over the panel.
     {positions}
         ``None`` for the ceiling of the unsmoothed target.
-    {seed} {n_splits} {radius} {theta}
+    {seed} {n_splits} {radius} {theta:dispersion}
 
     Returns
     -------

@@ -84,7 +84,7 @@ def score_section(
         G gene names; default 0, 1, ...
     top_genes
         Genes whose mean is reported beside that of the panel: the 50 most variable in *training* patients.
-    {extra} {markers} {radius} {theta} {n_splits}
+    {extra} {markers} {radius} {theta:dispersion} {n_splits}
         0 leaves the ceiling out (NaN).
     {seed}
 

@@ -33,7 +33,7 @@ def pearson_residuals(
 
     Parameters
     ----------
-    {counts} {depths} {theta}
+    {counts} {depths} {theta:dispersion}
     clip
         Residuals are clipped to ± this. Default: the square root of n.
 
@@ -59,7 +59,7 @@ def pearson_residuals(
     [[0.0, 0.0], [0.0, 0.0]]
     """
     if not theta > 0:
-        msg = f"`theta` must be positive, not {theta}."
+        msg = f"`theta` must be positive, not {theta:dispersion}."
         raise ValueError(msg)
     dense = dense_counts(counts)
     depth = spot_values(depths, "depths", dense.shape[0]) if depths is not None else dense.sum(axis=1)
@@ -171,7 +171,7 @@ def depth_free_target(
         Of the held-out spots, over the panel.
     {positions}
         ``None`` leaves out the averaging.
-    {depths} {radius} {theta}
+    {depths} {radius} {theta:dispersion}
 
     Returns
     -------

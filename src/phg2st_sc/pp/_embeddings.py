@@ -111,8 +111,7 @@ def extract_embeddings(
         Key in ``obsm``, by default ``"X_<encoder>"``.
     input_px
         Tile side in pixels for an encoder that is a function; 224 by default.
-    weights
-        Folder or file of a network's weights; by default the Hugging Face hub's, or its cache's.
+    {weights:encoder}
     {device} {precision:encoder}
     batch_size
         Tiles per read and encoder call; it changes no result.

@@ -66,8 +66,8 @@ def build_hypergraph(
         ``"combined"``: nearest under the sum of the distances in space and between features, each divided by its root mean
         square (the paper's). ``"position"``, ``"feature"``: under one of them. ``"radius"``: all spots within ``radius``.
         Or a builder of :mod:`phg2st_sc.graph`, such as ``Given(incidence=...)`` over all rows of the table.
-    radius
-        In lattice pitches, for ``builder="radius"``.
+    {radius}
+        For ``builder="radius"``.
     key_added
         What to store it as.
     {slide_key} {table_key} {coordinate_system} {trust_rep}

@@ -51,10 +51,9 @@ def sample_prompts(
         of them, at least 1.
     n
         How many spots to draw on each slide, instead of ``fraction``.
-    strategy
-        ``"random"``: anywhere. ``"poisson"``: well spread. ``"grid"``: a regular sub-lattice. ``"squares"``: several
-        small squares of about nine spots. ``"block"``: one square region, as a small capture area would give. Others
-        can be added by :func:`phg2st_sc.prompts.register_strategy`.
+    {strategy:prompts}
+        ``"random"``: anywhere. ``"poisson"``: well spread. ``"grid"``: a regular sub-lattice. ``"squares"``: several small
+        squares of about nine spots. ``"block"``: one square region, as a small capture area would give.
     within
         Draw among these spots only, such as the measured ones: a boolean array over the rows, a boolean Series by
         ``obs_names``, or the name of an ``obs`` column. All others become False. A slide with none of them gets no prompt.

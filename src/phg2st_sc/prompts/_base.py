@@ -13,6 +13,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from .._docs import documented
 from .._registry import Registry
 
 Positions = NDArray[np.float64]
@@ -22,8 +23,18 @@ STRATEGIES: Registry[Strategy] = Registry("strategy")
 """Every way to draw prompts, by name."""
 
 
+@documented
 def register_strategy(name: str) -> Callable[[Strategy], Strategy]:
     """Make a function available as ``strategy=name``.
+
+    Parameters
+    ----------
+    name
+        The name; a strategy of that name is replaced.
+
+    Returns
+    -------
+    A decorator for a function from positions, number of spots to choose and generator to the numbers of the chosen spots.
 
     Examples
     --------
@@ -43,17 +54,16 @@ def generator_of(seed: int, name: str) -> np.random.Generator:
     return np.random.default_rng([int(seed), crc32(name.encode())])
 
 
+@documented
 def sample_mask(positions: Positions, n: int, strategy: str, rng: np.random.Generator) -> NDArray[np.bool_]:
     """Choose exactly ``n`` spots.
 
     Parameters
     ----------
-    positions
-        (n_spots, 2) spot centres, in any unit.
+    {positions:any}
     n
         How many to choose, from 1 to the number of spots.
-    strategy
-        Name in :data:`STRATEGIES`.
+    {strategy:prompts}
     rng
         Source of randomness: equal generators give equal masks.
 
@@ -87,6 +97,7 @@ def sample_mask(positions: Positions, n: int, strategy: str, rng: np.random.Gene
     return mask
 
 
+@documented
 def nested_masks(
     positions: Positions, fractions: Sequence[float], strategy: str, seed: int
 ) -> dict[float, NDArray[np.bool_]]:
@@ -97,14 +108,10 @@ def nested_masks(
 
     Parameters
     ----------
-    positions
-        (n_spots, 2) spot centres, in any unit.
+    {positions:any}
     fractions
         Parts of the spots to choose, each above 0 and below 1.
-    strategy
-        Name in :data:`STRATEGIES`.
-    seed
-        Equal seeds give equal masks.
+    {strategy:prompts} {seed}
 
     Returns
     -------
