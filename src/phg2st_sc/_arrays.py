@@ -53,6 +53,13 @@ class SlideArrays:
         (n, n) CSR incidence of the user's own hypergraph, or ``None``: a method builds its own.
     patches
         Pictures of the spots, for methods that read them (:attr:`Estimator.reads_patches`), or ``None``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from phg2st_sc.models import SlideArrays
+    >>> SlideArrays("A", positions=np.array([[0.0, 0], [1, 0], [2, 0]])).take(np.array([True, True, False])).n_spots
+    2
     """
 
     name: str
@@ -100,6 +107,14 @@ class Prompts:
         The G names of the panel.
     lacking
         (m,) int64, which genes of the panel the object lacks: their counts are 0, and were not measured.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from phg2st_sc.models import Prompts
+    >>> counts = np.array([[1, 3], [2, 2]], dtype=np.float32)
+    >>> Prompts(np.array([0, 5]), counts, counts.sum(axis=1), target_sum=4.0, genes=("a", "b")).n_prompts
+    2
     """
 
     index: NDArray[np.int64]
@@ -138,6 +153,15 @@ class TrainingSlide:
         (n,) float64 totals over all genes of the object.
     genes
         The G names of the panel.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from phg2st_sc.models import SlideArrays, TrainingSlide
+    >>> counts = np.array([[1, 3], [2, 2]], dtype=np.float32)
+    >>> slide = TrainingSlide(SlideArrays("A", np.eye(2)), counts, counts.sum(axis=1), ("a", "b"))
+    >>> slide.prompts(np.array([1]), target_sum=4.0).counts.tolist()
+    [[2.0, 2.0]]
     """
 
     arrays: SlideArrays
@@ -165,6 +189,13 @@ class Prediction:
         (G,) float32 expected held-out correlation per gene, or ``None``.
     details
         JSON-like facts on how the prediction was made (chosen method, fitted range, ...), kept as provenance.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from phg2st_sc.models import Prediction
+    >>> Prediction(np.zeros((3, 2), dtype=np.float32)).std is None
+    True
     """
 
     mean: NDArray[np.float32]

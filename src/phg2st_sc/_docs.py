@@ -45,7 +45,7 @@ prompt_mask:every
     reads **every** spot.
 prompt_mask:stored
     Not needed: the mask that the prediction was made with is stored. A mask given here must be the same.
-model
+model:use
     A fitted method, the folder it was saved to, or its repository ``owner/name`` on the Hugging Face hub. Excludes
     ``method``. Genes are matched by name; genes of the model that the object lacks are not predicted.
 method:section
@@ -110,6 +110,83 @@ engine
     ``"dgl"`` and ``"torch"`` are taken at their word.
 device:features
     Where features are, and the convolution runs.
+length_scale
+    Range of the exponential spatial covariance, in lattice pitches. ``None``: 5, or learned from training slides, or chosen
+    on the prompts left out one at a time where there are at least 100.
+ratio
+    Squared coefficient of variation of a gene's rate over the slide: times the counts that the median prompt has of it, the
+    signal variance in units of the noise variance. In gene components a factor of what is expected of each. ``None``: as
+    ``length_scale``.
+n_components:genes
+    Gene components to learn from training slides.
+branches
+    Of the network: ``"both"``, or ``"spot"`` or ``"context"`` alone.
+lr
+    Rate of learning.
+optimizer
+    ``"adam"`` or ``"adamw"``.
+weight_decay
+    Decay of the weights.
+schedule
+    ``"step"``: the rate times 0.9 every 50 epochs. ``"plateau"``: a tenth of it after 10 epochs without a better validation
+    score. ``"none"``.
+max_epochs
+    Epochs at most.
+patience
+    Epochs without a better validation score after which training ends; 0 never ends early.
+validation_fraction
+    Share of spots to validate on, at least; 0 trains on everything and keeps the last epoch.
+gradient_clip
+    Largest norm of the gradient; ``None`` for no limit.
+prompt_fraction
+    Share of a slide's spots that are drawn as prompts in each step of training.
+validation_prompts
+    Share of a validation slide's spots that are prompts.
+batch_size:spots
+    Spots at which a step predicts.
+network
+    Further settings of the network, by name.
+training
+    Further settings of the training, by name.
+accelerator
+    Handed to :class:`lightning.Trainer`, as the three below.
+devices
+    How many, or which.
+precision
+    Of the computation.
+strategy
+    For several devices.
+checkpoint_dir
+    Folder for a checkpoint per epoch.
+resume_from
+    Checkpoint to go on from; all else must be as in the interrupted run.
+preset:published
+    ``"default"``: small, on frozen embeddings, for a CPU. ``"paper"``: the published sizes on raw pictures.
+inputs:published
+    ``"features"``: the embeddings of :func:`phg2st_sc.pp.extract_embeddings`, the same for every method that is compared.
+    ``"patches"``: the image around each spot, through the method's own image encoder. ``None``: the preset's.
+weights:published
+    Of the image encoder, with ``inputs="patches"``: ``"auto"`` takes pretrained ones from the Hugging Face hub or its cache,
+    and warns where there are none; ``"random"``; or a file or folder.
+patch_um:published
+    Side of the pictures in µm; ``None``: the preset's.
+standardize:published
+    Bring embeddings to mean 0 and scale 1 within each ``"slide"``, as the simple methods do, which takes out what staining
+    and scanner add to all spots of a slide; or over all training slides, ``"cohort"``.
+fine_tune:published
+    Epochs of tuning on the prompts of a slide; 0 for none. ``None``: chosen on left-out training slides, and left out where
+    one half of the prompts says that it would predict the other half worse.
+fine_tune:bank
+    How many times a retrieved prompt counts in the mean; 0 for prompts that do not join the bank. ``None``: chosen on
+    left-out training slides, and left out where one half of the prompts says that it would predict the other half worse.
+fine_tune_lr:published
+    Rate of tuning.
+batch_size:published
+    Spots at which a step predicts. Here and in the four settings above ``None`` takes the preset's.
+network:published
+    Further settings of the network, by the names of its configuration.
+training:published
+    Further settings of the training, by the names of :class:`phg2st_sc.training.SpotConfig`.
 counts
     (n, G) raw counts, dense or sparse.
 totals
@@ -148,6 +225,17 @@ def _parsed(texts: str) -> dict[str, str]:
 TEXTS = _parsed(_PARAMETERS)
 """Entry of a Parameters section by name, or by ``name:variant``."""
 
+_PUBLISHED = """
+preset:published inputs:published weights:published patch_um:published standardize:published fine_tune:published
+fine_tune_lr:published max_epochs patience lr validation_fraction batch_size:published network:published training:published
+accelerator devices precision strategy checkpoint_dir resume_from progress seed
+"""
+_GROUPS = {
+    "published_settings": _PUBLISHED.split(),
+    "published_settings:bank": _PUBLISHED.replace("fine_tune:published", "fine_tune:bank").split(),
+}
+"""Settings that several classes share as a whole."""
+
 _PLACES = re.compile(r"^( *)(\{[\w:*]+\}(?: \{[\w:*]+\})*)$", re.MULTILINE)
 
 
@@ -168,4 +256,5 @@ def documented(thing: _Documented) -> _Documented:
 
 
 def _entries(line: re.Match[str]) -> str:
-    return "\n".join(indent(TEXTS[name.strip("{}")], line[1]) for name in line[2].split())
+    names = [name.strip("{}") for name in line[2].split()]
+    return "\n".join(indent(TEXTS[one], line[1]) for name in names for one in _GROUPS.get(name, [name]))

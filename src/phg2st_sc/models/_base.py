@@ -32,6 +32,19 @@ class Estimator(ABC):
 
     Unfitted, a method uses nothing but the slide at hand (single-slide form). After :meth:`fit` it also uses what it
     learned from the training slides (cohort form).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from phg2st_sc.models import Estimator, Prediction, Prompts, SlideArrays
+    >>> class Flat(Estimator):
+    ...     name = "flat"
+    ...
+    ...     def predict(self, slide, prompts):
+    ...         return Prediction(np.zeros((slide.n_spots, prompts.n_genes), dtype=np.float32))
+    >>> prompts = Prompts(np.array([0]), np.ones((1, 2)), np.ones(1), target_sum=1.0, genes=("a", "b"))
+    >>> Flat().predict(SlideArrays("A", np.eye(2)), prompts).mean.shape
+    (2, 2)
     """
 
     name: ClassVar[str]

@@ -24,7 +24,14 @@ class Finite:
 
 
 class Positive(Finite):
-    """A finite number above 0."""
+    """A finite number above 0.
+
+    Examples
+    --------
+    >>> from phg2st_sc.models import Positive
+    >>> Positive().allows(0.0), str(Positive())
+    (False, 'a finite number above 0')
+    """
 
     def allows(self, value: float) -> bool:
         """Whether a value is within the limit."""
@@ -37,7 +44,19 @@ class Positive(Finite):
 
 @dataclass(frozen=True)
 class AtLeast(Finite):
-    """A finite number that is no smaller than the least."""
+    """A finite number that is no smaller than the least.
+
+    Attributes
+    ----------
+    least
+        The least.
+
+    Examples
+    --------
+    >>> from phg2st_sc.models import AtLeast
+    >>> AtLeast(1).allows(1), str(AtLeast(1))
+    (True, 'at least 1')
+    """
 
     least: float
 

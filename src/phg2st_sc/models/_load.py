@@ -30,6 +30,15 @@ def load(path: str | os.PathLike[str], *, revision: str | None = None, token: st
         If the hub cannot be reached.
     ValueError
         If it is damaged, or was written by a later version of the package.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import phg2st_sc as phg2st
+    >>> folder = pathlib.Path(tempfile.mkdtemp()) / "model"
+    >>> _ = phg2st.models.save(phg2st.models.Kriging(length_scale=3.0), folder)
+    >>> phg2st.models.load(folder)
+    Kriging(length_scale=3.0)
     """
     saved = read(find(path, revision=revision, token=token))
     return get_method(saved.method).restored(saved)

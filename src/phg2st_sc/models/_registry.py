@@ -27,7 +27,23 @@ METHODS: Registry[type[Estimator]] = Registry("method", _card)
 
 
 def register(method: type[Estimator]) -> type[Estimator]:
-    """Class decorator: make a method available under its ``name``."""
+    """Class decorator: make a method available under its ``name``.
+
+    Parameters
+    ----------
+    method
+        The class.
+
+    Examples
+    --------
+    >>> import phg2st_sc as phg2st
+    >>> @phg2st.models.register
+    ... class Smooth(phg2st.models.IDW):
+    ...     name = "smooth"
+    >>> phg2st.models.create("smooth", n_neighbors=9)
+    Smooth(n_neighbors=9)
+    >>> del phg2st.models.METHODS["smooth"]
+    """
     return METHODS.register(method.name)(method)
 
 

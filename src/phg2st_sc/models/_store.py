@@ -81,6 +81,14 @@ def save(model: Keepable, path: str | os.PathLike[str], *, overwrite: bool = Fal
     ------
     FileExistsError
         If something is there already, and ``overwrite`` is false or it is no saved model.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import phg2st_sc as phg2st
+    >>> folder = phg2st.models.save(phg2st.models.Kriging(), pathlib.Path(tempfile.mkdtemp()) / "model")
+    >>> sorted(file.name for file in folder.iterdir())
+    ['arrays.safetensors', 'model.json']
     """
     from safetensors.numpy import save_file
 

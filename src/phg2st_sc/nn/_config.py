@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from .._docs import documented
+
 BRANCHES = ("both", "spot", "context")
 CONTEXT_SIDE = 5
 """Tiles along a side of the block around a spot."""
@@ -47,6 +49,7 @@ CORRECTION: Mapping[str, Any] = {
 attention; transformer blocks over them would double the time of a step."""
 
 
+@documented
 @dataclass(frozen=True)
 class NetworkConfig:
     """Sizes and options of :class:`PHG2STNetwork`.
@@ -59,8 +62,7 @@ class NetworkConfig:
         Size of the gene panel.
     fusion
         How prompts meet image tokens, a name in ``FUSIONS``.
-    branches
-        ``"both"``, ``"spot"`` or ``"context"``.
+    {branches}
     width
         Width of all tokens. Features of another width are projected.
     hypergraph_width
@@ -91,6 +93,12 @@ class NetworkConfig:
     residual_head, kernel_width
         ``fusion="propagate"``: whether what is left at the prompts is spread by a learned kernel, and the width of the
         token similarity in it.
+
+    Examples
+    --------
+    >>> from phg2st_sc.nn import NetworkConfig
+    >>> NetworkConfig.preset("paper", n_features=1024, n_genes=785).spot_blocks
+    5
     """
 
     n_features: int

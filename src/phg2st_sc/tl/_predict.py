@@ -49,7 +49,7 @@ def predict(
     ----------
     {data}
         Raw counts are read at the prompts.
-    {model} {method:section} {prompt_mask} {genes:returned}
+    {model:use} {method:section} {prompt_mask} {genes:returned}
     {use_rep} {trust_rep} {counts_layer:kept} {target_sum}
         ``None``: the median total count of the prompts.
     {slide_key} {table_key} {coordinate_system} {gene_key} {patient_key}

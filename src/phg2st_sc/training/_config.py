@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from .._docs import documented
+
 OPTIMIZERS = ("adam", "adamw")
 SCHEDULES = ("step", "plateau", "none")
 LEAST_PROMPTS = 3
@@ -28,27 +30,15 @@ TRAINING_PRESETS: Mapping[str, Mapping[str, Any]] = {
 """Training settings by name, beside the network sizes of the same name."""
 
 
+@documented
 @dataclass(frozen=True)
 class Optimization:
     """Settings that all trainings share.
 
     Attributes
     ----------
-    lr, optimizer, weight_decay
-        ``"adam"`` or ``"adamw"``.
-    schedule
-        ``"step"``: the rate times 0.9 every 50 epochs. ``"plateau"``: a tenth of it after 10 epochs without a better
-        validation score. ``"none"``.
-    max_epochs
-        Epochs at most.
-    patience
-        Epochs without a better validation score after which training ends; 0 never ends early.
-    validation_fraction
-        Share of spots to validate on, at least; 0 trains on everything and keeps the last epoch.
-    gradient_clip
-        Largest norm of the gradient; ``None`` for no limit.
-    seed
-        Seed of initialisation, order, prompts and dropout.
+    {lr} {optimizer} {weight_decay} {schedule} {max_epochs} {patience} {validation_fraction} {gradient_clip} {seed}
+        That is initialisation, order, prompts and dropout.
     """
 
     lr: float = 1e-3
@@ -84,20 +74,26 @@ class Optimization:
         return asdict(self)
 
 
+@documented
 @dataclass(frozen=True)
 class TrainingConfig(Optimization):
     """Settings of training a network that predicts by itself; one epoch shows every training slide once.
 
     Attributes
     ----------
-    prompt_fraction
-        Share of a slide's spots that are drawn as prompts in each step.
-    validation_prompts
-        Share of a validation slide's spots that are prompts.
+    {lr} {optimizer} {weight_decay} {schedule} {max_epochs} {patience} {validation_fraction} {gradient_clip} {seed}
+        That is initialisation, order, prompts and dropout.
+    {prompt_fraction} {validation_prompts}
     spots_per_step
         Spots at which a step predicts; ``None`` for all of the slide. The spot branch sees the whole slide in any case.
     depth_weights
         Whether spots weigh in the loss by their total count.
+
+    Examples
+    --------
+    >>> from phg2st_sc.training import TrainingConfig
+    >>> TrainingConfig.preset("paper").patience
+    20
     """
 
     prompt_fraction: float = 0.3
@@ -118,12 +114,15 @@ class TrainingConfig(Optimization):
         return cls(**{**TRAINING_PRESETS[name], **changes})
 
 
+@documented
 @dataclass(frozen=True)
 class EpisodeConfig(Optimization):
     """Settings of training a network that corrects a linear prediction.
 
     Attributes
     ----------
+    {lr} {optimizer} {weight_decay} {schedule} {max_epochs} {patience} {validation_fraction} {gradient_clip} {seed}
+        That is initialisation, order, prompts and dropout.
     steps_per_epoch
         Steps between two validations.
     fewest, most
@@ -137,8 +136,13 @@ class EpisodeConfig(Optimization):
         Share of the steps in which an imaged slide is shown without its image.
     correlation
         Weight of the correlation in the loss, beside the squared error.
-    validation_prompts
-        Share of a validation slide's spots that are prompts.
+    {validation_prompts}
+
+    Examples
+    --------
+    >>> from phg2st_sc.training import EpisodeConfig
+    >>> EpisodeConfig(max_epochs=10).lr
+    0.0005
     """
 
     lr: float = 5e-4
@@ -171,16 +175,25 @@ class EpisodeConfig(Optimization):
             raise ValueError(msg)
 
 
+@documented
 @dataclass(frozen=True)
 class SpotConfig(Optimization):
     """Settings of training a network that predicts spots from the image alone; one epoch shows every spot once.
 
     Attributes
     ----------
-    batch_size
-        Spots at which a step predicts; ``None`` for all of a slide.
+    {lr} {optimizer} {weight_decay} {schedule} {max_epochs} {patience} {validation_fraction} {gradient_clip} {seed}
+        That is initialisation, order, prompts and dropout.
+    {batch_size:spots}
+        ``None`` for all of a slide.
     freeze_norm
         Leave the running statistics of batch normalisation as they are.
+
+    Examples
+    --------
+    >>> from phg2st_sc.training import SpotConfig
+    >>> SpotConfig(batch_size=128).optimizer
+    'adam'
     """
 
     max_epochs: int = 60

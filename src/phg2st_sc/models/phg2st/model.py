@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from ..._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
+from ..._docs import documented
 from ..._state import Later
 from ..._warn import warn_user
 from ...linear import check_training
@@ -36,6 +38,7 @@ def _correction() -> type[Correction]:
 
 
 @register
+@documented
 class PHG2ST(NetworkEstimator):
     """Predict expression over a whole section from its image and the few spots that were measured.
 
@@ -47,8 +50,7 @@ class PHG2ST(NetworkEstimator):
 
     Parameters
     ----------
-    n_components
-        Gene components to learn from training slides.
+    {n_components:genes}
     correction
         Whether to train a network on what the linear part misses: hypergraph convolution and transformers over image and
         prompts, attention biased by distance and histology, kriging of the residuals. It is trusted as far as left-out patients
@@ -58,26 +60,12 @@ class PHG2ST(NetworkEstimator):
     without
         Parts to leave out, to see what each is worth: ``"image"``, ``"hypergraph"``,
         ``"propagation"``, ``"gene_covariance"``, ``"cohort_image"``, ``"serial"``, ``"depth"``, ``"guard"``.
-    branches
-        Of the network. ``"both"``, or ``"spot"`` or ``"context"`` alone.
-    engine
-        Of the hypergraph convolution: ``"auto"``, ``"dgl"`` or ``"torch"``.
-    n_neighbors
-        Spots, or tiles, in a hyperedge beside its own.
-    max_epochs, patience, lr, validation_fraction
-        See :class:`phg2st_sc.training.EpisodeConfig`.
-    network, training
-        Further settings by name, of :class:`phg2st_sc.nn.NetworkConfig` and :class:`phg2st_sc.training.EpisodeConfig`.
-    accelerator, devices, precision, strategy
-        Handed to :class:`lightning.Trainer`.
-    checkpoint_dir
-        Folder for a checkpoint per epoch.
-    resume_from
-        Checkpoint to go on from; all else must be as in the interrupted run.
-    progress
-        Show a progress bar.
-    seed
-        Seed of everything drawn at random.
+    {branches} {engine} {n_neighbors:hyperedge}
+    {max_epochs} {patience} {lr} {validation_fraction} {network}
+        See :class:`phg2st_sc.nn.NetworkConfig`.
+    {training}
+        See :class:`phg2st_sc.training.EpisodeConfig`, whose values stand where ``None`` is given above.
+    {accelerator} {devices} {precision} {strategy} {checkpoint_dir} {resume_from} {progress} {seed}
     fusion
         Deprecated. ``"paper"`` makes a :class:`PHG2STPaper`, with its settings.
 
@@ -219,3 +207,8 @@ class PHG2ST(NetworkEstimator):
     def predict(self, slide: SlideArrays, prompts: Prompts) -> Prediction:
         """Predict every spot of a slide from its prompts."""
         return self._predictor().predict(slide, self._encoded(slide), prompts)
+
+
+_settings = inspect.signature(PHG2ST.__init__)
+# help shows these, and not those of `__new__`, which takes the published network's too
+PHG2ST.__signature__ = _settings.replace(parameters=list(_settings.parameters.values())[1:])  # type: ignore[attr-defined]

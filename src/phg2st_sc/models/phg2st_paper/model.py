@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from ..._arrays import Prediction, Prompts, SlideArrays, TrainingSlide, log_expression
+from ..._docs import documented
 from ..._state import Later
 from ...linear import check_training
 from .._limits import AtLeast
@@ -39,6 +40,7 @@ def _trained() -> type[Trained]:
 
 
 @register
+@documented
 class PHG2STPaper(NetworkEstimator):
     """PHG2ST as published: prompt embedding, spot and context hypergraphs, transformers and cross-attention.
 
@@ -54,26 +56,12 @@ class PHG2STPaper(NetworkEstimator):
         ``"default"``: small, for a CPU. ``"paper"``: published sizes, Adam with the rate times 0.9 every 50 epochs.
         ``"released"``: settings of the released code (AdamW, plateau schedule, a tenth of the spots as prompts, 256 spots per
         step, positional convolution, a loss on the prompt embedding).
-    branches
-        ``"both"``, or ``"spot"`` or ``"context"`` alone.
-    engine
-        Of the hypergraph convolution: ``"auto"``, ``"dgl"`` or ``"torch"``.
-    n_neighbors
-        Spots, or tiles, in a hyperedge beside its own.
-    max_epochs, patience, lr, prompt_fraction, validation_fraction
-        See :class:`phg2st_sc.training.TrainingConfig`; ``None`` takes the preset's.
-    network, training
-        Further settings by name, of :class:`phg2st_sc.nn.NetworkConfig` and :class:`phg2st_sc.training.TrainingConfig`.
-    accelerator, devices, precision, strategy
-        Handed to :class:`lightning.Trainer`.
-    checkpoint_dir
-        Folder for a checkpoint per epoch.
-    resume_from
-        Checkpoint to go on from; all else must be as in the interrupted run.
-    progress
-        Show a progress bar.
-    seed
-        Seed of everything drawn at random.
+    {branches} {engine} {n_neighbors:hyperedge}
+    {max_epochs} {patience} {lr} {prompt_fraction} {validation_fraction} {network}
+        See :class:`phg2st_sc.nn.NetworkConfig`.
+    {training}
+        See :class:`phg2st_sc.training.TrainingConfig`. The preset's values stand where ``None`` is given above.
+    {accelerator} {devices} {precision} {strategy} {checkpoint_dir} {resume_from} {progress} {seed}
 
     Examples
     --------

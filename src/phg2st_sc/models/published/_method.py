@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 
 from ..._arrays import Prediction, Prompts, SlideArrays, TrainingSlide, log_expression
+from ..._docs import documented
 from ..._state import Later
 from ..._text import quoted
 from ..._warn import warn_user
@@ -61,6 +62,7 @@ def _trained() -> type[TrainedSpotNetwork]:
     return TrainedSpotNetwork
 
 
+@documented
 class NetworkMethod(NetworkEstimator):
     """A published network that predicts spots from the image; prompts only tune it.
 
@@ -74,39 +76,7 @@ class NetworkMethod(NetworkEstimator):
 
     Parameters
     ----------
-    preset
-        ``"default"``: small, on frozen embeddings, for a CPU. ``"paper"``: the published sizes on raw pictures.
-    inputs
-        ``"features"``: the embeddings of :func:`phg2st_sc.pp.extract_embeddings`, the same for every method that is
-        compared. ``"patches"``: the image around each spot, through the method's own image encoder. ``None``: the
-        preset's.
-    weights
-        Of the image encoder, with ``inputs="patches"``: ``"auto"`` takes pretrained ones from the Hugging Face hub or its
-        cache, and warns where there are none; ``"random"``; or a file or folder.
-    patch_um
-        Side of the pictures in µm; ``None``: the preset's.
-    standardize
-        Bring embeddings to mean 0 and scale 1 within each ``"slide"``, as the simple methods do, which takes out what
-        staining and scanner add to all spots of a slide; or over all training slides, ``"cohort"``.
-    fine_tune
-        Epochs of tuning on the prompts of a slide; 0 for none. ``None``: chosen on left-out training slides, and left out
-        where one half of the prompts says that it would predict the other half worse.
-    fine_tune_lr
-        Rate of tuning.
-    max_epochs, patience, lr, validation_fraction, batch_size
-        See :class:`phg2st_sc.training.SpotConfig`; ``None`` takes the preset's.
-    network, training
-        Further settings by name, of the network's configuration and of :class:`phg2st_sc.training.SpotConfig`.
-    accelerator, devices, precision, strategy
-        Handed to :class:`lightning.Trainer`.
-    checkpoint_dir
-        Folder for a checkpoint per epoch.
-    resume_from
-        Checkpoint to go on from; all else must be as in the interrupted run.
-    progress
-        Show a progress bar.
-    seed
-        Seed of everything drawn at random.
+    {published_settings}
 
     Examples
     --------

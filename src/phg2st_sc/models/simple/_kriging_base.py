@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
+from ..._docs import documented
 from ...linear import (
     COMPONENT_RATIOS,
     LENGTH_SCALES,
@@ -38,22 +39,15 @@ from .._limits import AtLeast, Positive
 Array = NDArray[np.float64]
 
 
+@documented
 class KrigingEstimator(Estimator):
     """Predict whitened rates by kriging, in gene components where a basis is known and in the remaining directions.
 
     Parameters
     ----------
-    length_scale
-        Range of the exponential spatial covariance, in lattice pitches. ``None``: 5, or learned from training slides, or
-        chosen on the prompts left out one at a time where there are at least 100.
-    ratio
-        Squared coefficient of variation of a gene's rate over the slide: times the counts that the median prompt has of it,
-        the signal variance in units of the noise variance. In gene components a factor of what is expected of each.
-        ``None``: as ``length_scale``.
-    n_components
-        Gene components to learn from training slides; 0 treats every gene by itself.
-    seed
-        Seed of the episodes that the covariance is learned on.
+    {length_scale} {ratio} {n_components:genes}
+        0 treats every gene by itself.
+    {seed}
     """
 
     kind = "simple"

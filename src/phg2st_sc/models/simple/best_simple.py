@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..._arrays import Prediction, Prompts, SlideArrays
+from ..._docs import documented
 from ...linear import Record, even_subset, matched_folds
 from .._base import Estimator
 from .._registry import get_method, register
@@ -31,6 +32,7 @@ _MAX_SPOTS = 2000
 
 
 @register
+@documented
 class BestSimple(Estimator):
     """Choose among the single-slide methods by cross-validation over the slide's prompts.
 
@@ -43,8 +45,16 @@ class BestSimple(Estimator):
     ----------
     candidates
         Methods to choose from, the preferred first.
-    seed
-        Seed of the folds.
+    {seed}
+        That is the folds.
+
+    Examples
+    --------
+    >>> import phg2st_sc as phg2st
+    >>> adata = phg2st.datasets.simulate(n_spots=60, n_genes=30, image=False)
+    >>> phg2st.pp.sample_prompts(adata, fraction=0.2)
+    >>> phg2st.tl.predict(adata, method="best_simple", candidates=["kriging", "idw"]).shape
+    (60, 30)
     """
 
     name = "best_simple"

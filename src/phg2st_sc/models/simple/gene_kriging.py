@@ -6,6 +6,7 @@ import copy
 from typing import ClassVar
 
 from ..._arrays import Prediction, Prompts, SlideArrays
+from ..._docs import documented
 from ...linear import prompt_gene_basis
 from .._limits import AtLeast
 from .._registry import register
@@ -13,6 +14,7 @@ from ._kriging_base import KrigingEstimator
 
 
 @register
+@documented
 class GeneKriging(KrigingEstimator):
     """Kriging in gene components: genes that vary together in space share their evidence.
 
@@ -21,12 +23,18 @@ class GeneKriging(KrigingEstimator):
 
     Parameters
     ----------
-    n_components
-        Gene components to learn from training slides.
+    {n_components:genes}
     n_prompt_components
         Gene components of the single-slide form.
-    length_scale, ratio, seed
-        As for :class:`Kriging`.
+    {length_scale} {ratio} {seed}
+
+    Examples
+    --------
+    >>> import phg2st_sc as phg2st
+    >>> adata = phg2st.datasets.simulate(n_spots=60, n_genes=30, image=False)
+    >>> phg2st.pp.sample_prompts(adata, fraction=0.2)
+    >>> phg2st.tl.predict(adata, method="gene_kriging").shape
+    (60, 30)
     """
 
     name = "gene_kriging"

@@ -29,6 +29,14 @@ class IDW(Estimator):
         Prompts that enter a prediction.
     power
         Exponent of the distance.
+
+    Examples
+    --------
+    >>> import phg2st_sc as phg2st
+    >>> adata = phg2st.datasets.simulate(n_spots=60, n_genes=30, image=False)
+    >>> phg2st.pp.sample_prompts(adata, fraction=0.2)
+    >>> phg2st.tl.predict(adata, method="idw", n_neighbors=4).shape
+    (60, 30)
     """
 
     name = "idw"

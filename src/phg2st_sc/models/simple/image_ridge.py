@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
+from ..._docs import documented
 from ...linear import (
     PRIOR_COUNTS,
     CohortRegression,
@@ -29,6 +30,7 @@ Array = NDArray[np.float64]
 
 
 @register
+@documented
 class ImageRidge(Estimator):
     """Ridge of whitened rates on image components.
 
@@ -41,8 +43,17 @@ class ImageRidge(Estimator):
     ----------
     n_components
         Pooled components of the cohort form. The single-slide form uses at most 20.
-    seed
-        Seed of the landmarks of the radial features.
+    {seed}
+        That is the landmarks of the radial features.
+
+    Examples
+    --------
+    >>> import phg2st_sc as phg2st
+    >>> adata = phg2st.datasets.simulate(n_spots=60, n_genes=30, progress=False)
+    >>> phg2st.pp.extract_embeddings(adata, image="hires", encoder="texture", progress=False)
+    >>> phg2st.pp.sample_prompts(adata, fraction=0.2)
+    >>> phg2st.tl.predict(adata, method="image_ridge").shape
+    (60, 30)
     """
 
     name = "image_ridge"

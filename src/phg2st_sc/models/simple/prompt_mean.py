@@ -20,6 +20,14 @@ class PromptMean(Estimator):
 
     The floor of every comparison: it knows levels and no places. Fitted on training slides, the cohort's levels stand in
     for genes that the prompts barely saw, and for missing prompts.
+
+    Examples
+    --------
+    >>> import phg2st_sc as phg2st
+    >>> adata = phg2st.datasets.simulate(n_spots=60, n_genes=30, image=False)
+    >>> phg2st.pp.sample_prompts(adata, fraction=0.2)
+    >>> phg2st.tl.predict(adata, method="prompt_mean").shape
+    (60, 30)
     """
 
     name = "prompt_mean"

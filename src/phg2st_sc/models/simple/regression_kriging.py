@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
+from ..._docs import documented
 from ...linear import (
     CohortRegression,
     check_training,
@@ -29,6 +30,7 @@ _OUTSIDE_BASIS = 0.2
 
 
 @register
+@documented
 class RegressionKriging(KrigingEstimator):
     """Image regression, then kriging of the residuals at the prompts by position.
 
@@ -38,12 +40,19 @@ class RegressionKriging(KrigingEstimator):
 
     Parameters
     ----------
-    n_components
-        Gene components to learn from training slides.
+    {n_components:genes}
     n_image_components
         Pooled image components of the cohort regression.
-    length_scale, ratio, seed
-        As for :class:`Kriging`.
+    {length_scale} {ratio} {seed}
+
+    Examples
+    --------
+    >>> import phg2st_sc as phg2st
+    >>> adata = phg2st.datasets.simulate(n_spots=60, n_genes=30, progress=False)
+    >>> phg2st.pp.extract_embeddings(adata, image="hires", encoder="texture", progress=False)
+    >>> phg2st.pp.sample_prompts(adata, fraction=0.2)
+    >>> phg2st.tl.predict(adata, method="regression_kriging").shape
+    (60, 30)
     """
 
     name = "regression_kriging"

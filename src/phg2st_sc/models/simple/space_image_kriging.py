@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from ..._docs import documented
 from .._registry import register
 from ._kriging_base import KrigingEstimator
 
 
 @register
+@documented
 class SpaceImageKriging(KrigingEstimator):
     """Kriging with a covariance of position and image: places that look alike count as close.
 
@@ -15,10 +17,18 @@ class SpaceImageKriging(KrigingEstimator):
 
     Parameters
     ----------
-    n_components
-        Gene components to learn from training slides; without them every gene is treated by itself.
-    length_scale, ratio, seed
-        As for :class:`Kriging`.
+    {n_components:genes}
+        Without them every gene is treated by itself.
+    {length_scale} {ratio} {seed}
+
+    Examples
+    --------
+    >>> import phg2st_sc as phg2st
+    >>> adata = phg2st.datasets.simulate(n_spots=60, n_genes=30, progress=False)
+    >>> phg2st.pp.extract_embeddings(adata, image="hires", encoder="texture", progress=False)
+    >>> phg2st.pp.sample_prompts(adata, fraction=0.2)
+    >>> phg2st.tl.predict(adata, method="space_image_kriging").shape
+    (60, 30)
     """
 
     name = "space_image_kriging"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ...._docs import documented
 from ....linear import even_subset
 from ..._registry import register
 from .._method import NetworkMethod, Preset
@@ -26,15 +27,14 @@ _MOST_IN_BANK = 20_000
 
 
 @register
+@documented
 class BLEEP(NetworkMethod):
     """BLEEP: pictures and expression in one space, learned by contrast; a spot is predicted by the measured spots near it there.
 
     Two encoders, of the picture and of the expression, are trained so that the two embeddings of a spot are alike. A
     prediction is the mean expression of the 50 spots of a bank whose embedded expression is nearest to the embedded picture
     by cosine. The bank holds the training spots, whose expression is thereby part of a saved or shared model. Nothing is
-    tuned on a new slide: its prompts join the bank. It takes the settings that all published networks take: see
-    :class:`phg2st_sc.models.NetworkMethod`. ``fine_tune`` is how many times a retrieved prompt counts in the mean, 0 for
-    prompts that do not join.
+    tuned on a new slide: its prompts join the bank.
 
     ``preset="paper"``: ResNet-50 on pictures of 224 px, common space of 256 (24.4 M parameters at 785 genes), temperature 1,
     AdamW at 1e-3 with decay 1e-3, batches of 256 spots of all slides, 4 epochs. ``preset="default"``: frozen embeddings.
@@ -53,6 +53,10 @@ class BLEEP(NetworkMethod):
 
     Source: Xie, Pang, Chung, Perciani, MacParland, Wang and Bader, "Spatially resolved gene expression prediction from H&E
     histology images via bi-modal contrastive learning", NeurIPS 2023, arXiv 2306.01859.
+
+    Parameters
+    ----------
+    {published_settings:bank}
 
     Examples
     --------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
+from ...._docs import documented
 from ..._registry import register
 from .._method import NetworkMethod, Preset
 from .._recipe import BaseTenLog
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 
 @register
+@documented
 class HGGEP(NetworkMethod):
     """HGGEP: edges, three depths of an image encoder, transformers, and a hypergraph of what they say of a slide.
 
@@ -22,8 +24,7 @@ class HGGEP(NetworkMethod):
     three tokens of it: from its last stage, its last convolution, and the maximum of that, each through attention to
     channels and places. The embeddings of column and row are added, and each of the three goes through transformer blocks
     of its own, in which all spots look at each other. Two hypergraph convolutions follow over the sum of the three, and an
-    LSTM reads all four. Target, loss and changed views are those of :class:`Hist2ST`. It takes the settings that all
-    published networks take: see :class:`phg2st_sc.models.NetworkMethod`.
+    LSTM reads all four. Target, loss and changed views are those of :class:`Hist2ST`.
 
     ``preset="paper"`` has the published sizes: pictures of 112 px, width 1024, 3 times 4 blocks of 16 heads, hypergraph
     convolutions of 512, an LSTM of 4 layers (116.4 M parameters at 785 genes, 1.05 M of them for the views), Adam at 1e-5
@@ -59,6 +60,10 @@ class HGGEP(NetworkMethod):
 
     Source: Li, Zhang, Wang, Zhang, Li, Wang and Song, "Gene expression prediction from histology images via hypergraph neural
     networks", Briefings in Bioinformatics 25(6), bbae500, 2024.
+
+    Parameters
+    ----------
+    {published_settings}
 
     Examples
     --------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from ...._docs import documented
 from ..._registry import register
 from .._method import NetworkMethod, Preset
 from .._recipe import BaseTenLog
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 
 @register
+@documented
 class Hist2ST(NetworkMethod):
     """Hist2ST: ConvMixer, transformer and graph convolutions over a slide, with a count likelihood and self-distillation.
 
@@ -20,8 +22,7 @@ class Hist2ST(NetworkMethod):
     let all spots look at each other, and GraphSAGE layers each spot at the 4 nearest within 2 lattice pitches. An LSTM
     reads the outputs of the graph layers. Target: log10(1 + 10,000 x share in the panel). Loss: squared error + 0.25 x
     zero-inflated negative binomial likelihood of the counts + 0.5 x squared distance between the prediction and a learned
-    mean of those of 5 changed views of the slide. It takes the settings that all published networks take: see
-    :class:`phg2st_sc.models.NetworkMethod`.
+    mean of those of 5 changed views of the slide.
 
     ``preset="paper"`` has the published sizes: pictures of 112 px, width 1024, 8 blocks of 16 heads, 4 graph layers (75.8 M
     parameters at 785 genes, 1.05 M of them for the views), Adam at 1e-5, times 0.9 every 50 epochs, over 350 epochs, a
@@ -48,6 +49,10 @@ class Hist2ST(NetworkMethod):
 
     Source: Zeng, Wei, Yu, Yin, Yuan, Li and Yang, "Spatial transcriptomics prediction from histology jointly through
     Transformer and graph neural networks", Briefings in Bioinformatics 23(5), bbac297, 2022.
+
+    Parameters
+    ----------
+    {published_settings}
 
     Examples
     --------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from ...._docs import documented
 from ..._registry import register
 from .._method import NetworkMethod, Preset
 from .._recipe import BaseTenLog
@@ -13,12 +14,12 @@ if TYPE_CHECKING:
 
 
 @register
+@documented
 class HisToGene(NetworkMethod):
     """HisToGene: a transformer over all spots of a slide.
 
     The flattened picture of a spot is mapped to a token, the embeddings of its column and row are added, and transformer
-    blocks let all spots of the slide look at each other. Target: log10(1 + 10,000 x share in the panel); squared error. It
-    takes the settings that all published networks take: see :class:`phg2st_sc.models.NetworkMethod`.
+    blocks let all spots of the slide look at each other. Target: log10(1 + 10,000 x share in the panel); squared error.
 
     ``preset="paper"`` has the published sizes: pictures of 112 px, width 1024, 8 blocks of 16 heads (106.6 M parameters at
     785 genes), Adam at 1e-5 over 100 epochs, a slide per step, without a schedule or early end. ``preset="default"`` has
@@ -38,6 +39,10 @@ class HisToGene(NetworkMethod):
 
     Source: Pang, Su and Li, "Leveraging information in spatial transcriptomics to predict super-resolution gene expression
     from histology images in tumors", bioRxiv 2021.11.28.470212.
+
+    Parameters
+    ----------
+    {published_settings}
 
     Examples
     --------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from ...._docs import documented
 from ..._registry import register
 from .._method import NetworkMethod, Preset
 
@@ -13,12 +14,12 @@ if TYPE_CHECKING:
 
 
 @register
+@documented
 class STNet(NetworkMethod):
     """ST-Net: an image encoder pretrained on photographs, tuned to predict each spot from its own picture.
 
     Target: ln(1 + 10,000 x share in the panel). Squared error. The output starts at the mean expression of the training spots,
-    with no weight on the image. Predictions are means over the eight flipped and turned forms of the picture. It takes the
-    settings that all published networks take: see :class:`phg2st_sc.models.NetworkMethod`.
+    with no weight on the image. Predictions are means over the eight flipped and turned forms of the picture.
 
     ``preset="paper"``: DenseNet-121 on pictures of 224 px (7.76 M parameters at 785 genes), batches of 32 spots of all slides.
     ``preset="default"``: a linear map of frozen embeddings.
@@ -37,6 +38,10 @@ class STNet(NetworkMethod):
 
     Source: He, Bergenstråhle, Stenbeck, Abid, Andersson, Borg, Maaskola, Lundeberg and Zou, "Integrating spatial gene
     expression and breast tumour morphology via deep learning", Nature Biomedical Engineering 4, 827-834, 2020.
+
+    Parameters
+    ----------
+    {published_settings}
 
     Examples
     --------

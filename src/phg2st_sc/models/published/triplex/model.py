@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from ...._arrays import SlideArrays, TrainingSlide
+from ...._docs import documented
 from ..._registry import register
 from .._method import NetworkMethod, Preset
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 
 @register
+@documented
 class TRIPLEX(NetworkMethod):
     """TRIPLEX: the spot, the tiles around it and its whole slide, each in its own branch, fused by cross-attention.
 
@@ -24,8 +26,7 @@ class TRIPLEX(NetworkMethod):
     first block. The global token of a spot asks the target tokens and the neighbour tokens, by the same cross-attention; the
     answers are added. Four heads: one on the sum, one on each branch. Target: log(1 + 10,000 x share in the panel). Loss:
     squared error of the sum; of each branch 0.7 times that against truth and 0.3 times that against the prediction from the
-    sum. It takes the settings that all published networks take: see
-    :class:`phg2st_sc.models.NetworkMethod`.
+    sum.
 
     Embeddings of spots and tiles come from :func:`phg2st_sc.pp.extract_embeddings` with ``context=5``, whatever ``inputs``
     says. ``network={"neighbors": False}`` leaves the neighbour branch out and needs no tiles.
@@ -59,6 +60,10 @@ class TRIPLEX(NetworkMethod):
 
     Source: Chung et al., "Accurate spatial gene expression prediction by integrating multi-resolution features", CVPR 2024,
     arXiv 2403.07592.
+
+    Parameters
+    ----------
+    {published_settings}
 
     Examples
     --------
