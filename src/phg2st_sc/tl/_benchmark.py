@@ -52,7 +52,7 @@ _TOP_GENES = 50
 _Run = Callable[[], tuple[pd.DataFrame, bool]]
 
 
-@renamed_parameters(datas="adatas", table="table_key")
+@renamed_parameters(datas="adatas")
 @documented
 def benchmark(
     adatas: Any,

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 DEFAULT_COHORT_METHOD = "phg2st"
 
 
-@renamed_parameters(datas="adatas", table="table_key")
+@renamed_parameters(datas="adatas")
 @documented
 def train(
     adatas: Any,
