@@ -113,6 +113,11 @@ def hypergraph_conv(x: torch.Tensor, theta: torch.Tensor, operator: HypergraphOp
     operator
         The prepared hypergraph.
 
+    Raises
+    ------
+    ValueError
+        If ``x`` has another number of spots than the operator.
+
     Examples
     --------
     >>> import torch

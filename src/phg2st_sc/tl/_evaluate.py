@@ -115,10 +115,12 @@ def evaluate(
     Examples
     --------
     >>> import phg2st_sc as phg2st
-    >>> adata = phg2st.datasets.simulate(seed=0)  # doctest: +SKIP
-    >>> phg2st.pp.sample_prompts(adata, fraction=0.1, seed=0)  # doctest: +SKIP
-    >>> phg2st.tl.impute(adata, prompt_mask="prompt")  # doctest: +SKIP
-    >>> phg2st.tl.evaluate(adata).attrs["means"]  # doctest: +SKIP
+    >>> adata = phg2st.datasets.simulate(n_spots=120, n_genes=60, image=False)
+    >>> phg2st.pp.sample_prompts(adata, fraction=0.2)
+    >>> phg2st.tl.impute(adata)
+    >>> scores = phg2st.tl.evaluate(adata, n_splits=1)
+    >>> len(scores), list(scores.attrs["means"])
+    (60, ['phg2st'])
     """
     _check(protocol, extra)
     said = Reading(
