@@ -100,3 +100,21 @@ def test_every_registry_of_the_package_has_whole_cards(table, column):
         UnknownNameError, match="There is no .* 'no such': did you mean|There is no .* 'no such'\\. Avail"
     ):
         table["no such"]
+
+
+def test_a_name_that_is_taken_is_refused_and_a_cell_may_run_again(colors):
+    def made_in(module):
+        def red():
+            """Another red."""
+
+        red.__module__ = module
+        return red
+
+    first = made_in("mine")
+    registry = Registry("color")
+    registry.register("red")(first)
+    registry.register("red")(made_in("mine"))
+    with pytest.raises(ValueError, match="'red' is the color .* of mine already: give yours another name"):
+        registry.register("red")(made_in("yours"))
+    registry["red"] = made_in("yours")
+    assert registry["red"].__module__ == "yours"

@@ -74,10 +74,24 @@ class Registry(MutableMapping[str, T], Generic[T]):
         """Make what is decorated available under a name."""
 
         def add(entry: Entry) -> Entry:
+            self._refuse_taken(name, entry)
             self[name] = entry  # type: ignore[assignment]
             return entry
 
         return add
+
+    def _refuse_taken(self, name: str, entry: Any) -> None:
+        """A copy whose name was not changed would take the place of the first; a notebook's cell may run again."""
+        there = self._entries.get(name)
+        home, new_home = (
+            (getattr(one, "__module__", None), getattr(one, "__qualname__", None)) for one in (there, entry)
+        )
+        if there is not None and None not in (*home, *new_home) and home != new_home:
+            msg = (
+                f"{name!r} is the {self._kind} {home[1]} of {home[0]} already: give yours another name, or put it in its "
+                f"place, `registry[{name!r}] = {new_home[1]}`."
+            )
+            raise ValueError(msg)
 
     def names(self) -> tuple[str, ...]:
         """All names, sorted."""

@@ -179,5 +179,19 @@ def test_without_splits_and_with_unseen_genes(section: dict[str, np.ndarray]) ->
 
 def test_unknown_names_are_told(section: dict[str, np.ndarray]) -> None:
     counts, positions, truth = section.values()
-    with pytest.raises(ValueError, match="no further score 'psnr'.*'ssim', or 'all'"):
+    with pytest.raises(ValueError, match="no further score 'psnr'.*'ssim'.*or 'all'"):
         score_section(counts, counts.sum(axis=1), positions, truth, S, extra=["ssim", "psnr"])
+
+
+@pytest.mark.parametrize(("column", "length"), [("pcc", GENES), ("mine", GENES - 1)])
+def test_columns_that_are_taken_or_too_short_are_refused(section, monkeypatch, column, length) -> None:
+    from phg2st_sc.metrics._extras import Extra
+
+    class Mine(Extra):
+        def measured(self, section, maps):
+            return {column: np.zeros(length)}
+
+    monkeypatch.setitem(EXTRAS, "mine", Mine)
+    counts, positions, truth = section.values()
+    with pytest.raises(ValueError, match=f"column '{column}' of .* values"):
+        score_section(counts, counts.sum(axis=1), positions, truth, S, extra="mine")

@@ -93,7 +93,7 @@ def test_slides_of_a_prediction_are_told_apart_as_they_were():
 
 
 def test_a_card_without_a_reading_still_names_its_patients():
-    from phg2st_sc.tl._predicting import reading_of
+    from phg2st_sc.tl._predict_slides import reading_of
 
     assert Reading().after(reading_of({"patient_key": "patient"}), section(), of="The model was trained") == Reading(
         patient_key="patient"

@@ -82,3 +82,16 @@ def test_several_slides_show_their_progress(make_section, capsys):
     assert "predict" not in capsys.readouterr().err
     phg2st.tl.impute(ad.concat(slides, label="slide", index_unique="-"), method="idw", slide_key="slide")
     assert "2/2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("fault", ["an array", "another shape", "not finite"])
+def test_what_a_method_returns_is_checked(adata, monkeypatch, fault):
+    def predict(self, slide, prompts):
+        mean = np.ones((slide.n_spots, prompts.n_genes), dtype=np.float32)
+        if fault == "an array":
+            return mean
+        return phg2st.models.Prediction(mean[:, 1:] if fault == "another shape" else mean * np.nan)
+
+    monkeypatch.setattr(phg2st.models.IDW, "predict", predict)
+    with pytest.raises(ValueError, match="Method 'idw' returned .* where a Prediction with a finite mean of shape"):
+        phg2st.tl.predict(adata, method="idw")

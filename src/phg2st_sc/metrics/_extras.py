@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .._registry import Registry
+from .._text import quoted
 from ._autocorrelation import morans_i_of, neighbor_weights, noise_free_ratio, ratio_of
 from ._ceiling import split_counts, whole_counts
 from ._correlation import is_constant
@@ -265,7 +266,7 @@ def add_extras(
             for extra in extras.values():
                 columns |= extra.score(section, maps, values[:, genes])
             parts[name].append(columns | shared)
-    wide = {name: table.assign(**_joined(parts[name])) for name, table in tables.items()}
+    wide = {name: _with_columns(table, _joined(parts[name])) for name, table in tables.items()}
     summaries: dict[str, Summary] = {name: {} for name in predictions}
     for extra in extras.values():
         for name, summary in extra.summaries(section, wide, predictions).items():
@@ -274,7 +275,19 @@ def add_extras(
 
 
 def _has_columns(extra: Extra) -> bool:
-    return type(extra).score is not Extra.score
+    return type(extra).score is not Extra.score or type(extra).measured is not Extra.measured
+
+
+def _with_columns(table: pd.DataFrame, columns: Columns) -> pd.DataFrame:
+    """The table with columns of its length, none of which it had."""
+    for name, values in columns.items():
+        if name in table or len(values) != len(table):
+            msg = (
+                f"A further score gives column {name!r} of {len(values)} values: it takes one value for each of the "
+                f"{len(table)} genes, under a name that is not taken ({quoted(table.columns)})."
+            )
+            raise ValueError(msg)
+    return table.assign(**columns)
 
 
 def _joined(parts: Sequence[Columns]) -> Columns:

@@ -33,7 +33,7 @@ def choose_estimator(
         return _new(*wanted.called_today(parameters), seed, call)
     if parameters:
         suggest_argument(parameters, call)
-        msg = f"{quoted(parameters)} cannot be set on a trained model: train it with them."
+        msg = f"{quoted(parameters)} cannot be set on a trained model: give it to `phg2st_sc.tl.train`, or where the model is made."
         raise TypeError(msg)
     if isinstance(model, Estimator):
         return model

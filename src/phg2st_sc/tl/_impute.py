@@ -14,8 +14,8 @@ from .._docs import documented
 from .._reading import Reading, check_gene_names
 from .._slide import Owner, SlotUpdate, check_table, refuse_foreign, write_slots, write_table
 from ..models import choose_estimator
-from ._predicted import Predicted
-from ._predicting import predict_slides
+from ._predict_slides import predict_slides
+from ._predictions import Predicted
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -10,7 +10,7 @@ from .._deprecated import renamed_parameters
 from .._docs import documented
 from .._reading import Reading, check_gene_names
 from ..models import choose_estimator
-from ._predicting import predict_slides
+from ._predict_slides import predict_slides
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -29,7 +29,7 @@ from .._reading import (
 from .._text import quoted
 from .._warn import warn_user
 from ..models import DEFAULT_METHOD
-from ._predicted import Predicted
+from ._predictions import Predicted
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -210,6 +210,7 @@ def _predict_slide(
     )
     prompts = panel.prompts(measured, target_sum)
     prediction = estimator.adapt(arrays, prompts).predict(arrays, prompts)
+    _check_prediction(prediction, (measured.slide.n_spots, len(panel.genes)), estimator)
     if np.array_equal(shown, np.arange(len(panel.genes))):
         return prediction
     return Prediction(
@@ -218,6 +219,18 @@ def _predict_slide(
         None if prediction.trust is None else prediction.trust[shown],
         prediction.details,
     )
+
+
+def _check_prediction(prediction: Any, shape: tuple[int, int], estimator: Estimator) -> None:
+    """Refuse what is no finite prediction of every spot and gene: the method is at fault, not the user."""
+    mean = getattr(prediction, "mean", None)
+    if not isinstance(mean, np.ndarray) or mean.shape != shape or not np.isfinite(mean).all():
+        what = f"shape {mean.shape}" if isinstance(mean, np.ndarray) else type(prediction).__name__
+        msg = (
+            f"Method {estimator.name!r} returned {what} where a Prediction with a finite mean of shape {shape} is expected: "
+            "a fault of the method, which its contract tests show."
+        )
+        raise ValueError(msg)
 
 
 def _report(measured: Measured, prediction: Prediction) -> None:
