@@ -59,7 +59,7 @@ def pearson_residuals(
     [[0.0, 0.0], [0.0, 0.0]]
     """
     if not theta > 0:
-        msg = f"`theta` must be positive, not {theta:dispersion}."
+        msg = f"`theta` must be positive, not {theta}."
         raise ValueError(msg)
     dense = dense_counts(counts)
     depth = spot_values(depths, "depths", dense.shape[0]) if depths is not None else dense.sum(axis=1)
