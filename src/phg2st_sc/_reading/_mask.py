@@ -15,9 +15,6 @@ from .._text import quoted
 if TYPE_CHECKING:
     from anndata import AnnData
 
-PromptMask = NDArray[np.bool_] | pd.Series | str | None
-"""A boolean array over the rows of the table, a boolean Series by obs name, the name of an ``obs`` column, or ``None``."""
-
 
 def resolve_mask(
     table: AnnData,
