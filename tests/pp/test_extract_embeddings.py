@@ -251,3 +251,17 @@ def test_tiles_of_a_pixel_or_larger_than_the_image_are_refused(spot_adata, he_im
 def test_tiles_of_few_pixels_are_warned_of(spot_adata, he_image):
     with pytest.warns(UserWarning, match="spans 7 pixels at 16 µm per pixel, too few"):
         _extract(spot_adata, he_image, pitch_um=None, mpp=16.0, context=None)
+
+
+def test_spots_just_past_the_edge_see_the_image_and_white(spot_adata, he_image):
+    cut = he_image[65:]
+    spot_adata.obsm["spatial"][:, 1] -= 65.0
+    spot_adata = spot_adata[[*range(2), *range(12, 120)]].copy()
+    with pytest.warns(UserWarning, match=r"2 of 110 spots lie just outside.*'spot0', 'spot1'"):
+        _extract(spot_adata, cut, context=3)
+    assert np.isfinite(spot_adata.obsm["X_color"]).all()
+    padded = np.concatenate([np.full((65, 560, 3), 255, np.uint8), cut])
+    other = spot_adata.copy()
+    other.obsm["spatial"][:, 1] += 65.0
+    _extract(other, padded, context=None)
+    np.testing.assert_array_equal(spot_adata.obsm["X_color"], other.obsm["X_color"])

@@ -166,7 +166,7 @@ def test_full_resolution_centers_on_the_thumbnail(visium_adata):
 
 
 def test_centers_outside_for_no_known_reason(visium_adata):
-    with pytest.raises(ValueError, match=r"outside the image of 100 x 90.*x = 500.*Pass the image"):
+    with pytest.raises(ValueError, match=r"outside the image of 100 x 90.*x = 500.*Pass the full-resolution image"):
         check_positions_in_image(open_slides(visium_adata)[0], 90, 100)
 
 
@@ -228,3 +228,26 @@ def test_a_wrong_scale_factor_is_named(visium_adata):
     (slide,) = open_slides(visium_adata, image="hires")
     with pytest.raises(ValueError, match=r"scale factor 'tissue_hires_scalef' = 3.0 of the record"):
         check_positions_in_image(slide, 240, 280)
+
+
+def test_two_spots_of_120_past_the_edge_are_told_of_and_kept(visium_adata):
+    visium_adata.obsm["spatial"][:2, 1] = -5.0
+    (slide,) = open_slides(visium_adata)
+    with pytest.warns(
+        UserWarning, match=r"2 of 120 spots lie just outside.*'spot0', 'spot1'.*isin\(\['spot0', 'spot1'\]\)"
+    ):
+        check_positions_in_image(slide, 480, 560)
+
+
+def test_two_spots_of_120_far_outside_are_named_with_the_call_that_leaves_them_out(visium_adata):
+    visium_adata.obsm["spatial"][[3, 7]] = (2000.0, 100.0), (100.0, -400.0)
+    with pytest.raises(ValueError, match=r"2 of 120 .*'spot3', 'spot7' may be.*adata\[~adata.obs_names.isin\("):
+        check_positions_in_image(open_slides(visium_adata)[0], 480, 560)
+    left = visium_adata[~visium_adata.obs_names.isin(["spot3", "spot7"])].copy()
+    check_positions_in_image(open_slides(left)[0], 480, 560)
+
+
+def test_centers_of_a_larger_picture(visium_adata):
+    del visium_adata.uns["spatial"]
+    with pytest.raises(ValueError, match="pixels of a larger picture.*thumbnail"):
+        check_positions_in_image(open_slides(visium_adata)[0], 90, 100)

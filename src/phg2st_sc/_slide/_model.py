@@ -154,27 +154,34 @@ class Slide:
             warn_user(self.mpp_doubt)
         return self.mpp
 
-    def _in_spatialdata(self) -> bool:
-        return _keys.SPATIALDATA_ATTRS in self.table.uns
-
     def _of_element(self) -> str:
-        return f" of image {self.image_key!r}" if self._in_spatialdata() and self.image_key else ""
+        return f" of image {self.image_key!r}" if in_spatialdata(self.table) and self.image_key else ""
 
     def _place_of_mpp(self) -> str:
-        if self._in_spatialdata():
+        if in_spatialdata(self.table):
             return ""
         return f", or store it in uns['spatial'][library]['metadata'][{_keys.MPP!r}]"
 
 
+def in_spatialdata(table: AnnData) -> bool:
+    """Whether the table annotates elements of a SpatialData."""
+    return _keys.SPATIALDATA_ATTRS in table.uns
+
+
+def is_by_slide(image: Any) -> bool:
+    """Whether images were given by slide name; a multiscale image (DataTree) is a Mapping too."""
+    return isinstance(image, Mapping) and not type(image).__module__.startswith("xarray")
+
+
 def pick_image(image: Any, name: str) -> Any:
-    """Return the image of one slide, where several were given by slide name."""
-    # a multiscale image (DataTree) is a Mapping too
-    if not isinstance(image, Mapping) or type(image).__module__.startswith("xarray"):
+    """Return the image of one slide, where several were given by slide name; a name may be given as a number."""
+    if not is_by_slide(image):
         return image
-    if name not in image:
+    keys = [key for key in image if key == name] or [key for key in image if str(key) == name]
+    if not keys:
         msg = f"`image=` has no entry for slide {name!r}, only for {quoted(image)}."
         raise KeyError(msg)
-    return image[name]
+    return image[keys[0]]
 
 
 def find_file(path: str | Path, folders: tuple[Path, ...]) -> Path:

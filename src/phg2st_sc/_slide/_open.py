@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from .. import _keys
 from ._anndata import anndata_slides
 from ._lattice import Scale
-from ._model import Slide
+from ._model import Slide, is_by_slide
+from ._pictures import settle_pictures
 from ._places import check_places
 from ._record import DEFAULT_NAME
 
@@ -133,7 +134,7 @@ def open_slides(
         )
     for slide in slides:
         check_places(slide, slide_key)
-    return slides
+    return settle_pictures(slides, said, given_by_slide=is_by_slide(image), patient_key=patient_key)
 
 
 def open_cohort(adatas: Any, *, slide_key: str | None = None, **settings: Any) -> list[Slide]:
