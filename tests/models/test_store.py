@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import ClassVar
 
 import numpy as np
 import pytest
+from folders import change_arrays, change_settings, seal
 from safetensors.numpy import load_file, save_file
 
 from phg2st_sc import models
@@ -20,18 +20,6 @@ def trained(cohort):
 @pytest.fixture
 def folder(trained, tmp_path):
     return trained.save(tmp_path / "model")
-
-
-def change_arrays(folder, change):
-    arrays = load_file(folder / "arrays.safetensors")
-    change(arrays)
-    save_file(arrays, folder / "arrays.safetensors")
-
-
-def change_settings(folder, change):
-    record = json.loads((folder / "model.json").read_text())
-    change(record)
-    (folder / "model.json").write_text(json.dumps(record))
 
 
 ARRAYS = {
@@ -50,6 +38,24 @@ def test_damaged_arrays(folder, damage):
     with pytest.raises(
         ValueError, match=f"saved model in .*model is damaged.*{message}.*Copy it again, or save it anew"
     ):
+        models.load(folder)
+
+
+def test_every_change_is_noticed(folder):
+    change_arrays(folder, lambda arrays: arrays.update(levels=arrays["levels"][::-1].copy()), sealed=False)
+    with pytest.raises(ValueError, match=r"arrays\.safetensors is not what model\.json says"):
+        models.load(folder)
+    seal(folder)
+    models.load(folder)
+    change_settings(folder, lambda record: record["state"]["genes"].reverse(), sealed=False)
+    with pytest.raises(ValueError, match=r"model\.json was changed after it was saved"):
+        models.load(folder)
+
+
+def test_files_of_two_models(folder, cohort, tmp_path):
+    other = models.create("regression_kriging", n_components=4).fit(cohort).save(tmp_path / "other")
+    (folder / "arrays.safetensors").write_bytes((other / "arrays.safetensors").read_bytes())
+    with pytest.raises(ValueError, match="or is of another model"):
         models.load(folder)
 
 
@@ -74,6 +80,9 @@ def test_a_truncated_file(folder):
     whole = (folder / "arrays.safetensors").read_bytes()
     for kept in (0, 4, 100, len(whole) // 2, len(whole) - 1):
         (folder / "arrays.safetensors").write_bytes(whole[:kept])
+        with pytest.raises(ValueError, match=r"is damaged\. arrays\.safetensors is not what model\.json says"):
+            models.load(folder)
+        seal(folder)
         with pytest.raises(ValueError, match=r"is damaged\. arrays\.safetensors is not readable"):
             models.load(folder)
 
@@ -84,10 +93,10 @@ def test_half_a_folder(folder):
         models.load(folder)
 
 
-@pytest.mark.parametrize("schema", [0, 3, 99])
+@pytest.mark.parametrize("schema", [0, 4, 99])
 def test_unknown_schemas(folder, schema):
     change_settings(folder, lambda record: record.update(schema=schema))
-    with pytest.raises(ValueError, match=f"schema {schema}, and this version reads 1 to 2: update phg2st-sc"):
+    with pytest.raises(ValueError, match=f"schema {schema}, and this version reads 1 to 3: update phg2st-sc"):
         models.load(folder)
     change_settings(folder, lambda record: record.update(schema="two"))
     with pytest.raises(ValueError, match="was not written by"):
@@ -149,7 +158,7 @@ def write_as_before(folder, names, state, more):
     for new, old in names.items():
         arrays = {name.replace(new, old): array for name, array in arrays.items()}
     save_file({**arrays, **more}, folder / "arrays.safetensors")
-    change_settings(folder, lambda record: record.update(schema=1, state=state))
+    change_settings(folder, lambda r: (r.update(schema=1, state=state), r.pop("checksums")), sealed=False)
 
 
 def same_predictions(one, other, slide, draw):
@@ -166,7 +175,7 @@ def test_a_simple_method_of_the_last_version(trained, folder, slide, draw):
     loaded = models.load(folder)
     assert loaded.learned == learned
     same_predictions(trained, loaded, slide, draw)
-    change_arrays(folder, lambda arrays: arrays.pop("basis"))
+    change_arrays(folder, lambda arrays: arrays.pop("basis"), sealed=False)
     with pytest.raises(ValueError, match=r"is damaged.*'basis\.vectors' is missing"):
         models.load(folder)
 

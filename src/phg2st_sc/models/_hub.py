@@ -8,7 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, Protocol
 
-from ._store import ARRAYS, SETTINGS, Keepable, save
+from ._read import ARRAYS, SETTINGS
+from ._store import Keepable, save
 
 _REPO = re.compile(r"[\w.-]+/[\w.-]+")
 CARD = "README.md"

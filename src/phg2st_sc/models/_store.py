@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +12,23 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .._files import new_folder, only_writer, sync_file, sync_folder
+from .._json import content_hash, without_odd_numbers
 from .._provenance import package_versions
+from ._read import (
+    ARRAYS,
+    CHECKSUMS,
+    PENDING_ARRAYS,
+    PENDING_SETTINGS,
+    SCHEMA,
+    SETTINGS,
+    arrays_hash,
+    damaged,
+    is_ours,
+    is_settled,
+    read_folder,
+)
 from ._schema_1 import as_schema_2
-
-SETTINGS = "model.json"
-ARRAYS = "arrays.safetensors"
-SCHEMA = 2
-_KEYS = {"schema": int, "method": str, "parameters": dict, "state": dict, "card": dict}
 
 
 class Keepable(Protocol):
@@ -58,7 +67,7 @@ class Saved:
         try:
             model.set_state(self.state, self.arrays)
         except ValueError as error:
-            raise _damaged(self.folder, str(error)) from error
+            raise damaged(self.folder, str(error)) from error
         model.card = self.card
         return model
 
@@ -66,7 +75,8 @@ class Saved:
 def save(model: Keepable, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     """Save a method to a folder.
 
-    The folder appears only once it is complete, so an interrupted save leaves nothing half written.
+    The folder appears only once it is complete. One that is replaced holds the old model or the new one at any moment, also
+    where the process is killed: :func:`load` reads whichever is whole, and the next save puts away what was left.
 
     Parameters
     ----------
@@ -75,12 +85,14 @@ def save(model: Keepable, path: str | os.PathLike[str], *, overwrite: bool = Fal
     path
         Folder to write.
     overwrite
-        Whether to replace a folder that holds a saved model.
+        Whether to replace the model in a folder that holds one. Other files in it stay.
 
     Raises
     ------
     FileExistsError
         If something is there already, and ``overwrite`` is false or it is no saved model.
+    TimeoutError
+        If another process saves to the folder and does not end within a minute.
 
     Examples
     --------
@@ -90,29 +102,67 @@ def save(model: Keepable, path: str | os.PathLike[str], *, overwrite: bool = Fal
     >>> sorted(file.name for file in folder.iterdir())
     ['arrays.safetensors', 'model.json']
     """
-    from safetensors.numpy import save_file
-
-    target = Path(path)
+    folder = Path(path).expanduser()
+    target = folder.resolve()  # a link to a folder goes on being one
     _check_target(target, overwrite=overwrite)
-    target.parent.mkdir(parents=True, exist_ok=True)
     settings, arrays = model.state()
     record = {
         "schema": SCHEMA,
         "method": model.name,
         "parameters": parameters(model),
-        "state": settings,
-        "card": model.card,
+        "state": _plain(settings),
+        "card": without_odd_numbers(model.card),
         "versions": package_versions(),
     }
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
-        folder = Path(scratch) / target.name
-        folder.mkdir()
-        (folder / SETTINGS).write_text(json.dumps(record, indent=1), encoding="utf-8")
-        save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, folder / ARRAYS)
-        if target.exists():  # moved aside, not deleted: it goes with the scratch folder once the new one is there
-            target.replace(Path(scratch) / "replaced")
-        folder.replace(target)
-    return target
+    if target.exists():
+        with only_writer(target):
+            _replace(target, record, arrays)
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        new_folder(target, lambda part: _write(part / SETTINGS, part / ARRAYS, record, arrays))
+    return folder
+
+
+def _plain(state: Mapping[str, Any]) -> dict[str, Any]:
+    """What was learned; of what it says about its training, numbers that are not known are ``None``."""
+    return {name: without_odd_numbers(value) if name == "record" else value for name, value in state.items()}
+
+
+def _write(settings: Path, arrays: Path, record: Mapping[str, Any], values: Mapping[str, NDArray[Any]]) -> None:
+    from safetensors.numpy import save_file
+
+    save_file({name: np.asarray(array, order="C") for name, array in values.items()}, arrays)
+    plain = json.loads(json.dumps(record, allow_nan=False))
+    sums = {"arrays": arrays_hash(arrays), "settings": content_hash(plain)}
+    settings.write_text(json.dumps({**plain, CHECKSUMS: sums}, indent=1), encoding="utf-8")
+    for path in (arrays, settings):
+        sync_file(path)
+
+
+def _replace(target: Path, record: Mapping[str, Any], values: Mapping[str, NDArray[Any]]) -> None:
+    """Exchange both files of a folder; between the two exchanges the new settings wait under a name that is read too."""
+    settings, arrays = target / PENDING_SETTINGS, target / PENDING_ARRAYS
+    _settle(target)
+    try:
+        _write(settings, arrays, record, values)
+    except BaseException:
+        settings.unlink(missing_ok=True)
+        arrays.unlink(missing_ok=True)
+        raise
+    sync_folder(target)
+    arrays.replace(target / ARRAYS)
+    sync_folder(target)
+    settings.replace(target / SETTINGS)
+    sync_folder(target)
+
+
+def _settle(target: Path) -> None:
+    """End what a killed save began, or put away what it left."""
+    settings, arrays = target / PENDING_SETTINGS, target / PENDING_ARRAYS
+    if settings.exists() and is_settled(target, PENDING_SETTINGS):
+        settings.replace(target / SETTINGS)
+    settings.unlink(missing_ok=True)
+    arrays.unlink(missing_ok=True)
 
 
 def read(folder: Path) -> Saved:
@@ -123,46 +173,15 @@ def read(folder: Path) -> Saved:
     FileNotFoundError
         If it holds no saved model.
     ValueError
-        If it is damaged, or was written by a later version of the package.
+        If it is damaged, was changed after it was saved, or was written by a later version of the package.
     """
-    for name in (SETTINGS, ARRAYS):
-        if not (folder / name).is_file():
-            msg = (
-                f"{folder} holds no saved model: expected {SETTINGS} and {ARRAYS}, as `model.save(folder)` writes them."
-            )
-            raise FileNotFoundError(msg)
-    record, arrays = _read_settings(folder), _read_arrays(folder)
+    record, arrays = read_folder(folder)
     if record["schema"] == 1:
-        record, arrays = as_schema_2(record, arrays)
+        try:
+            record, arrays = as_schema_2(record, arrays)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise damaged(folder, f"It is not what version 0.1 wrote ({error!r:.100}).") from error
     return Saved(folder, record["method"], record["parameters"], record["state"], record["card"], arrays)
-
-
-def _read_settings(folder: Path) -> dict[str, Any]:
-    try:
-        record = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise _damaged(folder, f"{SETTINGS} is not readable JSON ({error}).") from error
-    if not isinstance(record, dict) or not all(isinstance(record.get(name), kind) for name, kind in _KEYS.items()):
-        msg = f"{folder / SETTINGS} was not written by `model.save(folder)` of phg2st-sc."
-        raise ValueError(msg)
-    if not 1 <= record["schema"] <= SCHEMA:
-        msg = f"{folder} has schema {record['schema']}, and this version reads 1 to {SCHEMA}: update phg2st-sc."
-        raise ValueError(msg)
-    return record
-
-
-def _read_arrays(folder: Path) -> dict[str, NDArray[Any]]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        return load_file(folder / ARRAYS)
-    except SafetensorError as error:
-        raise _damaged(folder, f"{ARRAYS} is not readable ({error}).") from error
-
-
-def _damaged(folder: Path, reason: str) -> ValueError:
-    return ValueError(f"The saved model in {folder} is damaged. {reason} Copy it again, or save it anew.")
 
 
 def parameters(model: Keepable) -> dict[str, Any]:
@@ -176,6 +195,6 @@ def _check_target(target: Path, *, overwrite: bool) -> None:
     if not overwrite:
         msg = f"{target} exists already: pass `overwrite=True` to replace it."
         raise FileExistsError(msg)
-    if not (target / SETTINGS).is_file():
+    if not is_ours(target):
         msg = f"{target} exists and holds no saved model: it is not replaced, choose another folder."
         raise FileExistsError(msg)
