@@ -15,10 +15,19 @@ data
 adatas
     AnnData or SpatialData, a list or dict of them, or one object with several slides.
 counts_layer
-    Layer with raw counts; ``None`` for ``X``.
+    Layer with raw counts; ``None`` for ``X``. ``"raw"``: ``.raw``, unless a layer has that name; totals are then over all
+    genes of ``.raw``.
 counts_layer:kept
     Layer with raw counts. ``None``: the one that the model was trained on, or the prediction made from, else ``X``. ``"X"``:
-    ``X`` in any case.
+    ``X`` in any case. ``"raw"``: ``.raw``, unless a layer has that name; totals are then over all genes of ``.raw``.
+gex_only
+    Count genes only: antibodies, control probes, blanks, guides and spike-ins, by ``var["feature_types"]`` or by their names,
+    are left out of totals and panels. ``None``: so, and a warning says what is left out. ``False``: count every feature. The
+    name of a bool column of ``var``: count what it marks.
+gex_only:kept
+    Count genes only: antibodies, control probes, blanks, guides and spike-ins, by ``var["feature_types"]`` or by their names,
+    are left out of totals and panels. ``False``: count every feature. The name of a bool column of ``var``: count what it
+    marks. ``None``: as the model was trained, or the prediction made, else genes only.
 slide_key
     Column of ``obs`` that tells the slides of an object apart; each is a slide of its own in all that is done.
 table_key

@@ -64,7 +64,11 @@ def test_the_words_of_the_call_win(model):
 
 def test_the_reading_survives_saving(model, tmp_path):
     loaded = phg2st.models.load(model.save(tmp_path / "model"))
-    assert loaded.card["reading"] == {"counts_layer": "counts", "patient_key": "patient"}
+    assert loaded.card["reading"] == {
+        "counts_layer": "counts",
+        "patient_key": "patient",
+        "gex_only": True,
+    }
 
 
 def test_columns_that_an_object_lacks_are_passed_over(cohort):
@@ -96,13 +100,14 @@ def test_a_card_without_a_reading_still_names_its_patients():
     from phg2st_sc.tl._predict_slides import reading_of
 
     assert Reading().after(reading_of({"patient_key": "patient"}), section(), of="The model was trained") == Reading(
-        patient_key="patient"
+        patient_key="patient", gex_only=False
     )
 
 
-def test_only_what_was_said_is_kept_and_consent_is_not():
+def test_what_was_said_is_kept_and_consent_is_not():
     assert Reading(use_rep="X_mine", trust_rep=True, gene_key="symbol", target_sum=1e4).as_record() == {
-        "use_rep": "X_mine"
+        "use_rep": "X_mine",
+        "gex_only": True,
     }
 
 

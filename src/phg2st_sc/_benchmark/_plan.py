@@ -103,6 +103,7 @@ class MethodSpec:
 def open_sections(adatas: Any, reading: Reading) -> list[Section]:
     """Sections of all objects, without targets; an error where their features are of different kinds."""
     opened = reading.cohort(adatas)
+    reading.say_no_genes(opened)
     check_patient_key(opened, reading.patients)
     slides = [_without_targets(one) for one in opened]
     reps = choose_reps(slides, reading.use_rep, trust_rep=reading.trust_rep)
@@ -124,7 +125,8 @@ def section_mark(section: Section) -> str:
     features, record = features_of(slide, section.rep)
     index, tiles = (None, None) if features is None else context_of(slide, str(section.rep))
     digest = sha256(json.dumps([section.patient, record, list(map(str, slide.table.obs_names[slide.rows]))]).encode())
-    digest.update("\x00".join(map(str, slide.table.var_names)).encode())
+    genes = section.reading.genes(slide.table)
+    digest.update("\x00".join(map(str, slide.table.var_names[genes])).encode())
     for array in (rows.indptr, rows.indices, rows.data, slide.positions, features, index, tiles):
         digest.update(b"none" if array is None else np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:32]
@@ -249,7 +251,8 @@ def _explicit(name: str, test: Any, names: Sequence[str]) -> tuple[str, list[str
 def choose_genes(sections: Mapping[str, Section], train: Sequence[str], genes: Any) -> tuple[str, ...]:
     """Panel of a fold: what was named, else the most variable genes of the training sections, which alone are read."""
     everyone = [one.slide for one in sections.values()]
-    shared = common_genes(list({id(slide.table): slide.table for slide in everyone}.values()))
+    tables = list({id(slide.table): slide.table for slide in everyone}.values())
+    shared = common_genes(tables, next(iter(sections.values())).reading)
     if genes is not None and not isinstance(genes, (int, np.integer)):
         missing = [gene for gene in genes if gene not in shared]
         if missing:

@@ -2,9 +2,10 @@
 
 from ._cohort import check_patient_key, choose_reps, feature_kinds, one_kind, same_features
 from ._context import context_of
-from ._counts import Matrix, check_counts, gene_columns, read_counts, read_rows, row_totals
+from ._counts import CountRows, check_counts, clear_columns, gene_columns, read_counts, read_rows
 from ._features import choose_rep, features_of, identity, why_ignored, without_features
 from ._genes import THETA, common_genes, rank_genes
+from ._gex import GexOnly, is_gene
 from ._hypergraph import hypergraph_update
 from ._mask import full_mask
 from ._measured import DEFAULT_TARGET_SUM, Measured, common_target_sum, read_measured
@@ -12,21 +13,25 @@ from ._panel import Panel, check_gene_names, model_panel, prompted_panel
 from ._patches import SlidePatches, pixel_size
 from ._reading import Reading
 from ._slide_arrays import slide_arrays, training_slide
+from ._source import Matrix, Source, open_source, row_totals
 
 __all__ = [
     "DEFAULT_TARGET_SUM",
     "THETA",
+    "CountRows",
+    "GexOnly",
     "Matrix",
     "Measured",
     "Panel",
     "Reading",
     "SlidePatches",
-    "X",
+    "Source",
     "check_counts",
     "check_gene_names",
     "check_patient_key",
     "choose_rep",
     "choose_reps",
+    "clear_columns",
     "common_genes",
     "common_target_sum",
     "context_of",
@@ -36,8 +41,10 @@ __all__ = [
     "gene_columns",
     "hypergraph_update",
     "identity",
+    "is_gene",
     "model_panel",
     "one_kind",
+    "open_source",
     "pixel_size",
     "prompted_panel",
     "rank_genes",

@@ -3,34 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from .. import _keys
 from .._text import quoted
 from .._warn import warn_user
+from ._gex import GexOnly, is_gene, refuse_no_genes
+from ._source import Matrix, Source, named_layers, open_source, row_totals
 
 if TYPE_CHECKING:
     from anndata import AnnData
-
-Matrix: TypeAlias = Any
-"""Dense array, CSR matrix or CSR array (rows, genes)."""
 
 _BLOCK = 1 << 22
 """Values checked at a time, so that checking a large table does not double its memory."""
 
 
-def read_counts(
-    table: AnnData,
-    rows: NDArray[np.int64],
-    *,
-    counts_layer: str | None = None,
-    genes: Sequence[str] | None = None,
-    dense: bool = False,
-) -> tuple[Matrix, NDArray[np.float64]]:
+@dataclass(frozen=True, eq=False)
+class CountRows:
+    """Checked counts of some rows of a table.
+
+    Attributes
+    ----------
+    counts
+        (rows, features of the table) counts as they are stored, dense or CSR; zero where a feature is no gene or was not
+        measured.
+    totals
+        (rows,) float64 totals over all measured genes: of the table, or of ``.raw`` where counts are read from there.
+    genes
+        (features,) which features are genes.
+    lacking
+        (features,) which genes were not measured at any of these rows: they hold nothing but NaN.
+    """
+
+    counts: Matrix
+    totals: NDArray[np.float64]
+    genes: NDArray[np.bool_]
+    lacking: NDArray[np.bool_]
+
+
+def read_rows(
+    table: AnnData, rows: NDArray[np.int64], *, counts_layer: str | None = None, gex_only: GexOnly = None
+) -> CountRows:
     """Read and check the raw counts of the given rows, and of no other row.
 
     Parameters
@@ -40,9 +59,51 @@ def read_counts(
     rows
         Rows to read, in the order in which they are returned.
     counts_layer
-        Layer that holds raw counts; ``None`` for ``X``.
+        Layer that holds raw counts; ``None`` for ``X``, ``"raw"`` for ``.raw``.
+    gex_only
+        Which features are genes.
+
+    Raises
+    ------
+    KeyError
+        The layer does not exist.
+    TypeError
+        The matrix is not numeric.
+    ValueError
+        No matrix, duplicate genes, or a value in the given rows that is negative, NaN, infinite or not an integer. A gene
+        that is NaN in all of them was not measured, and is no error.
+    """
+    gene_columns(table, None)
+    rows = np.asarray(rows, dtype=np.int64)
+    source = open_source(table, counts_layer)
+    genes = is_gene(source.var, gex_only)
+    matrix = source.rows(rows)
+    clear_columns(matrix, ~genes)
+    lacking = check_counts(matrix, source, table, rows)
+    totals = row_totals(matrix)
+    columns = source.columns(table)
+    if columns is not None:
+        matrix, genes, lacking = matrix[:, columns], genes[columns], lacking[columns]
+    return CountRows(matrix, totals, genes, lacking)
+
+
+def read_counts(
+    table: AnnData,
+    rows: NDArray[np.int64],
+    *,
+    counts_layer: str | None = None,
+    gex_only: GexOnly = None,
+    genes: Sequence[str] | None = None,
+    dense: bool = False,
+) -> tuple[Matrix, NDArray[np.float64]]:
+    """Read and check the raw counts of the given rows over some genes, and of no other row.
+
+    Parameters
+    ----------
+    table, rows, counts_layer, gex_only
+        As in :func:`read_rows`.
     genes
-        Genes to return, in this order; ``None`` for every gene of the table.
+        Genes to return, in this order; ``None`` for every feature of the table.
     dense
         Return a dense array whatever the table stores.
 
@@ -60,17 +121,17 @@ def read_counts(
     TypeError
         The matrix is not numeric.
     ValueError
-        No matrix, duplicate genes, or a value in the given rows that is negative, NaN, infinite or not an integer.
+        As in :func:`read_rows`, or some of the genes that are asked for are no genes, or were not measured.
     """
     columns = gene_columns(table, genes)
-    rows = np.asarray(rows, dtype=np.int64)
-    matrix = read_rows(table, rows, counts_layer=counts_layer)
-    check_counts(matrix, table, rows, counts_layer=counts_layer)
-    totals = row_totals(matrix)
-    counts = (matrix if columns is None else matrix[:, columns]).astype(np.float32)
+    read = read_rows(table, rows, counts_layer=counts_layer, gex_only=gex_only)
+    if columns is not None:
+        refuse_no_genes(table.var_names[columns[~read.genes[columns]]])
+        _refuse_lacking(table.var_names[columns[read.lacking[columns]]])
+    counts = (read.counts if columns is None else read.counts[:, columns]).astype(np.float32)
     if dense and sparse.issparse(counts):
         counts = counts.toarray()
-    return counts, totals
+    return counts, read.totals
 
 
 def drop_empty_prompts(
@@ -143,73 +204,42 @@ def gene_columns(table: AnnData, genes: Sequence[str] | None) -> NDArray[np.int6
     return columns.astype(np.int64)
 
 
-def read_rows(table: AnnData, rows: NDArray[np.int64], *, counts_layer: str | None = None) -> Matrix:
-    """Return a copy of the given rows of ``X`` or of a layer, dense or CSR, without checking their values."""
-    source = _source(table, counts_layer)
-    if isinstance(source, np.ndarray) or sparse.issparse(source):
-        picked = source[rows]
-    else:  # h5py, zarr and backed sparse matrices want rows once and in order
-        unique, back = np.unique(rows, return_inverse=True)
-        picked = _read_lazy(source, unique)[back]
-    picked = picked.tocsr() if sparse.issparse(picked) else np.asarray(picked)
-    return _as_numeric(picked, _where(counts_layer))
-
-
-def row_totals(matrix: Matrix) -> NDArray[np.float64]:
-    """Sum each row in double precision."""
-    if sparse.issparse(matrix):
-        # sums of sparse matrices are taken in their own precision, products in the better of the two
-        return np.asarray(matrix @ np.ones(matrix.shape[1]), dtype=np.float64)
-    return matrix.sum(axis=1, dtype=np.float64)
-
-
-def check_counts(matrix: Matrix, table: AnnData, rows: NDArray[np.int64], *, counts_layer: str | None = None) -> None:
-    """Raise at the first value of ``matrix`` (the given rows of the table) that is no count."""
-    found = _first_bad(matrix)
-    if found is None:
+def clear_columns(matrix: Matrix, which: NDArray[np.bool_]) -> None:
+    """Set some columns of a matrix that was read to zero, in place."""
+    if not which.any():
         return
+    if sparse.issparse(matrix):
+        matrix.data[which[matrix.indices]] = 0
+    else:
+        matrix[:, which] = 0
+
+
+def check_counts(matrix: Matrix, source: Source, table: AnnData, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Raise at the first value of ``matrix`` (the given rows of the source) that is no count.
+
+    Columns of nothing but NaN were not measured: they are set to zero in place, and returned as a boolean array.
+    """
+    lacking = np.zeros(matrix.shape[1], dtype=bool)
+    found = _first_bad(matrix)
+    if found is not None and np.isnan(found[2]):
+        lacking = _all_nan(matrix)
+        lacking &= not lacking.all()
+        clear_columns(matrix, lacking)
+        found = _first_bad(matrix)
+    if found is None:
+        return lacking
     row, column, value = found
-    place = f"spot {table.obs_names[rows[row]]!r}, gene {table.var_names[column]!r}"
-    msg = (
-        f"{_where(counts_layer)} holds {_trouble(value)} ({place}) where raw counts are needed. {_advice(table, value)}"
-    )
+    place = f"spot {table.obs_names[rows[row]]!r}, gene {source.var.index[column]!r}"
+    msg = f"{source.where} holds {_trouble(value)} ({place}) where raw counts are needed. {_advice(table, rows, value)}"
     raise ValueError(msg)
 
 
-def _source(table: AnnData, counts_layer: str | None) -> Any:
-    if counts_layer is None:
-        if table.X is None:
-            msg = f"The table has no X. Name the layer with raw counts: `counts_layer=`, one of {_layers(table)}."
-            raise ValueError(msg)
-        return table.X
-    if counts_layer not in _layers(table):
-        msg = f"There is no layer {counts_layer!r}. Layers: {_layers(table)}; `counts_layer=None` reads X."
-        raise KeyError(msg)
-    return table.layers[counts_layer]
-
-
-def _layers(table: AnnData) -> list[str]:
-    # newer anndata lists X among the layers, as None
-    return [key for key in table.layers if key is not None]
-
-
-def _read_lazy(source: Any, rows: NDArray[np.int64]) -> Any:
-    if hasattr(source, "compute"):
-        return source[rows].compute()
-    if hasattr(source, "oindex"):
-        return source.oindex[rows]
-    return source[rows]
-
-
-def _as_numeric(matrix: Matrix, where: str) -> Matrix:
-    if matrix.dtype.kind in "biuf":
-        return matrix
-    if matrix.dtype.kind == "O" and not sparse.issparse(matrix):
-        try:
-            return matrix.astype(np.float64)
-        except (TypeError, ValueError) as error:
-            raise TypeError(f"{where} holds values that are no numbers where raw counts are needed.") from error
-    raise TypeError(f"{where} is of dtype {matrix.dtype} where raw counts are needed.")
+def _all_nan(matrix: Matrix) -> NDArray[np.bool_]:
+    """Which columns hold nothing but NaN."""
+    if not sparse.issparse(matrix):
+        return np.isnan(matrix).all(axis=0)
+    missing = np.bincount(matrix.indices[np.isnan(matrix.data)], minlength=matrix.shape[1])
+    return np.asarray(missing == matrix.shape[0])
 
 
 def _first_bad(matrix: Matrix) -> tuple[int, int, float] | None:
@@ -243,13 +273,37 @@ def _trouble(value: float) -> str:
     return f"the negative value {value:g}" if value < 0 else f"the value {value:g}, not an integer"
 
 
-def _advice(table: AnnData, value: float) -> str:
-    if not np.isfinite(value):
-        return "Leave spots that were not measured out of the prompt mask, or give 0 where nothing was counted."
-    others = _layers(table)
+def _advice(table: AnnData, rows: NDArray[np.int64], value: float) -> str:
+    if np.isnan(value):
+        return (
+            "NaN is not measured: leave spots that were not measured out of the prompt mask. Where joining objects "
+            "(`anndata.concat(..., join='outer')`) left NaN at genes that one slide lacks, name the slides with `slide_key=`, "
+            "and such genes are unknown on that slide; or join with join='inner'."
+        )
+    if np.isinf(value):
+        return "Leave spots that were not measured out of the prompt mask."
+    if _holds_counts(table, rows):
+        return f"The values look normalised or scaled, and `.raw` holds counts: pass counts_layer={_keys.RAW!r}."
+    others = named_layers(table)
     known = f"Layers here: {others}." if others else "The table has no layers: put the raw counts in X or in a layer."
     return f"The values look normalised or scaled: name the layer with raw counts by `counts_layer=`. {known}"
 
 
-def _where(counts_layer: str | None) -> str:
-    return "X" if counts_layer is None else f"Layer {counts_layer!r}"
+def _holds_counts(table: AnnData, rows: NDArray[np.int64]) -> bool:
+    """Whether ``.raw`` holds counts at the rows that are read, and is what ``counts_layer="raw"`` means."""
+    if table.raw is None or _keys.RAW in table.layers:
+        return False
+    try:
+        matrix = open_source(table, _keys.RAW).rows(rows)
+    except TypeError:
+        return False
+    return _first_bad(matrix) is None
+
+
+def _refuse_lacking(names: pd.Index) -> None:
+    if len(names):
+        msg = (
+            f"{len(names)} of the genes asked for are NaN at every spot that is read ({quoted(names)}): they were not measured "
+            "there. Leave them out of `genes=`."
+        )
+        raise ValueError(msg)

@@ -13,9 +13,10 @@ from scipy import sparse
 
 from .._text import quoted
 from .._warn import warn_user
-from ._counts import gene_columns, row_totals
+from ._counts import gene_columns
 from ._mask import resolve_mask
 from ._reading import Reading
+from ._source import row_totals
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -126,12 +127,12 @@ def combine_ranks(variances: NDArray[np.float64], names: Sequence[str], n_top: i
     return np.lexsort((name_rank, -variances.mean(axis=0), median, -often))
 
 
-def common_genes(tables: list[AnnData]) -> pd.Index:
+def common_genes(tables: list[AnnData], reading: Reading) -> pd.Index:
     """Genes that all tables have, in the order of the first."""
     common = tables[0].var_names
     for table in tables:
         gene_columns(table, None)
-        common = common[common.isin(table.var_names)]
+        common = common[common.isin(table.var_names[reading.genes(table)])]
     if not len(common):
         msg = (
             "The objects have no gene in common. Their var_names start with "

@@ -34,6 +34,10 @@ class Measured:
         (p, genes of the object) raw counts.
     totals
         (p,) float64 totals over all genes.
+    genes
+        (features,) which features of the object are genes; counts of the others are zero.
+    lacking
+        (features,) which genes were not measured on this slide; their counts are zero.
     """
 
     slide: Slide
@@ -41,6 +45,8 @@ class Measured:
     index: NDArray[np.int64]
     counts: Any
     totals: NDArray[np.float64]
+    genes: NDArray[np.bool_]
+    lacking: NDArray[np.bool_]
 
 
 def read_measured(reading: Reading, slide: Slide, prompt_mask: Any, *, allow_zero: bool) -> Measured:
@@ -48,10 +54,11 @@ def read_measured(reading: Reading, slide: Slide, prompt_mask: Any, *, allow_zer
     mask = resolve_mask(slide.table, slide.rows, prompt_mask, name=slide.name, allow_zero=allow_zero, allow_all=True)
     index = np.flatnonzero(mask)
     rows = slide.rows[index]
-    counts, totals = reading.counts(slide.table, rows)
+    read = reading.read(slide.table, rows)
+    counts, totals = read.counts.astype(np.float32), read.totals
     if index.size:
         index, counts, totals = drop_empty_prompts(index, counts, totals, names=slide.table.obs_names[rows])
-    return Measured(slide, mask, index, counts, totals)
+    return Measured(slide, mask, index, counts, totals, read.genes, read.lacking)
 
 
 def common_target_sum(measured: Sequence[Measured], target_sum: float | None, fallback: float) -> float:

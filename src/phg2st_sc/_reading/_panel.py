@@ -16,6 +16,7 @@ from .._arrays import Prompts
 from .._text import quoted
 from .._warn import warn_user
 from ._counts import gene_columns
+from ._gex import refuse_no_genes
 from ._measured import Measured
 
 if TYPE_CHECKING:
@@ -44,6 +45,11 @@ class Panel:
 
     genes: tuple[str, ...]
     columns: NDArray[np.int64]
+
+    def among(self, genes: NDArray[np.bool_]) -> Panel:
+        """The panel, where features of the object that are no genes count as lacking."""
+        there = self.columns >= 0
+        return Panel(self.genes, np.where(there & genes[self.columns], self.columns, -1))
 
     def shown(self, table: AnnData, wanted: Sequence[str] | None) -> NDArray[np.int64]:
         """Positions in the panel of the genes to return, named as in the table; ``None`` for all that it has."""
@@ -94,9 +100,12 @@ def prompted_panel(table: AnnData, measured: Sequence[Measured], wanted: Sequenc
         detected = sum(np.asarray((m.counts > 0).sum(axis=0)).ravel() for m in measured)
         n_prompts = sum(m.index.size for m in measured)
         keep = np.asarray(detected) >= max(1, min(MIN_DETECTED, n_prompts))
+    genes = measured[0].genes
+    keep = keep & genes
     if wanted is not None:
-        keep = keep.copy()
-        keep[gene_columns(table, wanted)] = True
+        asked = gene_columns(table, wanted)
+        refuse_no_genes(table.var_names[asked[~genes[asked]]])  # type: ignore[index]
+        keep[asked] = True
     columns = np.flatnonzero(keep)
     if columns.size < 2:
         msg = (

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from .. import _keys
 from .._slide import Slide, open_cohort, open_slides, spots_table
 from .._text import quoted
-from ._counts import Matrix, read_counts
+from ._counts import CountRows, read_counts, read_rows
+from ._gex import GexOnly, is_gene, say_no_genes
+from ._source import Matrix, has_counts_layer, named_layers
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -31,7 +33,9 @@ class Reading:
     Attributes
     ----------
     counts_layer
-        Layer with raw counts; ``None`` or ``"X"`` for ``X``.
+        Layer with raw counts; ``None`` or ``"X"`` for ``X``, ``"raw"`` for ``.raw``.
+    gex_only
+        Which features count: see :func:`is_gene`.
     slide_key
         Column of ``obs`` that tells slides apart.
     table_key
@@ -51,6 +55,7 @@ class Reading:
     """
 
     counts_layer: str | None = None
+    gex_only: GexOnly = None
     slide_key: str | None = None
     table_key: str | None = None
     coordinate_system: str | None = None
@@ -76,8 +81,9 @@ class Reading:
         return _keys.PATIENT if self.patient_key is None else self.patient_key
 
     def as_record(self) -> dict[str, Any]:
-        """How the object is laid out, as plain values to keep: only what was said."""
-        return {name: getattr(self, name) for name in _KEPT if getattr(self, name) is not None}
+        """How the object is laid out, as plain values to keep: what was said, and which features counted."""
+        said = {name: getattr(self, name) for name in _KEPT if getattr(self, name) is not None}
+        return {**said, _keys.GEX_ONLY: True if self.gex_only is None else self.gex_only}
 
     def after(self, kept: Mapping[str, Any], data: Any, *, of: str) -> Reading:
         """Return the reading that starts from a kept one: what this one says counts, the rest is as it was kept.
@@ -105,9 +111,20 @@ class Reading:
         held = {"slide_key": table.obs, "patient_key": table.obs, "use_rep": table.obsm}
         found = {name: unsaid[name] for name, slot in held.items() if name in unsaid and unsaid[name] in slot}
         layer = unsaid.get("counts_layer")
-        if layer not in (None, _keys.X) and layer not in table.layers:
+        if layer not in (None, _keys.X) and not has_counts_layer(table, layer):
             raise KeyError(_no_layer(table, layer, of))
-        return replace(reading, counts_layer=self.counts_layer or layer, **found)
+        return replace(reading, counts_layer=self.counts_layer or layer, gex_only=self._genes_after(kept), **found)
+
+    def _genes_after(self, kept: Mapping[str, Any]) -> GexOnly:
+        """Which features count, after a kept reading; what an object leaves out is told of for each object anew."""
+        before = kept.get(_keys.GEX_ONLY)
+        if self.gex_only is not None or before is None:
+            return self.gex_only
+        return str(before) if isinstance(before, str) else None if before else False
+
+    def say_no_genes(self, slides: Sequence[Slide]) -> None:
+        """Warn, once, of features that are no genes and are left out, where the call does not say what to do with them."""
+        say_no_genes(list({id(slide.table): slide.table for slide in slides}.values()), self.gex_only)
 
     def open(self, data: Any, **scale: Any) -> list[Slide]:
         """Slides of an object as they stand there, to write beside; ``scale`` goes to :func:`phg2st_sc._slide.open_slides`."""
@@ -133,7 +150,15 @@ class Reading:
         self, table: AnnData, rows: NDArray[np.int64], *, genes: Sequence[str] | None = None, dense: bool = False
     ) -> tuple[Matrix, NDArray[np.float64]]:
         """Counts and totals of some rows, and of no other; see :func:`read_counts`."""
-        return read_counts(table, rows, counts_layer=self.layer, genes=genes, dense=dense)
+        return read_counts(table, rows, counts_layer=self.layer, gex_only=self.gex_only, genes=genes, dense=dense)
+
+    def read(self, table: AnnData, rows: NDArray[np.int64]) -> CountRows:
+        """All counts of some rows, and of no other; see :func:`read_rows`."""
+        return read_rows(table, rows, counts_layer=self.layer, gex_only=self.gex_only)
+
+    def genes(self, table: AnnData) -> NDArray[np.bool_]:
+        """Which features of a table are genes."""
+        return is_gene(table.var, self.gex_only)
 
     def _places(self) -> dict[str, Any]:
         return {
@@ -153,7 +178,7 @@ def _held_by(data: Any, kept: Mapping[str, Any]) -> list[str]:
 
 
 def _no_layer(table: AnnData, layer: str, of: str) -> str:
-    there = quoted(key for key in table.layers if key is not None) or "none"
+    there = quoted(named_layers(table)) or "none"
     return (
         f"{of} with counts of layers[{layer!r}], and this object has no such layer (there are: {there}). Pass `counts_layer=` "
         "with the layer of raw counts, or `counts_layer='X'` where X holds them."

@@ -29,6 +29,7 @@ def select_genes(
     n_top_genes: int = 1000,
     min_spots: int | None = None,
     counts_layer: str | None = None,
+    gex_only: bool | str | None = None,
     patients: Collection[str] | None = None,
     prompt_mask: Any = None,
     slide_key: str | None = None,
@@ -52,7 +53,7 @@ def select_genes(
         How many genes to choose.
     min_spots
         In how many of the spots that are read a gene must be detected. ``None``: 1 % of them, at least 3.
-    {counts_layer}
+    {counts_layer} {gex_only}
     patients
         Read the expression of these patients only, such as those of the training set. The panel is marked in every
         object all the same.
@@ -95,7 +96,8 @@ def select_genes(
     owner = Owner((key_added,), ("rule",))
     for each in tables:
         refuse_foreign(each, [("var", key_added), ("uns", key_added)], owner)
-    genes = common_genes(tables)
+    reading.say_no_genes(slides)
+    genes = common_genes(tables, reading)
     chosen_slides = _of_patients(slides, patients)
     _check_mask(tables, prompt_mask)
     if prompt_mask is None:

@@ -11,7 +11,7 @@ from scipy import sparse
 from .. import _keys
 from .._deprecated import renamed_parameters
 from .._docs import documented
-from .._reading import Reading, check_counts, gene_columns, read_rows, row_totals
+from .._reading import Reading, check_counts, clear_columns, gene_columns, is_gene, open_source, row_totals
 from .._slide import Owner, SlotUpdate, is_target, write_slots
 from .._text import quoted
 from .._warn import warn_user
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
 
-    from .._reading import Matrix
+    from .._reading import Matrix, Source
 
 _BLOCK_ROWS = 4096
 _OWNER = Owner((_keys.LOGNORM,), ("formula",), mend="rename or")
@@ -32,6 +32,7 @@ def normalize(
     data: AnnData | SpatialData,
     *,
     counts_layer: str | None = None,
+    gex_only: bool | str | None = None,
     target_sum: float | None = None,
     slide_key: str | None = None,
     table_key: str | None = None,
@@ -46,9 +47,10 @@ def normalize(
     Parameters
     ----------
     {data}
-        Rows that are NaN in every gene, such as spots that were not measured, stay NaN. Targets of
-        :func:`phg2st_sc.pp.add_targets` become NaN, or rows without an entry where the counts are sparse.
-    {counts_layer} {target_sum}
+        Rows that are NaN in every gene, such as spots that were not measured, stay NaN, and so do genes that are NaN at every
+        spot of a slide. Targets of :func:`phg2st_sc.pp.add_targets`, and features that are no genes, become NaN, or have no
+        entry where the counts are sparse.
+    {counts_layer} {gex_only} {target_sum}
         ``None``: the median total of the measured spots that have counts: one value for the whole object, so that its slides
         compare, or one for each slide where ``slide_key`` is given.
     {slide_key} {table_key} {coordinate_system} {write}
@@ -82,13 +84,14 @@ def normalize(
     slides = reading.open(data)
     target = slides[0].table
     gene_columns(target, None)
+    reading.say_no_genes(slides)
+    source = open_source(target, reading.layer)
+    genes = is_gene(source.var, reading.gex_only)
     rows = np.arange(target.n_obs)
-    matrix = read_rows(target, rows, counts_layer=reading.layer)
-    missing = _all_nan(matrix) | is_target(target)
-    measured = matrix[~missing] if missing.any() else matrix
-    check_counts(measured, target, rows[~missing], counts_layer=reading.layer)
-    totals = np.where(missing, np.nan, row_totals(matrix))
+    matrix = source.rows(rows)
+    missing = _all_nan(matrix, genes) | is_target(target)
     groups = [slide.rows for slide in slides] if slide_key is not None else [rows]
+    totals = _totals(matrix, source, target, [group[~missing[group]] for group in groups], genes)
     sums = _target_sums(totals, groups, target_sum)
     _warn_of_empty(target, totals)
     recipe: dict[str, Any] = {
@@ -96,26 +99,50 @@ def normalize(
         _keys.TARGET_SUM: np.array([float(sums[group[0]]) for group in groups]),
         "target_sum_from": "argument" if target_sum is not None else "median total of the spots with counts",
         "counts_layer": reading.layer or _keys.X,
-        "n_genes": int(target.n_vars),
+        "n_genes": int(genes.sum()),
         "n_rows_without_measurement": int(missing.sum()),
     }
     if slide_key is not None:
         recipe["slides"] = np.array([slide.name for slide in slides], dtype=object)
-    layer = _lognorm(matrix, totals, sums)
+    columns = source.columns(target)
+    if columns is not None:
+        matrix, genes = matrix[:, columns], genes[columns]
+    layer = _lognorm(matrix, totals, sums, genes)
     update = SlotUpdate(layers={_keys.LOGNORM: layer}, uns={_keys.LOGNORM: recipe}, owner=_OWNER)
     write_slots(data, target, update, write=write)
 
 
-def _all_nan(matrix: Matrix) -> NDArray[np.bool_]:
-    if matrix.dtype.kind != "f" or matrix.shape[1] == 0:
+def _all_nan(matrix: Matrix, genes: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which rows are NaN in every gene."""
+    if matrix.dtype.kind != "f" or not genes.any():
         return np.zeros(matrix.shape[0], dtype=bool)
     if sparse.issparse(matrix):
-        per_row = np.add.reduceat(np.append(np.isnan(matrix.data), False), matrix.indptr[:-1], dtype=np.int64)
+        gaps = np.isnan(matrix.data) & genes[matrix.indices]
+        per_row = np.add.reduceat(np.append(gaps, False), matrix.indptr[:-1], dtype=np.int64)
         per_row[np.diff(matrix.indptr) == 0] = 0
-        return per_row == matrix.shape[1]
+        return per_row == genes.sum()
     step = _BLOCK_ROWS
-    parts = [np.isnan(matrix[i : i + step]).all(axis=1) for i in range(0, matrix.shape[0], step)]
+    parts = [np.isnan(matrix[i : i + step][:, genes]).all(axis=1) for i in range(0, matrix.shape[0], step)]
     return np.concatenate(parts)
+
+
+def _totals(
+    matrix: Matrix, source: Source, table: AnnData, parts: list[NDArray[np.int64]], genes: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Total of each measured row over the genes that its slide measured; NaN elsewhere."""
+    totals = np.full(matrix.shape[0], np.nan)
+    for part in parts:
+        # what is checked may be changed, and a gap is to stay one
+        seen = matrix if len(part) == len(totals) and genes.all() and not _has_gaps(matrix) else matrix[part]
+        clear_columns(seen, ~genes)
+        check_counts(seen, source, table, part)
+        totals[part] = row_totals(seen)
+    return totals
+
+
+def _has_gaps(matrix: Matrix) -> bool:
+    values = matrix.data if sparse.issparse(matrix) else matrix
+    return values.dtype.kind == "f" and bool(np.isnan(values).any())
 
 
 def _target_sums(
@@ -136,13 +163,18 @@ def _warn_of_empty(table: AnnData, totals: NDArray[np.float64]) -> None:
         warn_user(f"{int(empty.sum())} spots have no counts at all and become zeros: {quoted(table.obs_names[empty])}.")
 
 
-def _lognorm(matrix: Matrix, totals: NDArray[np.float64], sums: NDArray[np.float64]) -> Any:
+def _lognorm(matrix: Matrix, totals: NDArray[np.float64], sums: NDArray[np.float64], genes: NDArray[np.bool_]) -> Any:
     factor = np.where(totals == 0, 0.0, sums / np.where(totals == 0, 1.0, totals))
     if sparse.issparse(matrix):
         values = np.log1p(matrix.data * np.repeat(factor, np.diff(matrix.indptr))).astype(np.float32)
-        return type(matrix)((values, matrix.indices, matrix.indptr), shape=matrix.shape)
+        layer = type(matrix)((values, matrix.indices, matrix.indptr), shape=matrix.shape)
+        if not genes.all():
+            clear_columns(layer, ~genes)
+            layer.eliminate_zeros()
+        return layer
     out = np.empty(matrix.shape, dtype=np.float32)
     for start in range(0, len(out), _BLOCK_ROWS):
         part = slice(start, start + _BLOCK_ROWS)
         out[part] = np.log1p(matrix[part] * factor[part, None])
+    out[:, ~genes] = np.nan
     return out

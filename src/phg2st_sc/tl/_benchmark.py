@@ -72,6 +72,7 @@ def benchmark(
     use_rep: str | None = None,
     trust_rep: bool = False,
     counts_layer: str | None = None,
+    gex_only: bool | str | None = None,
     slide_key: str | None = None,
     table_key: str | None = None,
     coordinate_system: str | None = None,
@@ -114,7 +115,7 @@ def benchmark(
     out
         Folder for finished units. A call that was interrupted goes on where it stopped; methods and seeds can be added: name
         all that the table is to hold, what is finished is not run again. Other data or settings are refused.
-    {use_rep} {trust_rep} {counts_layer} {slide_key} {table_key} {coordinate_system} {patient_key}
+    {use_rep} {trust_rep} {counts_layer} {gex_only} {slide_key} {table_key} {coordinate_system} {patient_key}
         Folds leave patients out.
     {progress}
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .. import _keys
 from .._deprecated import renamed_parameters
 from .._docs import documented
-from .._reading import Reading, read_rows
+from .._reading import Reading, clear_columns, is_gene, open_source
 from .._slide import Slide, is_target, spots_table
 from .._text import quoted
 from .._warn import warn_user
@@ -34,6 +34,7 @@ def evaluate(
     *,
     layer: str | None = None,
     counts_layer: str | None = None,
+    gex_only: bool | str | None = None,
     prompt_mask: Any = None,
     slide_key: str | None = None,
     compare: Any = None,
@@ -59,8 +60,7 @@ def evaluate(
     layer
         Layer of the prediction: the ``key_added`` of :func:`phg2st_sc.tl.impute`. ``None``: ``"phg2st"``, or the only
         prediction there is.
-    {counts_layer:kept}
-    {prompt_mask:stored}
+    {counts_layer:kept} {gex_only:kept} {prompt_mask:stored}
     {slide_key} {table_key} {coordinate_system}
     compare
         What to score beside, on the same prompts: names of methods, which are run on the slide alone; fitted models;
@@ -125,6 +125,7 @@ def evaluate(
     _check(protocol, extra)
     said = Reading(
         counts_layer=counts_layer,
+        gex_only=gex_only,
         slide_key=slide_key,
         table_key=table_key or table_with_prediction(data, layer),
         coordinate_system=coordinate_system,
@@ -215,16 +216,18 @@ def _score_honest(slide: Slide, result: Stored, others: Sequence[Rival], call: _
 
 def _have_counts(slide: Slide, rows: NDArray[np.int64], call: _Asked) -> NDArray[np.bool_]:
     """Which held-out rows were measured: those that are neither all NaN nor all zero."""
-    measured = _not_blank(read_rows(slide.table, rows, counts_layer=call.reading.layer))
+    source = open_source(slide.table, call.reading.layer)
+    measured = _not_blank(source.rows(rows), is_gene(source.var, call.reading.gex_only))
     if not measured.any():
         msg = f"None of the {rows.size} held-out spots of slide {slide.name!r} was measured: there is no truth. {HIDE}"
         raise ValueError(msg)
     return measured
 
 
-def _not_blank(matrix: Any) -> NDArray[np.bool_]:
+def _not_blank(matrix: Any, genes: NDArray[np.bool_]) -> NDArray[np.bool_]:
     from scipy import sparse
 
+    clear_columns(matrix, ~genes)
     if not sparse.issparse(matrix):
         return np.asarray((~np.isnan(matrix) & (matrix != 0)).any(axis=1))
     there = (~np.isnan(matrix.data) & (matrix.data != 0)).astype(np.int64)
@@ -241,7 +244,7 @@ def _score_published(slide: Slide, result: Stored, others: Sequence[Rival], call
         smoothed = published_counts(everything, totals, positions)
         if call.reading.layer is None:
             one.X = smoothed
-        else:
+        else:  # before `.raw`, a layer of that name is read
             one.layers[call.reading.layer] = smoothed
         for other in others:
             predictions[other.label], makers[other.label] = _predicted(one, other, result, slide, call)
@@ -271,7 +274,7 @@ def _one_slide(slide: Slide) -> AnnData:
 def _predicted(
     one: AnnData, other: Rival, result: Stored, slide: Slide, call: _Asked
 ) -> tuple[NDArray[np.floating], str]:
-    return predict_rival(one, other, result, slide, counts_layer=call.reading.layer or _keys.X, seed=call.seed)
+    return predict_rival(one, other, result, slide, reading=call.reading, seed=call.seed)
 
 
 def _assemble(

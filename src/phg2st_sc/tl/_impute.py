@@ -36,6 +36,7 @@ def impute(
     use_rep: str | None = None,
     trust_rep: bool = False,
     counts_layer: str | None = None,
+    gex_only: bool | str | None = None,
     target_sum: float | None = None,
     slide_key: str | None = None,
     table_key: str | None = None,
@@ -56,7 +57,7 @@ def impute(
         Raw counts are read at the prompts. A list or dict of objects is predicted as a whole before any is written.
     {prompt_mask}
         Of several objects a column.
-    {model:use} {method:section} {genes:returned} {use_rep} {trust_rep} {counts_layer:kept} {target_sum}
+    {model:use} {method:section} {genes:returned} {use_rep} {trust_rep} {counts_layer:kept} {gex_only:kept} {target_sum}
         ``None``: the median total count of the prompts.
     {slide_key} {table_key} {coordinate_system} {gene_key} {patient_key}
         A model that was trained on sections of the same patient uses them as neighbours of the slide. ``None``: as in

@@ -31,6 +31,7 @@ def predict(
     use_rep: str | None = None,
     trust_rep: bool = False,
     counts_layer: str | None = None,
+    gex_only: bool | str | None = None,
     target_sum: float | None = None,
     slide_key: str | None = None,
     table_key: str | None = None,
@@ -50,7 +51,7 @@ def predict(
     {data}
         Raw counts are read at the prompts.
     {model:use} {method:section} {prompt_mask} {genes:returned}
-    {use_rep} {trust_rep} {counts_layer:kept} {target_sum}
+    {use_rep} {trust_rep} {counts_layer:kept} {gex_only:kept} {target_sum}
         ``None``: the median total count of the prompts.
     {slide_key} {table_key} {coordinate_system} {gene_key} {patient_key}
         A model that was trained on sections of the same patient uses them as neighbours of the slide. ``None``: as in

@@ -73,11 +73,12 @@ def predict_slides(
     slides = reading.slides(data)
     table = slides[0].table
     _check_patient_key(said, table)
+    reading.say_no_genes(slides)
     panel = None if estimator.genes is None else model_panel(table, estimator.genes, gene_key=reading.gene_key)
     measured = [read_measured(reading, slide, prompt_mask, allow_zero=estimator.is_fitted) for slide in slides]
     for one in measured:
         _check_number(estimator, one)
-    panel = panel or prompted_panel(table, measured, genes)
+    panel = prompted_panel(table, measured, genes) if panel is None else panel.among(measured[0].genes)
     shown = panel.shown(table, genes)
     fallback = float(estimator.card.get(_keys.TARGET_SUM, DEFAULT_TARGET_SUM))
     scale = common_target_sum(measured, reading.target_sum, fallback)
@@ -104,8 +105,9 @@ def predict_slides(
 
 
 def reading_of(card: dict[str, Any]) -> dict[str, Any]:
-    """How a model was trained to read; the patients of one that was saved before readings were kept."""
-    return {_keys.PATIENT_KEY: card.get(_keys.PATIENT_KEY), **card.get(_keys.READING, {})}
+    """How a model was trained to read; one that was saved before this was kept knows its patients, and counted all features."""
+    before = {_keys.PATIENT_KEY: card.get(_keys.PATIENT_KEY)} | ({_keys.GEX_ONLY: False} if card else {})
+    return {**before, **card.get(_keys.READING, {})}
 
 
 def _mask(table: AnnData, measured: Sequence[Measured]) -> NDArray[np.bool_]:

@@ -16,6 +16,7 @@ from ._stored import Stored, made_by, predictions_in, stored
 if TYPE_CHECKING:
     from anndata import AnnData
 
+    from .._reading import Reading
     from .._slide import Slide
 
 SIMPLE = "simple"
@@ -93,7 +94,7 @@ def _relabeled(rival: Rival) -> Rival:
 
 
 def predict_rival(
-    one: AnnData, rival: Rival, result: Stored, slide: Slide, *, counts_layer: str, seed: int
+    one: AnnData, rival: Rival, result: Stored, slide: Slide, *, reading: Reading, seed: int
 ) -> tuple[NDArray[np.floating], str]:
     """Predictions (n, G) of a rival from the same prompts on the scale of the stored one, and who made them.
 
@@ -105,13 +106,13 @@ def predict_rival(
     if rival.layer is not None:
         values, own, maker = _other_layer(rival.layer, result, slide)
     else:
-        values, own, maker = _run(one, rival, result, slide, counts_layer, seed)
+        values, own, maker = _run(one, rival, result, slide, reading, seed)
     wanted = result.target_sum(slide)
     return (values if own == wanted else np.log1p(wanted / own * np.expm1(values))), maker
 
 
 def _run(
-    one: AnnData, rival: Rival, result: Stored, slide: Slide, counts_layer: str, seed: int
+    one: AnnData, rival: Rival, result: Stored, slide: Slide, reading: Reading, seed: int
 ) -> tuple[NDArray[np.floating], float, str]:
     from ._predict import predict
 
@@ -122,7 +123,10 @@ def _run(
         method=rival.method,
         model=rival.model,
         prompt_mask=result.used[slide.rows],
-        counts_layer=counts_layer,
+        counts_layer=reading.layer or _keys.X,
+        gex_only=True
+        if reading.gex_only is None
+        else reading.gex_only,  # what is no gene was told of by the prediction
         genes=result.genes,
         seed=seed,
         **same,

@@ -87,9 +87,9 @@ def find_layer(table: AnnData, layer: str | None) -> str:
 
 
 def reading_kept(table: AnnData, layer: str) -> Mapping[str, Any]:
-    """How the object was read for a prediction; empty for one that was made before readings were kept."""
+    """How the object was read for a prediction; one that was made before this was kept counted all features."""
     record = table.uns.get(layer, {})
-    return record.get(_keys.READING, {})
+    return {_keys.GEX_ONLY: False, **record.get(_keys.READING, {})}
 
 
 def stored(table: AnnData, layer: str) -> Stored:

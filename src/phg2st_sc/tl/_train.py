@@ -45,6 +45,7 @@ def train(
     use_rep: str | None = None,
     trust_rep: bool = False,
     counts_layer: str | None = None,
+    gex_only: bool | str | None = None,
     patient_key: str = _keys.PATIENT,
     slide_key: str | None = None,
     table_key: str | None = None,
@@ -69,7 +70,7 @@ def train(
         a mark, all genes that the objects share.
     {use_rep}
         Slides without an image take part with what they can teach.
-    {trust_rep} {counts_layer} {patient_key}
+    {trust_rep} {counts_layer} {gex_only} {patient_key}
         Choices inside training leave patients out, and sections of a patient serve as neighbours of new sections of the
         same patient.
     {slide_key} {table_key} {coordinate_system}
@@ -116,7 +117,8 @@ def train(
     slides = reading.cohort(adatas)
     check_patient_key(slides, patient_key)
     _warn_of_prompts(slides)
-    panel = list(genes) if genes is not None else _shared_panel(slides)
+    reading.say_no_genes(slides)
+    panel = list(genes) if genes is not None else _shared_panel(slides, reading)
     reps = choose_reps(slides, use_rep, trust_rep=trust_rep)
     if estimator.reads_patches and not estimator.uses_image:  # embeddings are no part of what it learns
         reps = [None] * len(slides)
@@ -168,11 +170,11 @@ def _warn_without_image(slides: Sequence[Slide], reps: Sequence[str | None]) -> 
         warn_user(msg)
 
 
-def _shared_panel(slides: Sequence[Slide]) -> list[str]:
+def _shared_panel(slides: Sequence[Slide], reading: Reading) -> list[str]:
     tables = list({id(slide.table): slide.table for slide in slides}.values())
     shared = tables[0].var_names
-    for table in tables[1:]:
-        shared = shared[shared.isin(table.var_names)]
+    for table in tables:
+        shared = shared[shared.isin(table.var_names[reading.genes(table)])]
     if all(_keys.PANEL in table.var for table in tables):
         for table in tables:
             marked = table.var_names[table.var[_keys.PANEL].to_numpy(dtype=bool)]
