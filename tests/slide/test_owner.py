@@ -157,6 +157,32 @@ def test_shared_records_are_added_to(slot, table, he_image):
     assert len(table.uns[slot]) > 1
 
 
+@pytest.mark.parametrize("slot", ["phg2st_embeddings", "phg2st_tiles"])
+def test_a_record_of_the_user_under_the_name_is_refused(slot, table, he_image):
+    table.uns[slot] = {"X_color": {"note": "mine", "values": np.arange(3.0)}}
+    before = contents(table)
+    with pytest.raises(ValueError, match=rf"uns\['{slot}'\]\['X_color'\] exists and was not written by phg2st_sc"):
+        embed(table, he_image)
+    unchanged(before, table)
+    embed(table, he_image, key="X_else")
+    compare(before, contents(table))
+
+
+@pytest.mark.parametrize("slot", ["phg2st_embeddings", "phg2st_tiles"])
+@pytest.mark.parametrize("value", ["mine", np.arange(3.0), ["X_color"]])
+def test_what_stands_where_records_are_kept_is_refused(slot, value, table, he_image):
+    table.uns[slot] = value
+    before = contents(table)
+    with pytest.raises(
+        ValueError, match=rf"uns\['{slot}'\] is a (str|ndarray|list) that phg2st_sc did not write.*another name"
+    ):
+        embed(table, he_image)
+    unchanged(before, table)
+    table.uns[slot] = None
+    embed(table, he_image)
+    assert set(table.uns[slot]) == {"X_color"}
+
+
 @each_call
 def test_results_are_replaced_also_after_a_file_and_a_subset(call, table, he_image, tmp_path):
     expected, part = table.copy(), table[:90].copy()

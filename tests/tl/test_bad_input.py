@@ -281,7 +281,7 @@ def test_features_of_another_width(adata, refused, trained, name):
 
 def test_features_with_gaps(adata, refused):
     adata.obsm["X_texture"][5] = np.nan
-    message = refused(ValueError, "not finite at 1 spots.*extract_embeddings", adata)
+    message = refused(ValueError, "not finite at 1 spots.*leave these spots out.*extract_embeddings", adata)
     assert adata.obs_names[5] in message
 
 

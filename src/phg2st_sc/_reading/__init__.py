@@ -3,7 +3,7 @@
 from ._cohort import check_patient_key, choose_reps, feature_kinds, one_kind, same_features
 from ._context import context_of
 from ._counts import CountRows, check_counts, clear_columns, gene_columns, read_counts, read_rows
-from ._features import choose_rep, features_of, identity, why_ignored, without_features
+from ._features import choose_rep, features_of, has_features, identity, why_ignored, without_features
 from ._genes import THETA, common_genes, rank_genes
 from ._gex import GexOnly, is_gene
 from ._hypergraph import hypergraph_update
@@ -39,6 +39,7 @@ __all__ = [
     "features_of",
     "full_mask",
     "gene_columns",
+    "has_features",
     "hypergraph_update",
     "identity",
     "is_gene",

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import _keys
+from .._slide import embedding_records, n_columns
 from .._text import quoted
-from ._features import choose_rep, identity
+from ._features import choose_rep, has_features, identity
 
 if TYPE_CHECKING:
     from .._arrays import TrainingSlide
@@ -15,16 +16,14 @@ if TYPE_CHECKING:
 
 
 def choose_reps(slides: Sequence[Slide], use_rep: str | None, *, trust_rep: bool) -> list[str | None]:
-    """Features of every slide; where some are named, a slide without them has none."""
-    if use_rep is None:
-        return [choose_rep(slide.table, None, trust_rep=trust_rep) for slide in slides]
-    having = [use_rep in slide.table.obsm for slide in slides]
-    if not any(having):
-        choose_rep(slides[0].table, use_rep, trust_rep=trust_rep)  # raises the error for a missing key
-    return [
-        choose_rep(slide.table, use_rep, trust_rep=trust_rep) if has else None
-        for slide, has in zip(slides, having, strict=True)
-    ]
+    """Features of every slide; a slide without them has none."""
+    tables = {id(slide.table): slide.table for slide in slides}
+    if use_rep is not None:
+        having = {key: table for key, table in tables.items() if use_rep in table.obsm}
+        tables = having or dict(list(tables.items())[:1])  # of a missing key, the first tells
+    chosen = {key: choose_rep(table, use_rep, trust_rep=trust_rep) for key, table in tables.items()}
+    reps = [chosen.get(id(slide.table)) for slide in slides]
+    return [rep if has_features(slide, rep) else None for slide, rep in zip(slides, reps, strict=True)]
 
 
 def same_features(slides: Sequence[Slide], reps: Sequence[str | None], read: Sequence[TrainingSlide]) -> dict[str, Any]:
@@ -39,8 +38,8 @@ def feature_kinds(slides: Sequence[Slide], reps: Sequence[str | None]) -> dict[s
     kinds: dict[str, dict[str, Any]] = {}
     for slide, rep in zip(slides, reps, strict=True):
         if rep is not None:
-            record = slide.table.uns.get(_keys.EMBEDDINGS, {}).get(rep, {})
-            kinds[slide.name] = {**identity(record), "dim": int(slide.table.obsm[rep].shape[1])}
+            record = embedding_records(slide.table).get(rep, {})
+            kinds[slide.name] = {**identity(record), "dim": n_columns(slide.table.obsm[rep])}
     return kinds
 
 

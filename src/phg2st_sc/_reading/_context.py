@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _keys
+from .._slide import embedding_records, numbers, spot_numbers
+from .._text import quoted
 
 if TYPE_CHECKING:
     from .._slide import Slide
@@ -16,28 +18,64 @@ Context = tuple[NDArray[np.int32] | None, NDArray[np.floating[Any]] | None]
 
 
 def context_of(slide: Slide, rep: str) -> Context:
-    """Index (n, c²) of each spot's block of tiles, and the features (t, d) of the tiles; ``(None, None)`` without."""
+    """Index (n, c²) of each spot's block of tiles, and the features (t, d) of the tiles; ``(None, None)`` without.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are no numbers, or not those of the slide's spots.
+    """
     table = slide.table
     if _keys.context(rep) in table.obsm:
-        return _from_blocks(np.asarray(table.obsm[_keys.context(rep)][slide.rows]))
+        return _from_blocks(slide, rep)
     if _keys.context_index(rep) not in table.obsm:
         return None, None
-    tiles = table.uns.get(_keys.TILES, {}).get(rep)
-    if tiles is None:
-        raise ValueError(_lost(slide, rep, "the features of the tiles are no longer there"))
-    index = np.asarray(table.obsm[_keys.context_index(rep)][slide.rows], dtype=np.int64)
-    features, centers = np.asarray(tiles["features"]), np.asarray(tiles["positions"], dtype=np.float64)
+    features, centers = _tiles(slide, rep)
+    index = _index(slide, rep)
     if index.max(initial=-1) >= len(features) or not _around_spots(slide.positions, index, centers):
         raise ValueError(_lost(slide, rep, "the tiles there belong to other spots"))
     used, compact = np.unique(index[index >= 0], return_inverse=True)
     out = np.full(index.shape, -1, dtype=np.int32)
     out[index >= 0] = compact
-    return out, features[used]
+    tiles = features[used]
+    if not np.isfinite(tiles).all():
+        raise ValueError(_lost(slide, rep, "features of tiles are NaN or infinite"))
+    return out, tiles
 
 
-def _from_blocks(blocks: NDArray[np.floating[Any]]) -> Context:
+def _tiles(slide: Slide, rep: str) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Features (t, d) and centres (t, 2) of all tiles of the table."""
+    record = embedding_records(slide.table, _keys.TILES).get(rep, {})
+    if not {"features", "positions"} <= set(record):
+        raise ValueError(_lost(slide, rep, "the features of the tiles are no longer there"))
+    where = f"uns[{_keys.TILES!r}][{rep!r}]"
+    features, centers = (numbers(record[what], f"{where}[{what!r}]") for what in ("features", "positions"))
+    if centers.shape != (len(features), 2):
+        raise ValueError(_lost(slide, rep, f"{where} holds {len(features)} tiles at {len(centers)} places"))
+    return features, centers.astype(np.float64)
+
+
+def _index(slide: Slide, rep: str) -> NDArray[np.int64]:
+    """Number of each tile around each spot, -1 where there is none, as gaps are where objects were concatenated."""
+    index = spot_numbers(slide.table, _keys.context_index(rep), slide.rows)
+    filled = np.where(np.isnan(index), -1, index)
+    if (filled != np.floor(filled)).any() or filled.min(initial=-1) < -1:
+        raise ValueError(_lost(slide, rep, "it holds values that are no numbers of tiles"))
+    return filled.astype(np.int64)
+
+
+def _from_blocks(slide: Slide, rep: str) -> Context:
     """One block of tiles per spot, as an index into the tiles that are there."""
-    there = np.isfinite(blocks).all(axis=2)
+    blocks = spot_numbers(slide.table, _keys.context(rep), slide.rows, ndim=3)
+    there = ~np.isnan(blocks).all(axis=2)
+    odd = (there & ~np.isfinite(blocks).all(axis=2)).any(axis=1)
+    if odd.any():
+        names = slide.table.obs_names[slide.rows[odd]]
+        msg = (
+            f"obsm[{_keys.context(rep)!r}] is not finite in tiles of {len(names)} spots of slide {slide.name!r} ({quoted(names)}); a "
+            "tile that is not there is NaN throughout. Leave these spots out, or run `phg2st_sc.pp.extract_embeddings` anew."
+        )
+        raise ValueError(msg)
     index = np.full(there.shape, -1, dtype=np.int32)
     index[there] = np.arange(int(there.sum()))
     return index, blocks[there]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _keys
+from .._slide import embedding_records, spot_numbers
 from .._text import quoted
 
 if TYPE_CHECKING:
@@ -51,12 +52,20 @@ def choose_rep(
         Accept features without proof that they come from the image.
     like
         Provenance of the features a model was trained on: take those, whatever else is there.
+
+    Raises
+    ------
+    KeyError
+        If there are no features of the name that was asked for.
+    ValueError
+        If they have no record, or hold nothing but NaN; or several have a record, and none is named.
     """
-    recorded = table.uns.get(_keys.EMBEDDINGS, {})
+    recorded = embedding_records(table)
     if use_rep is not None:
         _check_rep(table, use_rep, recorded, trust_rep=trust_rep)
         return use_rep
     found = [rep for rep, record in recorded.items() if rep in table.obsm and _from_image(record)]
+    found = [rep for rep in found if not _blank(table, rep)]
     if like:
         found = [rep for rep in found if identity(recorded[rep]) == identity(like)]
     if len(found) > 1:
@@ -66,27 +75,53 @@ def choose_rep(
 
 
 def features_of(slide: Slide, rep: str | None) -> tuple[NDArray[np.float32] | None, dict[str, Any]]:
-    """Features (n, d) of a slide and their provenance; ``(None, {})`` for a slide that was not embedded."""
+    """Features (n, d) of a slide and their provenance; ``(None, {})`` for a slide that was not embedded.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are no numbers, one row a spot, or not finite at some spots.
+    """
     if rep is None or rep not in slide.table.obsm:
         return None, {}
-    values = slide.table.obsm[rep]
-    rows = np.asarray(values[slide.rows], dtype=np.float32)
-    if rows.ndim != 2:
-        msg = f"obsm[{rep!r}] has shape {values.shape}: expected one row of features per spot."
-        raise ValueError(msg)
-    finite = np.isfinite(rows).all(axis=1)
-    if not finite.any():
+    values = spot_numbers(slide.table, rep, slide.rows)
+    if np.isnan(values).all():
         return None, {}
+    with np.errstate(over="ignore"):  # what is too large is refused below
+        rows = values.astype(np.float32)
+    finite = np.isfinite(rows)
     if not finite.all():
-        names = slide.table.obs_names[slide.rows[~finite]]
-        msg = f"obsm[{rep!r}] is not finite at {len(names)} spots of slide {slide.name!r} ({quoted(names)}): {_ADVICE}."
-        raise ValueError(msg)
-    return rows, identity(slide.table.uns.get(_keys.EMBEDDINGS, {}).get(rep, {}))
+        raise ValueError(_not_finite(slide, rep, finite))
+    return rows, identity(embedding_records(slide.table).get(rep, {}))
+
+
+def has_features(slide: Slide, rep: str | None) -> bool:
+    """Whether a slide was embedded: there are features, and they are not NaN throughout."""
+    return rep is not None and rep in slide.table.obsm and not _blank(slide.table, rep, slide.rows)
+
+
+def _blank(table: AnnData, rep: str, rows: NDArray[np.int64] | None = None) -> bool:
+    """Whether features are NaN throughout, as a slide without any has them beside one that was embedded."""
+    rows = np.arange(table.n_obs, dtype=np.int64) if rows is None else rows
+    # most often the first row says it
+    return all(bool(np.isnan(spot_numbers(table, rep, some)).all()) for some in (rows[:1], rows))
+
+
+def _not_finite(slide: Slide, rep: str, finite: NDArray[np.bool_]) -> str:
+    """Which spots have no features, and the ways on that leave the others as they are."""
+    spots, columns = ~finite.all(axis=1), ~finite.all(axis=0)
+    names, where = slide.table.obs_names[slide.rows[spots]], f"obsm[{rep!r}]"
+    start = f"{where} is not finite at {len(names)} spots of slide {slide.name!r} ({quoted(names)})"
+    anew = "embed the slide under another name with `phg2st_sc.pp.extract_embeddings(data, key_added='X_new')`"
+    if spots.all():
+        return f"{start}, in {int(columns.sum())} of {columns.size} features: leave these features out, or {anew}."
+    keep = f"data[numpy.isfinite(data.{where}).all(axis=1)].copy()"
+    return f"{start}: leave these spots out, e.g. `{keep}`, or {anew}."
 
 
 def unproven(table: AnnData) -> list[str]:
     """Keys ``X_...`` of ``obsm`` that may be image embeddings, and carry no record that they are."""
-    recorded = table.uns.get(_keys.EMBEDDINGS, {})
+    recorded = embedding_records(table)
     start = _keys.embedding("")
     blocks = (_keys.context_index(""), _keys.context(""))
     found = [key for key in table.obsm if key.startswith(start) and not key.endswith(blocks)]
@@ -144,4 +179,7 @@ def _check_rep(table: AnnData, rep: str, recorded: Mapping[str, Any], *, trust_r
             f"obsm[{rep!r}] carries no record that it was computed from the image. Features computed from expression "
             f"would leak the spots to be predicted. Either {_ADVICE}, or pass `trust_rep=True` if you are sure."
         )
+        raise ValueError(msg)
+    if _blank(table, rep):
+        msg = f"obsm[{rep!r}] holds nothing but NaN: {_ADVICE}, or leave `use_rep=` out to do without the image."
         raise ValueError(msg)

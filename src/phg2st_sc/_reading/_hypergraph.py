@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from .. import _keys
 from .._provenance import names_hash, package_versions
-from .._slide import Owner, SlotUpdate
+from .._slide import Owner, SlotUpdate, spot_pairs
 from ..graph import Hypergraph
 
 if TYPE_CHECKING:
@@ -62,20 +61,15 @@ def stored_hypergraph(
     The hypergraph over ``rows``, or ``None`` where there is none or it does not fit; the log says so.
     """
     record = table.uns.get(key)
-    if not isinstance(record, Mapping) or _keys.INCIDENCE_KEY not in record:
+    if not isinstance(record, Mapping) or not {_keys.INCIDENCE_KEY, _keys.DISTANCES_KEY} <= set(record):
         return None
     names = [str(record[_keys.INCIDENCE_KEY]), str(record[_keys.DISTANCES_KEY])]
     missing = [name for name in names if name not in table.obsp]
     if missing or str(record.get(_keys.NAMES_HASH)) != names_hash(table.obs_names):
         logger.info("uns[%r]: the hypergraph was built on other spots, or in another order; it is built anew", key)
         return None
-    incidence, distances = (_block(table.obsp[name], rows) for name in names)
+    incidence, distances = (spot_pairs(table, name, rows) for name in names)
     return Hypergraph(incidence, distances, _plain(record.get(_keys.PARAMS, {})))
-
-
-def _block(matrix: Any, rows: NDArray[np.int64] | None) -> sparse.csr_matrix:
-    whole = sparse.csr_matrix(matrix)
-    return whole if rows is None else sparse.csr_matrix(whole[rows][:, rows])
 
 
 def _plain(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """One view over AnnData and SpatialData: positions, image, physical scale, and writing results back."""
 
 from ._check import check_positions_in_image
+from ._embedded import embedding_records
 from ._extend import extend
 from ._extend_table import Added
 from ._lattice import PLATFORM_PITCH_UM, lattice_pitch
 from ._model import Slide
 from ._new import new_table
+from ._numbers import n_columns, numbers, spot_numbers, spot_pairs
 from ._open import open_cohort, open_slides, spots_table
 from ._owner import Owner, refuse_foreign
 from ._record import check_table
@@ -23,13 +25,18 @@ __all__ = [
     "StoreLockedError",
     "check_positions_in_image",
     "check_table",
+    "embedding_records",
     "extend",
     "is_target",
     "lattice_pitch",
+    "n_columns",
     "new_table",
+    "numbers",
     "open_cohort",
     "open_slides",
     "refuse_foreign",
+    "spot_numbers",
+    "spot_pairs",
     "spots_table",
     "write_slots",
     "write_table",

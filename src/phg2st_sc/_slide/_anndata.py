@@ -7,42 +7,68 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from .. import _keys
 from .._text import quoted
+from .._warn import warn_user
 from ._lattice import Scale, lattice_pitch, resolve_mpp
 from ._model import THUMBNAILS, Slide, pick_image
+from ._numbers import numbers
 from ._record import check_table, find_patient, find_record, measured_places, slide_name, split_rows, spot_diameter
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
+_COLUMNS = (("x", "y"), ("pxl_col_in_fullres", "pxl_row_in_fullres"))
+"""Names that tell which column is x."""
+
 
 def anndata_slides(adata: AnnData, *, slide_key: str | None, image: Any, said: Scale, patient_key: str) -> list[Slide]:
     """One slide for each value of ``slide_key``, else for each library."""
     check_table(adata)
-    centers = _centers(adata)
+    centers = spot_centers(adata)
     groups = split_rows(adata, slide_key)
     return [_slide(adata, centers, name, rows, image, said, patient_key) for name, rows in groups.items()]
 
 
-def _centers(adata: AnnData) -> NDArray[np.float64]:
+def spot_centers(adata: AnnData) -> NDArray[np.float64]:
+    """(n_obs, 2) spot centres (x, y) as they are stored, whatever in.
+
+    Raises
+    ------
+    KeyError
+        If there are none.
+    TypeError, ValueError
+        If they are no numbers, or not two for each spot.
+    """
     if _keys.SPATIAL not in adata.obsm:
         msg = (
             f"No spot coordinates: obsm[{_keys.SPATIAL!r}] is missing. Store the spot centres there, (n_obs, 2) as (x, y) "
             "in pixels of the full-resolution image."
         )
         raise KeyError(msg)
-    try:
-        centers = np.asarray(adata.obsm[_keys.SPATIAL], dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        msg = f"obsm[{_keys.SPATIAL!r}] must hold numbers: {error}."
-        raise ValueError(msg) from error
-    if centers.ndim != 2 or centers.shape[1] != 2:
-        msg = f"obsm[{_keys.SPATIAL!r}] must be (n_obs, 2), spot centres (x, y); it is {centers.shape}."
+    where = f"obsm[{_keys.SPATIAL!r}]"
+    values = adata.obsm[_keys.SPATIAL]
+    if isinstance(values, pd.DataFrame):
+        values = _x_first(values, where)
+    centers = numbers(values, where, names=adata.obs_names).astype(np.float64)
+    if centers.shape[1] != 2:
+        msg = f"{where} must be (n_obs, 2), spot centres (x, y); it is {centers.shape}."
         raise ValueError(msg)
     return centers
+
+
+def _x_first(frame: pd.DataFrame, where: str) -> pd.DataFrame:
+    """Columns that are named x and y, or as Space Ranger names them, in that order."""
+    for names in _COLUMNS:
+        if set(frame.columns) == set(names) and tuple(frame.columns) != names:
+            warn_user(
+                f"{where} has its columns in the order {quoted(frame.columns)}: read by their names, as {quoted(names)}."
+            )
+            return frame[list(names)]
+    return frame
 
 
 def _slide(

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .. import _keys
+from ._anndata import spot_centers
+from ._embedded import embedding_records
 from ._model import Slide
 from ._record import records
 from ._targets import is_target
@@ -130,17 +132,17 @@ def _are_counts(values: NDArray[Any]) -> bool:
 
 def _is_image_side(table: AnnData, key: str) -> bool:
     """Whether an ``obsm`` entry is an embedding or its context, which are to be computed anew."""
-    reps = table.uns.get(_keys.EMBEDDINGS, {})
+    reps = embedding_records(table)
     return any(key in (rep, _keys.context(rep), _keys.context_index(rep)) for rep in reps)
 
 
 def _centers(table: AnnData, added: list[Added]) -> NDArray[Any]:
-    old = np.asarray(table.obsm[_keys.SPATIAL])
-    new = [back_to(one.slide, old[one.slide.rows].astype(np.float64), one.places) for one in added]
+    old = spot_centers(table)
+    new = [back_to(one.slide, old[one.slide.rows], one.places) for one in added]
+    kind = getattr(table.obsm[_keys.SPATIAL], "dtype", old.dtype)
+    kind = kind if kind.kind in "iuf" else old.dtype
     centers = np.concatenate(new)
-    if old.dtype.kind in "iu":
-        centers = np.rint(centers)
-    return np.concatenate([old, centers.astype(old.dtype)])
+    return np.concatenate([old, np.rint(centers) if kind.kind in "iu" else centers]).astype(kind)
 
 
 def _obs(

@@ -24,7 +24,7 @@ class Owner:
     fields
         What every such record holds, by which it is told from something else of that name.
     shared
-        Keys of ``uns`` that hold the records of several results; a call only adds to them.
+        Keys of ``uns`` that hold the records of several results by name; a call only adds its own, named as ``record`` ends.
     mend
         What to do instead, for the message.
     """
@@ -52,15 +52,17 @@ def refuse_foreign(table: AnnData, keys: Iterable[SlotKey], owner: Owner) -> Non
     ValueError
         If there are any; the message names them, and the ways out.
     """
+    shared = {key: table.uns[key] for key in owner.shared if table.uns.get(key) is not None}
+    _refuse_other_kinds(shared)
     if owner.wrote(table):
         return
-    taken = [
-        (slot, key) for slot, key in keys if key in getattr(table, slot) and not (slot == "uns" and key in owner.shared)
-    ]
-    if not taken:
+    taken = [(slot, key) for slot, key in keys if not (slot == "uns" and key in owner.shared)]
+    names = [f"{slot}[{key!r}]" for slot, key in taken if key in getattr(table, slot)]
+    own = owner.record[-1]
+    names += [f"uns[{key!r}][{own!r}]" for key, records in shared.items() if own in records]
+    if not names:
         return
-    one = len(taken) == 1
-    names = [f"{slot}[{key!r}]" for slot, key in taken]
+    one = len(names) == 1
     where = "".join(f"[{key!r}]" for key in owner.record)
     msg = (
         f"{', '.join(names)} {'exists and was' if one else 'exist and were'} not written by phg2st_sc (there is no record "
@@ -68,3 +70,14 @@ def refuse_foreign(table: AnnData, keys: Iterable[SlotKey], owner: Owner) -> Non
         f"{'it' if one else 'them'} first, e.g. `del data.{names[0]}`."
     )
     raise ValueError(msg)
+
+
+def _refuse_other_kinds(shared: Mapping[str, object]) -> None:
+    """Refuse to add records to what is no dict of them."""
+    for key, value in shared.items():
+        if not isinstance(value, Mapping):
+            msg = (
+                f"uns[{key!r}] is a {type(value).__name__} that phg2st_sc did not write, and is where it keeps records: keep "
+                f"yours under another name, and delete it there, `del data.uns[{key!r}]`."
+            )
+            raise ValueError(msg)

@@ -251,7 +251,7 @@ def _gather(features: NDArray[np.float16], index: NDArray[np.int32]) -> NDArray[
 def _update(table: AnnData, encoded: Sequence[_Embedded], rep: str, job: _Job) -> SlotUpdate:
     """Everything one call writes on one table, and what an earlier one left that no longer fits."""
     obsm: dict[str, Any] = {rep: _scatter(table.n_obs, encoded, "spots", np.float32(np.nan))}
-    tiles = {key: value for key, value in table.uns.get(_keys.TILES, {}).items() if key != rep}
+    tiles = {key: value for key, value in (table.uns.get(_keys.TILES) or {}).items() if key != rep}
     form = _context_form(job)
     if form == "exact":
         obsm[_keys.context(rep)] = _scatter(table.n_obs, encoded, "blocks", np.float16(np.nan))
@@ -261,7 +261,7 @@ def _update(table: AnnData, encoded: Sequence[_Embedded], rep: str, job: _Job) -
     if tiles or _keys.TILES in table.uns:
         uns[_keys.TILES] = tiles
     record = _record(table, encoded, job, obsm[rep].shape[1])
-    uns[_keys.EMBEDDINGS] = {**table.uns.get(_keys.EMBEDDINGS, {}), rep: record}
+    uns[_keys.EMBEDDINGS] = {**(table.uns.get(_keys.EMBEDDINGS) or {}), rep: record}
     return SlotUpdate(obsm=obsm, uns=uns, remove={"obsm": _stale(table, rep, job)}, owner=_owner(rep))
 
 

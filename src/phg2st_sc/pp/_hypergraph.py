@@ -14,7 +14,7 @@ from .. import _keys
 from .._deprecated import renamed_parameters
 from .._docs import documented
 from .._reading import Reading, choose_rep, features_of, hypergraph_update
-from .._slide import write_slots
+from .._slide import embedding_records, write_slots
 from .._text import quoted
 from .._warn import warn_user
 from ..graph import Given, Hypergraph, HypergraphBuilder, get_builder, scatter_blocks
@@ -187,7 +187,7 @@ def _params(table: AnnData, built: Sequence[_Built], maker: HypergraphBuilder, r
         "source": "positions",
     }
     if rep is not None:
-        record = table.uns.get(_keys.EMBEDDINGS, {}).get(rep, {})
+        record = embedding_records(table).get(rep, {})
         params.update(use_rep=rep, source=str(record.get("source", "unknown")))
     return params
 

@@ -18,6 +18,7 @@ from .._reading import (
     Reading,
     choose_rep,
     common_target_sum,
+    has_features,
     identity,
     model_panel,
     prompted_panel,
@@ -26,6 +27,7 @@ from .._reading import (
     why_ignored,
     without_features,
 )
+from .._slide import embedding_records, n_columns
 from .._text import quoted
 from .._warn import warn_user
 from ..models import DEFAULT_METHOD
@@ -83,8 +85,7 @@ def predict_slides(
     fallback = float(estimator.card.get(_keys.TARGET_SUM, DEFAULT_TARGET_SUM))
     scale = common_target_sum(measured, reading.target_sum, fallback)
     rep = _features(table, said, reading, estimator)
-    if by_default:
-        _warn_without_image(slides, rep)
+    _warn_without_image(slides, rep, by_default=by_default)
     bar = tqdm(measured, desc="predict", unit="slide", disable=len(measured) == 1)
     predictions = {one.slide.name: _predict_slide(one, estimator, rep, panel, shown, scale) for one in bar}
     for one in measured:
@@ -162,7 +163,7 @@ def _features(table: AnnData, said: Reading, reading: Reading, estimator: Estima
 
 def _check_features(table: AnnData, rep: str | None, estimator: Estimator) -> None:
     """A model takes features of the encoder and geometry that it was trained on, and no others."""
-    wanted, recorded = estimator.card.get(_keys.FEATURES), table.uns.get(_keys.EMBEDDINGS, {})
+    wanted, recorded = estimator.card.get(_keys.FEATURES), embedding_records(table)
     if rep is None and (estimator.needs_image or estimator.uses_image):
         # none fits: say what is wrong with the one that is there
         rep = next((key for key in recorded if key in table.obsm), None)
@@ -174,7 +175,7 @@ def _check_features(table: AnnData, rep: str | None, estimator: Estimator) -> No
         raise ValueError(msg)
     if not wanted or rep is None:
         return
-    have = {**identity(recorded.get(rep, {})), "dim": int(table.obsm[rep].shape[1])}
+    have = {**identity(recorded.get(rep, {})), "dim": n_columns(table.obsm[rep])}
     wrong = [key for key in wanted if key in have and have[key] != wanted[key]]
     if wrong:
         key = wrong[0]
@@ -185,11 +186,20 @@ def _check_features(table: AnnData, rep: str | None, estimator: Estimator) -> No
         raise ValueError(msg)
 
 
-def _warn_without_image(slides: Sequence[Slide], rep: str | None) -> None:
-    if without_features(slides, [rep] * len(slides)):
+def _warn_without_image(slides: Sequence[Slide], rep: str | None, *, by_default: bool) -> None:
+    if rep is None:
+        if by_default and without_features(slides, [rep] * len(slides)):
+            msg = (
+                "No image features: predicted from places and prompts alone; call `phg2st_sc.pp.extract_embeddings(data)` "
+                f"first to use the image.{why_ignored(slides[0].table)}"
+            )
+            warn_user(msg)
+        return
+    lacking = [slide.name for slide in slides if not has_features(slide, rep)]
+    if lacking:
         msg = (
-            "No image features: predicted from places and prompts alone; call `phg2st_sc.pp.extract_embeddings(data)` "
-            f"first to use the image.{why_ignored(slides[0].table)}"
+            f"obsm[{rep!r}] is NaN throughout on {len(lacking)} of {len(slides)} slides ({quoted(lacking)}): predicted from "
+            "places and prompts alone there; call `phg2st_sc.pp.extract_embeddings(data)` to use the image."
         )
         warn_user(msg)
 

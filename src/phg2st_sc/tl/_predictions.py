@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .. import _keys
 from .._provenance import FINGERPRINTS, names_hash, package_versions
 from .._reading import Reading, identity
-from .._slide import Slide, new_table
+from .._slide import Slide, embedding_records, new_table
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -94,7 +94,7 @@ class Predicted:
     def facts(self) -> dict[str, Any]:
         """Provenance, as ``uns`` takes it."""
         estimator, slides = self.estimator, self.slides
-        record = self.table.uns.get(_keys.EMBEDDINGS, {}).get(self.rep, {}) if self.rep else {}
+        record = embedding_records(self.table).get(self.rep, {}) if self.rep else {}
         card = {key: value for key, value in estimator.card.items() if key != FINGERPRINTS}
         return {
             _keys.METHOD: estimator.name,

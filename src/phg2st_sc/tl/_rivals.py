@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _keys
+from .._slide import embedding_records
 from ._stored import Stored, made_by, predictions_in, stored
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def _items(compare: Any, slides: Sequence[Slide]) -> list[tuple[str | None, Any]
     if isinstance(compare, str) and compare == SIMPLE:
         from ..models import METHODS
 
-        has_image = all(slide.table.uns.get(_keys.EMBEDDINGS) for slide in slides)
+        has_image = all(embedding_records(slide.table) for slide in slides)
         simple = {name: method for name, method in METHODS.items() if method.kind == SIMPLE}
         return [(None, name) for name, method in simple.items() if has_image or not method.needs_image]
     return [(None, value) for value in (compare if isinstance(compare, (list, tuple)) else [compare])]
