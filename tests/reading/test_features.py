@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
+from pathlib import Path
 
 import anndata
 import numpy as np
@@ -104,6 +106,20 @@ def test_the_way_out_of_gaps_works_as_it_is_printed(adata):
     left = eval(code, {"data": adata, "numpy": np})
     assert left.n_obs == adata.n_obs - 2
     assert np.isfinite(phg2st.tl.predict(left).X).all()
+
+
+def test_spots_without_features_are_predicted_without_the_image_as_the_documentation_says(adata):
+    adata.obsm["X_a"] = adata.obsm.pop(REP)
+    adata.obsm["X_a"][[7, 90], 3] = np.nan
+    page = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
+    (code,) = re.findall(
+        r"```python\n(import numpy as np\n\nthere = .*?)```", page.read_text(encoding="utf-8"), re.DOTALL
+    )
+    done = {"adata": adata, "phg2st": phg2st}
+    exec(code, done)
+    assert (done["with_image"].n_obs, done["without_image"].n_obs) == (118, 2)
+    assert done["with_image"].uns["use_rep"] == "X_a"
+    assert done["without_image"].uns["use_rep"] == ""
 
 
 def test_a_feature_that_is_nowhere_is_said_to_be_one(adata):
