@@ -68,7 +68,10 @@ genes:returned
 seed
     Seed of all that is drawn at random.
 progress
-    Show a progress bar.
+    Show a progress bar; the environment variable ``TQDM_DISABLE=1`` turns all of them off.
+progress:long
+    Show progress bars where the call takes more than a few seconds; the environment variable ``TQDM_DISABLE=1`` turns all of
+    them off.
 copy
     Return a changed copy, and leave ``data`` as it is.
 write

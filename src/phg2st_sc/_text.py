@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 from itertools import islice
 
@@ -13,3 +14,20 @@ def quoted(names: Iterable[object]) -> str:
     """Return the first few names, quoted and cut where they are long, with an ellipsis where there are more."""
     shown = [f"{name!r:.{_LONGEST}}" for name in islice(names, _SHOWN + 1)]
     return ", ".join([*shown[:_SHOWN], "..."] if len(shown) > _SHOWN else shown)
+
+
+def meant(name: str, names: Iterable[str], *, write: str = "{!r}") -> str:
+    """`` Did you mean ...?`` with the name that is most like a given one; empty where none is.
+
+    Parameters
+    ----------
+    name
+        What was written.
+    names
+        What there is.
+    write
+        How what is meant is written, e.g. ``"`metric={!r}`"``.
+    """
+    lowered = {one.lower(): one for one in names}
+    close = difflib.get_close_matches(name.lower(), lowered, n=1)
+    return f" Did you mean {write.format(lowered[close[0]])}?" if close else ""

@@ -48,6 +48,10 @@ def test_forms_of_a_method_and_settings_by_label(slides):
     [
         ({"methods": []}, ValueError, "name at least one"),
         ({"methods": ["krigging"]}, KeyError, "did you mean 'kriging'"),
+        ({"methods": ["kriging:sect"]}, ValueError, "'kriging:sect' ends in 'sect': write 'kriging:section'"),
+        ({"methods": phg2st.models.IDW}, TypeError, "Write its name, 'idw'"),
+        ({"methods": {"near": phg2st.models.IDW()}}, TypeError, "Write its name, 'idw', and its settings"),
+        ({"methods": {"near": {"method": phg2st.models.IDW}}}, TypeError, "Write its name, 'idw'"),
         ({"methods": [3]}, TypeError, "a name, or a dict of settings"),
         ({"methods": ["idw", "idw"]}, ValueError, "more than once"),
         ({"methods": {"a": {"method": "idw", "sigma": 1}}}, TypeError, "no setting 'sigma'"),

@@ -25,9 +25,9 @@ def test_summary_weighs_patients_alike_and_pairs_by_section():
     assert found.loc[("x", "section"), "difference"] == pytest.approx((0.1 + 0.3 - 0.1) / 3)
     assert found.loc[("x", "section"), "ahead"] == 2
     assert found.loc[("y", "section"), "difference"] == 0.0
-    with pytest.raises(ValueError, match="0 methods are called .z.: pass one of"):
+    with pytest.raises(ValueError, match="The table has no method .z.* Methods there are: "):
         phg2st.tl.summarize_benchmark(table, reference="z")
-    with pytest.raises(ValueError, match="metrics are: pcc"):
+    with pytest.raises(ValueError, match="Metrics there are: pcc"):
         phg2st.tl.summarize_benchmark(table, metric="ssim")
 
 
@@ -54,7 +54,7 @@ def test_a_form_can_be_named_as_it_was_asked_for(both_forms):
     assert found.loc[("random", "gene_kriging", "section"), "difference"] == 0.0
     with pytest.raises(ValueError, match=r"2 methods are called 'gene_kriging'.*'cohort'.*'section'"):
         phg2st.tl.summarize_benchmark(table, reference="gene_kriging")
-    with pytest.raises(ValueError, match=r"0 methods are called 'idw'.*\('kriging', "):
+    with pytest.raises(ValueError, match=r"The table has no method 'idw'.*kriging:"):
         phg2st.tl.summarize_benchmark(table, reference="idw")
 
 
@@ -71,6 +71,18 @@ def test_another_protocol_is_named(both_forms):
     _, table = both_forms
     with pytest.raises(ValueError, match="no rows of protocol 'published', only of 'honest'"):
         phg2st.tl.summarize_benchmark(table, protocol="published")
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ({"metric": "pc"}, "no metric 'pc'.* Did you mean `metric='pcc'`"),
+        ({"reference": "krigin"}, "no method 'krigin'. Did you mean `reference='kriging'`"),
+    ],
+)
+def test_a_misspelled_name_is_answered_with_what_was_meant(both_forms, asked, meant):
+    with pytest.raises(ValueError, match=meant):
+        phg2st.tl.summarize_benchmark(both_forms[1], **asked)
 
 
 def test_what_failed_everywhere_is_told_of(both_forms):

@@ -127,6 +127,7 @@ def test_all_spots_as_prompts_keep_the_level_of_each_gene(make, slide, draw, nam
 
 # --- few genes --------------------------------------------------------------------------------------------------------
 @every_form
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_one_gene_is_the_whole_panel(cohort, slide, draw, name, fitted):
     model = create(name)
     if fitted:

@@ -46,7 +46,7 @@ def test_only_some_methods(table):
     figure = phg2st.pl.benchmark(table, methods=["a"])
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["a"]
     plt.close(figure)
-    with pytest.raises(ValueError, match="No method 'z' in the table"):
+    with pytest.raises(ValueError, match="The table has no method 'z'"):
         phg2st.pl.benchmark(table, methods=["z"])
-    with pytest.raises(ValueError, match="metrics are: pcc"):
+    with pytest.raises(ValueError, match="Metrics there are: pcc"):
         phg2st.pl.benchmark(table, metric="mae")

@@ -210,6 +210,14 @@ def test_untrained_model(adata, refused):
     np.testing.assert_array_equal(one, phg2st.tl.predict(adata, method="kriging", length_scale=2.0).X)
 
 
+def test_a_class_or_an_object_in_place_of_a_name(adata, refused):
+    known = phg2st.models.IDW
+    refused(TypeError, "the class IDW. Write its name, 'idw'", adata, method=known)
+    refused(TypeError, "an object of IDW. Write its name, 'idw'.*`model=`", adata, method=known())
+    refused(TypeError, "e.g. 'kriging', not 3", adata, method=3)
+    refused(TypeError, "`model=IDW` is the class of a method: pass `method='idw'`", adata, model=known)
+
+
 def test_genes_the_model_needs_are_missing(adata, trained):
     short = adata[:, 25:].copy()
     with pytest.raises(KeyError, match="trained on 40 genes, and only 15 of them are in var_names"):
@@ -343,7 +351,12 @@ def test_named_features_are_not_replaced_by_others(training, give_features):
 
 # --- types of arguments -----------------------------------------------------------------------------------------------
 def test_types_of_arguments_are_named(adata, refused):
-    refused(TypeError, "`method` is the name of a method.*not Kriging.*`model=`", adata, method=phg2st.models.Kriging())
+    refused(
+        TypeError,
+        "`method` is the name of a method.*not an object of Kriging.*`model=`",
+        adata,
+        method=phg2st.models.Kriging(),
+    )
     refused(TypeError, "`seed` is a whole number, not '3'", adata, seed="3")
     refused(ValueError, "seed=-1 must be 0 or more", adata, seed=-1)
     assert "did you mean 'kriging'" in refused(KeyError, "no method 'Kriging'", adata, method="Kriging")

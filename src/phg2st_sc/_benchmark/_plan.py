@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ from .._reading import (
 from .._slide import Slide, is_target
 from .._text import quoted
 from .._warn import warn_user
-from ..models import check_parameters
+from ..models import by_name, check_parameters
 
 if TYPE_CHECKING:
     from ..models import Estimator
@@ -157,17 +157,18 @@ def method_specs(methods: Any, *, has_folds: bool) -> list[MethodSpec]:
 
 
 def _listed(methods: Any) -> list[Any]:
-    return [methods] if isinstance(methods, str) else list(methods)
+    return [methods] if isinstance(methods, (str, type)) or not isinstance(methods, Iterable) else list(methods)
 
 
 def _spec(label: str | None, one: Any, *, has_folds: bool) -> MethodSpec:
     from ..models import Estimator, create, get_method
 
-    settings = {"method": one} if isinstance(one, str) else dict(one) if isinstance(one, Mapping) else None
-    if settings is None or not isinstance(settings.get("method"), str):
-        msg = f"A method is {_WORDS}, e.g. 'kriging' or {{'method': 'kriging', 'length_scale': 4.0}}, not {one!r}."
+    settings = dict(one) if isinstance(one, Mapping) else {"method": one}
+    name = settings.pop("method", None)
+    if not isinstance(name, str):
+        msg = f"A method is {_WORDS}, e.g. 'kriging' or {{'method': 'kriging', 'length_scale': 4.0}}, not {one!r}.{by_name(name)}"
         raise TypeError(msg)
-    name = settings.pop("method")
+    _check_ending(name)
     alone = name.endswith(_ALONE)
     name, settings = get_method(name.removesuffix(_ALONE)).called_today(settings)
     check_parameters(name, settings, _spec)
@@ -178,6 +179,14 @@ def _spec(label: str | None, one: Any, *, has_folds: bool) -> MethodSpec:
         msg = f"Method {name!r} must be trained on other sections: leave out {_ALONE!r}, and give `folds`."
         raise ValueError(msg)
     return MethodSpec(label or name, name, learned, settings)
+
+
+def _check_ending(name: str) -> None:
+    """Refuse what stands behind the colon of a method's name and is not ``section``."""
+    method, colon, ending = name.partition(":")
+    if colon and f":{ending}" != _ALONE:
+        msg = f"{name!r} ends in {ending!r}: write '{method}{_ALONE}' for the form that learns from the prompts of the section alone."
+        raise ValueError(msg)
 
 
 def make_folds(sections: Sequence[Section], folds: Any) -> list[tuple[str, list[str], list[str]]]:

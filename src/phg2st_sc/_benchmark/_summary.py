@@ -8,7 +8,7 @@ import pandas as pd
 
 from .._deprecated import renamed_parameters
 from .._docs import documented
-from .._text import quoted
+from .._text import meant, quoted
 from .._warn import warn_user
 
 _METHOD = ["method", "learned"]
@@ -108,12 +108,15 @@ def _nothing(table: pd.DataFrame, metric: str, protocol: str) -> str:
     ran = sorted(map(str, table.loc[table["metric"] != "error", "protocol"].unique()))
     if protocol not in ran:
         return (
-            f"the table holds no rows of protocol {protocol!r}, only of {quoted(ran)}: pass `protocol={ran[0]!r}`"
+            f"The table holds no rows of protocol {protocol!r}, only of {quoted(ran)}: pass `protocol={ran[0]!r}`."
             if ran
-            else ("the table holds errors only: see its column `error`")
+            else "The table holds errors only: see its column `error`."
         )
     there = sorted(map(str, table.loc[table["protocol"] == protocol, "metric"].unique()))
-    return f"no rows of metric {metric!r} under protocol {protocol!r}; metrics are: {', '.join(there)}"
+    close = meant(str(metric), there, write="`metric={!r}`")
+    return (
+        f"The table has no metric {metric!r} under protocol {protocol!r}.{close} Metrics there are: {', '.join(there)}."
+    )
 
 
 def _spread_of_masks(cases: pd.Series) -> pd.Series:
@@ -155,7 +158,12 @@ def _reference(summary: pd.DataFrame, reference: str | tuple[str, str]) -> tuple
     found = find_methods(every, reference)
     if len(found) == 1:
         return found[0]
-    msg = f"{len(found)} methods are called {reference!r}: pass one of {', '.join(map(str, found or every.unique()))}."
+    if not found:
+        names = dict.fromkeys(":".join(pair) for pair in every.unique())
+        close = meant(str(reference), [*names, *every.get_level_values(0).unique()], write="`reference={!r}`")
+        msg = f"The table has no method {reference!r}.{close} Methods there are: {', '.join(names)}."
+        raise ValueError(msg)
+    msg = f"{len(found)} methods are called {reference!r}: pass one of {', '.join(map(str, found))}."
     raise ValueError(msg)
 
 

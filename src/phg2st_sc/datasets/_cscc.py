@@ -6,9 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tqdm.auto import tqdm
-
 from .._docs import documented
+from .._progress import bar
 from .._warn import warn_user
 from ._legacy import LegacyArray, read_legacy_section
 
@@ -71,9 +70,9 @@ def cscc(
     root = Path(path)
     counts = _find_counts(root)
     wanted = _wanted(counts, sections, root)
-    bar = tqdm(wanted, desc="cscc", unit="section", disable=not progress or len(wanted) < 2)
+    shown = bar(wanted, progress=progress and len(wanted) > 1, desc="cscc", unit="section")
     slides = {}
-    for name in bar:
+    for name in shown:
         slides[name] = _read(root, name, counts[name], with_images=with_images)
     return slides
 

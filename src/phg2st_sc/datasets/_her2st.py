@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from tqdm.auto import tqdm
 
 from .. import _keys
 from .._docs import documented
+from .._progress import bar
 from ._legacy import LegacyArray, array_ids, read_legacy_section
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ def her2st(
     """
     root = _root(Path(path))
     names = _section_names(root, sections)
-    bar = tqdm(names, desc="her2st", unit="section", disable=not progress or len(names) < 2)
-    return {name: _read(root, name, with_images=with_images) for name in bar}
+    shown = bar(names, progress=progress and len(names) > 1, desc="her2st", unit="section")
+    return {name: _read(root, name, with_images=with_images) for name in shown}
 
 
 def _root(path: Path) -> Path:

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 from scipy.sparse import csr_matrix
-from tqdm.auto import tqdm
 
 from .. import _keys
 from .._docs import documented
+from .._progress import bar
 from ._containers import to_spatialdata, write_picture
 from ._expression import PROGRAMS, GeneDesign, design_genes, draw_counts, draw_depth, program_activity, true_rates
 from ._record import visium_record
@@ -173,7 +173,7 @@ def simulate(
     folder = None if image_dir is None else Path(image_dir)
     genes = settings.genes()
     slides: dict[str, AnnData | SpatialData] = {}
-    for index in tqdm(range(n_slides), desc="simulate", unit="section", disable=not progress or n_slides < 2):
+    for index in bar(range(n_slides), progress=progress and n_slides > 1, desc="simulate", unit="section"):
         patient = index % n_patients
         name = f"P{patient + 1}_S{index // n_patients + 1}"
         table, picture = _slide(settings, genes, index=index, patient=patient, name=name, image=image)

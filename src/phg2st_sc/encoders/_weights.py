@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._progress import hub_bars
 from ._base import EncoderCard
 
 if TYPE_CHECKING:
@@ -106,7 +107,8 @@ def _fetch(repo: str, revision: str | None) -> Path:
     for only_cache in (True, False):
         for name in FILES:
             try:
-                return Path(hf_hub_download(repo, name, revision=revision, local_files_only=only_cache))
+                with hub_bars():
+                    return Path(hf_hub_download(repo, name, revision=revision, local_files_only=only_cache))
             except LocalEntryNotFoundError:
                 if not only_cache:
                     raise  # out of reach: another name would only wait for the network again

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from .._docs import documented
+from .._progress import part
 from ._correlation import is_constant, pcc
 from ._targets import RADIUS, THETA, Counts, average, gene_blocks, neighbor_operator, pearson_residuals
 
@@ -102,7 +103,13 @@ def half_correlations(
         raise ValueError(msg)
     whole = whole_counts(counts)
     rng = np.random.default_rng(seed)
-    r = np.mean([_half_correlation(whole, operators, rng, theta) for _ in range(n_splits)], axis=0)
+    r = np.mean(
+        [
+            _half_correlation(whole, operators, rng, theta)
+            for _ in part(range(n_splits), desc="noise ceiling", unit="split")
+        ],
+        axis=0,
+    )
     r[:, np.asarray(whole.sum(axis=0)).reshape(-1) == 0] = np.nan
     return r
 

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from .._docs import documented
+from .._progress import part
 from ._ceiling import N_SPLITS, ceiling_of, half_correlations
 from ._correlation import ccc, mae, partial_pcc, pcc
 from ._extras import ScoredSection, add_extras, wanted
@@ -251,7 +252,7 @@ def _score(
 ) -> dict[str, dict[str, NDArray[np.float64]]]:
     blocks: dict[str, list[dict[str, NDArray[np.float64]]]] = {name: [] for name in predictions}
     panel_rates = {name: _panel_rate(values, target_sum) for name, values in predictions.items()}
-    for genes in gene_blocks(spots.n_spots, spots.n_genes):
+    for genes in part(list(gene_blocks(spots.n_spots, spots.n_genes)), desc="score", unit="block"):
         truth = _Truth.of(spots, genes, float(target_sum), theta)
         depth_only = truth.depth_only()
         for name, values in predictions.items():

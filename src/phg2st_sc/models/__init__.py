@@ -10,6 +10,7 @@ from ._choice import choose_estimator as choose_estimator
 from ._limits import AtLeast, Positive
 from ._load import load
 from ._registry import METHODS, create, get_method, methods, register
+from ._registry import by_name as by_name
 from ._store import parameters as parameters
 from ._store import save
 from .phg2st import PHG2ST

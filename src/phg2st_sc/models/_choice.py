@@ -39,6 +39,9 @@ def choose_estimator(
         return model
     if isinstance(model, (str, os.PathLike)):
         return load(model)
+    if isinstance(model, type) and issubclass(model, Estimator):
+        msg = f"`model={model.__name__}` is the class of a method: pass `method={model.name!r}`, or what `phg2st_sc.tl.train` returned."
+        raise TypeError(msg)
     msg = f"`model` is a trained method, the folder it was saved to or a hub repository, not {type(model).__name__}."
     raise TypeError(msg)
 

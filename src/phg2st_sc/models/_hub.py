@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Protocol
 
+from .._progress import hub_bars
 from ._read import ARRAYS, SETTINGS
 from ._store import Keepable, save
 
@@ -52,7 +53,8 @@ def download(repo_id: str, *, revision: str | None = None, token: str | bool | N
     )
 
     try:
-        files = [hf_hub_download(repo_id, name, revision=revision, token=token) for name in (SETTINGS, ARRAYS)]
+        with hub_bars():
+            files = [hf_hub_download(repo_id, name, revision=revision, token=token) for name in (SETTINGS, ARRAYS)]
     except RepositoryNotFoundError as error:
         msg = (
             f"{repo_id!r} is neither a folder here nor a repository of the hub that you may read. Check the name; for a "
@@ -120,9 +122,10 @@ def push(
     with tempfile.TemporaryDirectory() as scratch:
         folder = save(model, Path(scratch) / "model")
         (folder / CARD).write_text(model_card(model, repo_id), encoding="utf-8")
-        done = api.upload_folder(
-            repo_id=repo_id, folder_path=folder, commit_message=message or f"Upload {model.name} of phg2st-sc"
-        )
+        with hub_bars():
+            done = api.upload_folder(
+                repo_id=repo_id, folder_path=folder, commit_message=message or f"Upload {model.name} of phg2st-sc"
+            )
     return str(done)
 
 

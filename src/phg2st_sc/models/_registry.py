@@ -81,12 +81,24 @@ def get_method(name: str) -> type[Estimator]:
     False
     """
     if not isinstance(name, str):
-        msg = (
-            f"`method` is the name of a method, e.g. 'kriging', not {type(name).__name__}: an object of a method is passed "
-            "as `model=`."
-        )
+        msg = f"`method` is the name of a method, e.g. 'kriging', not {_told(name)}.{by_name(name)}"
         raise TypeError(msg)
     return METHODS[name]
+
+
+def by_name(thing: Any) -> str:
+    """How a class or an object of a method, handed over where a name is asked for, is named; empty for anything else."""
+    if isinstance(thing, type) and issubclass(thing, Estimator):
+        return f" Write its name, {getattr(thing, 'name', thing.__name__)!r}."
+    if isinstance(thing, Estimator):
+        return f" Write its name, {thing.name!r}, and its settings beside it; `impute` and `predict` take the object as `model=`."
+    return ""
+
+
+def _told(thing: Any) -> str:
+    if isinstance(thing, type):
+        return f"the class {thing.__name__}"
+    return f"an object of {type(thing).__name__}" if isinstance(thing, Estimator) else repr(thing)
 
 
 def create(name: str, **parameters: Any) -> Estimator:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from .._deprecated import renamed_parameters
 from .._docs import documented
+from .._text import meant
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,7 +116,9 @@ def _found(there: pd.MultiIndex, wanted: str) -> list[tuple[str, str]]:
 
     found = find_methods(there, wanted)
     if not found:
-        msg = f"No method {wanted!r} in the table; there are: {', '.join(dict.fromkeys(':'.join(pair) for pair in there))}."
+        names = dict.fromkeys(":".join(pair) for pair in there)
+        close = meant(str(wanted), [*names, *(pair[0] for pair in there)])
+        msg = f"The table has no method {wanted!r}.{close} Methods there are: {', '.join(names)}."
         raise ValueError(msg)
     return found
 

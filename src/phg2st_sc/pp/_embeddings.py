@@ -14,6 +14,7 @@ from .. import _keys
 from .._deprecated import renamed_parameters
 from .._docs import documented
 from .._image import Tiles, check_length, check_resolution, check_tissue, context_blocks, context_grid, tile_pixels
+from .._progress import bar
 from .._provenance import names_hash, package_versions
 from .._reading import Reading, pixel_size
 from .._slide import Owner, Slide, SlotUpdate, check_positions_in_image, refuse_foreign, write_slots
@@ -219,15 +220,13 @@ def _encode_on(slide: Slide, image: SlideImage, job: _Job) -> _Embedded:
 
 def _run(slide: Slide, image: SlideImage, spots: Tiles, job: _Job) -> dict[str, Any]:
     """Encode the spots of one slide, and their context in the form asked for."""
-    from tqdm.auto import tqdm
-
     tiles, index = _context(spots, image, job)
     total = (len(spots) + (len(tiles) if tiles else 0)) * len(job.encoder.card.fields)
-    with tqdm(total=total, desc=slide.name, unit="tile", disable=not job.progress) as bar:
-        found: dict[str, Any] = {"spots": encode_tiles(image, spots, job.encoder, batch_size=job.batch_size, bar=bar)}
+    with bar(progress=job.progress, total=total, desc=slide.name, unit="tile") as shown:
+        found: dict[str, Any] = {"spots": encode_tiles(image, spots, job.encoder, batch_size=job.batch_size, bar=shown)}
         if tiles is None or index is None:
             return found
-        features = encode_tiles(image, tiles, job.encoder, batch_size=job.batch_size, bar=bar).astype(np.float16)
+        features = encode_tiles(image, tiles, job.encoder, batch_size=job.batch_size, bar=shown).astype(np.float16)
     if job.exact:
         found["blocks"] = _gather(features, index)
     else:

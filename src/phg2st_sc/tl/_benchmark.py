@@ -36,6 +36,7 @@ from .._benchmark import (
 )
 from .._deprecated import renamed_parameters
 from .._docs import documented
+from .._progress import bar
 from .._provenance import package_versions
 from .._reading import Reading, check_gene_names, context_of, feature_kinds
 from .._text import quoted
@@ -154,8 +155,6 @@ def benchmark(
     >>> sorted(table["learned"].unique())
     ['cohort', 'reference', 'section']
     """
-    from tqdm.auto import tqdm
-
     protocols, scoring, trainings = _checked(protocol, fraction, strategies, n_masks, seeds, extra, markers, n_splits)
     genes = _checked_genes(genes)
     specs = method_specs(methods, has_folds=folds is not None)
@@ -176,9 +175,9 @@ def benchmark(
     data = {fold.name: FoldData(fold, sections, scoring, _top(sections, fold)) for fold in planned}
     tables = []
     units = _units(data, specs, trainings, protocols)
-    with tqdm(total=len(units), disable=not progress) as bar:
+    with bar(progress=progress, total=len(units)) as shown:
         for number, (fold, labels, run) in enumerate(units, start=1):
-            bar.set_postfix_str(f"fold {fold}, {labels['method']}", refresh=True)
+            shown.set_postfix_str(f"fold {fold}, {labels['method']}", refresh=True)
             rows = store.get(labels)
             if rows is None:
                 rows, whole = guarded(run, labels)
@@ -187,7 +186,7 @@ def benchmark(
             tables.append(rows)
             if number == len(units) or units[number][0] != fold:
                 data[fold].forget()
-            bar.update()
+            shown.update()
     table = pd.concat(tables, ignore_index=True)
     table["error"] = table["error"].fillna("").astype(str)
     for name in ("section", "patient", "regime"):

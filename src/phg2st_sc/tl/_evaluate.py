@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .. import _keys
 from .._deprecated import renamed_parameters
 from .._docs import documented
+from .._progress import part, parts
 from .._reading import Reading, clear_columns, is_gene, open_source
 from .._slide import Slide, is_target, spots_table
 from .._text import quoted
@@ -47,6 +48,7 @@ def evaluate(
     seed: int = 0,
     table_key: str | None = None,
     coordinate_system: str | None = None,
+    progress: bool = True,
 ) -> pd.DataFrame:
     """Score a prediction at the held-out spots of every slide.
 
@@ -80,6 +82,7 @@ def evaluate(
         0 leaves it out.
     {seed}
         That is the noise ceiling, and what the compared methods draw.
+    {progress:long}
 
     Returns
     -------
@@ -140,7 +143,9 @@ def evaluate(
     others = rivals(compare, slides, results[0])
     call = _Asked(reading, top_genes, extra, markers, n_splits, seed)
     score = _score_honest if protocol == "honest" else _score_published
-    tables = [score(slide, result, others, call) for slide, result in zip(slides, results, strict=True)]
+    with parts(progress):
+        pairs = part(list(zip(slides, results, strict=True)), desc="evaluate", unit="slide")
+        tables = [score(slide, result, others, call) for slide, result in pairs]
     return _assemble(tables, slides, layer, protocol, genes)
 
 
@@ -194,7 +199,7 @@ def _score_honest(slide: Slide, result: Stored, others: Sequence[Rival], call: _
     predictions, makers = {result.layer: result.rows(rows, slide)}, {result.layer: result.made_by(slide)}
     if others:
         one = _one_slide(slide)
-        for other in others:
+        for other in part(others, desc=f"compare on {slide.name}", unit="method"):
             values, makers[other.label] = _predicted(one, other, result, slide, call)
             predictions[other.label] = values[heldout]
     scores = score_section(
@@ -246,7 +251,7 @@ def _score_published(slide: Slide, result: Stored, others: Sequence[Rival], call
             one.X = smoothed
         else:  # before `.raw`, a layer of that name is read
             one.layers[call.reading.layer] = smoothed
-        for other in others:
+        for other in part(others, desc=f"compare on {slide.name}", unit="method"):
             predictions[other.label], makers[other.label] = _predicted(one, other, result, slide, call)
     used = result.used[slide.rows]
     tables = {

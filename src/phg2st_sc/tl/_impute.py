@@ -11,6 +11,7 @@ import numpy as np
 from .. import _keys
 from .._deprecated import renamed_parameters
 from .._docs import documented
+from .._progress import bar
 from .._reading import Reading, check_gene_names
 from .._slide import Owner, SlotUpdate, check_table, refuse_foreign, write_slots, write_table
 from ..models import choose_estimator
@@ -47,6 +48,7 @@ def impute(
     seed: int = 0,
     copy: bool = False,
     write: bool | Literal["table"] = False,
+    progress: bool = True,
     **parameters: Any,
 ) -> Any:
     """Predict depth-free expression at every spot from the prompts, and write it into the object.
@@ -67,7 +69,7 @@ def impute(
     {seed} {copy} {write}
         ``"table"``: put the prediction into a table of its own named ``key_added``, for panels too large for a layer; saved
         too where there is a store.
-    {**parameters}
+    {progress:long} {**parameters}
 
     Returns
     -------
@@ -121,9 +123,16 @@ def impute(
         _refuse_early(target, key)
     results = [  # all are predicted before any is written
         predict_slides(
-            target, reading, estimator, prompt_mask=prompt_mask, genes=genes, seed=seed, by_default=by_default
+            target,
+            reading,
+            estimator,
+            prompt_mask=prompt_mask,
+            genes=genes,
+            seed=seed,
+            by_default=by_default,
+            progress=progress,
         )
-        for target in targets
+        for target in bar(targets, progress=progress and len(targets) > 1, desc="predict", unit="object")
     ]
     for target, done in zip(targets, results, strict=True):
         _write(target, done, key, write)

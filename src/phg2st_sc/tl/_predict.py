@@ -39,6 +39,7 @@ def predict(
     gene_key: str | None = None,
     patient_key: str | None = None,
     seed: int = 0,
+    progress: bool = True,
     **parameters: Any,
 ) -> AnnData:
     """Predict depth-free expression at every spot, and return it as an object of its own.
@@ -56,7 +57,7 @@ def predict(
     {slide_key} {table_key} {coordinate_system} {gene_key} {patient_key}
         A model that was trained on sections of the same patient uses them as neighbours of the slide. ``None``: as in
         training, where there is such a column.
-    {seed} {**parameters}
+    {seed} {progress:long} {**parameters}
 
     Returns
     -------
@@ -92,6 +93,13 @@ def predict(
     estimator = choose_estimator(model, method, seed, parameters, predict)
     by_default = model is None and method is None
     done = predict_slides(
-        data, reading, estimator, prompt_mask=prompt_mask, genes=genes, seed=seed, by_default=by_default
+        data,
+        reading,
+        estimator,
+        prompt_mask=prompt_mask,
+        genes=genes,
+        seed=seed,
+        by_default=by_default,
+        progress=progress,
     )
     return done.as_table()

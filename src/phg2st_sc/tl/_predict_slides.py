@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _keys
+from .._progress import bar, parts
 from .._provenance import trained_on
 from .._reading import (
     DEFAULT_TARGET_SUM,
@@ -53,6 +54,7 @@ def predict_slides(
     genes: Sequence[str] | None,
     seed: int,
     by_default: bool,
+    progress: bool,
 ) -> Predicted:
     """Predict every slide of an object from its prompts.
 
@@ -68,9 +70,9 @@ def predict_slides(
         As in :func:`phg2st_sc.tl.predict`.
     by_default
         Whether the method was not chosen by the user, who is then told where it does without the image.
+    progress
+        Show a bar: of the slides where there are several, and within a slide that takes a while.
     """
-    from tqdm.auto import tqdm
-
     reading = said.after(reading_of(estimator.card), data, of="The model was trained")
     slides = reading.slides(data)
     table = slides[0].table
@@ -86,8 +88,9 @@ def predict_slides(
     scale = common_target_sum(measured, reading.target_sum, fallback)
     rep = _features(table, said, reading, estimator)
     _warn_without_image(slides, rep, by_default=by_default)
-    bar = tqdm(measured, desc="predict", unit="slide", disable=len(measured) == 1)
-    predictions = {one.slide.name: _predict_slide(one, estimator, rep, panel, shown, scale) for one in bar}
+    with parts(progress):
+        slide_bar = bar(measured, progress=progress and len(measured) > 1, desc="predict", unit="slide")
+        predictions = {one.slide.name: _predict_slide(one, estimator, rep, panel, shown, scale) for one in slide_bar}
     for one in measured:
         _report(one, predictions[one.slide.name])
     return Predicted(

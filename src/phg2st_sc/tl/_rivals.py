@@ -130,6 +130,7 @@ def _run(
         else reading.gex_only,  # what is no gene was told of by the prediction
         genes=result.genes,
         seed=seed,
+        progress=False,
         **same,
     )
     details: Mapping[str, Any] = next(iter(predicted.uns[_keys.DETAILS].values()), {})

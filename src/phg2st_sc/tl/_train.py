@@ -11,6 +11,7 @@ import pandas as pd
 from .. import _keys
 from .._deprecated import renamed_parameters
 from .._docs import documented
+from .._progress import bar
 from .._provenance import FINGERPRINTS, package_versions
 from .._reading import (
     Reading,
@@ -109,8 +110,6 @@ def train(
     >>> phg2st.pp.sample_prompts(new, fraction=0.1, seed=0)
     >>> phg2st.tl.impute(new, model=model)
     """
-    from tqdm.auto import tqdm
-
     check_gene_names(genes)
     estimator = _create(method, seed, progress, parameters)
     reading = Reading.among(locals())
@@ -124,7 +123,7 @@ def train(
         reps = [None] * len(slides)
     if estimator.uses_image or estimator.needs_image:
         _warn_without_image(slides, reps)
-    pairs = tqdm(list(zip(slides, reps, strict=True)), desc="read", unit="slide", disable=not progress)
+    pairs = bar(list(zip(slides, reps, strict=True)), progress=progress, desc="read", unit="slide")
     read = [
         training_slide(reading, slide, rep, panel, hypergraph_key=hypergraph_key, patches=estimator.reads_patches)
         for slide, rep in pairs

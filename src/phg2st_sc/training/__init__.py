@@ -4,6 +4,7 @@ Public is what methods take as settings; the rest may change from release to rel
 """
 
 from ._base import TrainingModule as TrainingModule
+from ._base import mean_pcc as mean_pcc
 from ._config import LEAST_PROMPTS as LEAST_PROMPTS
 from ._config import EpisodeConfig, SpotConfig, TrainingConfig
 from ._run import FitResult as FitResult

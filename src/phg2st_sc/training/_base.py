@@ -8,8 +8,10 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..metrics import pcc
 from ._config import Optimization
 
 LOSS = "train_loss"
@@ -102,6 +104,12 @@ class TrainingModule(L.LightningModule):
         """What must not change between a run and its resumption: all but how long to train."""
         settings = {k: v for k, v in self.settings.as_dict().items() if k not in ("max_epochs", "patience")}
         return {**self.network.config.as_dict(), **settings, **self.run}
+
+
+def mean_pcc(truth: NDArray[np.floating], predicted: NDArray[np.floating]) -> float:
+    """Correlation over spots, mean over the genes that have one; 0 where none has, as with a panel of one gene."""
+    by_gene = pcc(truth, predicted)
+    return 0.0 if np.isnan(by_gene).all() else float(np.nanmean(by_gene))
 
 
 def count_parameters(module: nn.Module) -> int:

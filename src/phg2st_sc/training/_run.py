@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +20,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.strategies.launchers.multiprocessing import _MultiProcessingLauncher
 from torch import Tensor
 
+from .._progress import is_shown
 from ..nn import own_randomness
 from ._base import TrainingModule
 
@@ -113,17 +116,38 @@ def run_training(
     """Train the network of a module; see :func:`train_network`."""
     _check_resumable(machine.resume_from)
     best = KeepBest(module.score)
-    with _quiet(), own_randomness():
+    with _quiet(), own_randomness(), _interruptible():
         trainer = _trainer(module, machine, best, validated=validated)
         _check_strategy(trainer)
         trainer.fit(
             module, datamodule=data, ckpt_path=machine.resume_from, weights_only=machine.resume_from is not None
         )
+        if trainer.interrupted:
+            raise KeyboardInterrupt
     module.network.cpu()
     if best.weights:
         module.network.load_state_dict(best.weights)
     module.network.eval()
     return FitResult(tuple(module.losses), tuple(best.scores), best.epoch, best.score)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C in training is a ``KeyboardInterrupt``, and works the next time too.
+
+    Lightning turns it into an exit of Python, which notebooks take for a crash and ``except KeyboardInterrupt`` does not catch,
+    and older versions go on as if training were over; both leave the signal ignored where training had not yet begun.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as stop:
+        if not isinstance(stop.__context__, KeyboardInterrupt):
+            raise
+        raise KeyboardInterrupt from None
+    finally:
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)
 
 
 def _check_resumable(path: str | None) -> None:
@@ -174,7 +198,7 @@ def _new_trainer(config: Any, machine: Machine, callbacks: list[Callback]) -> L.
         callbacks=callbacks,
         logger=False,
         enable_checkpointing=machine.checkpoint_dir is not None,
-        enable_progress_bar=machine.progress,
+        enable_progress_bar=is_shown(machine.progress),
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )

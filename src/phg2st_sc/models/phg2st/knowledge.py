@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._arrays import SlideArrays, TrainingSlide
+from ..._progress import bar
 from ...linear import (
     CohortRegression,
     GeneBasis,
@@ -212,11 +213,9 @@ def learn(
 
 def _measured_trends(learned: Learned, method: str, seed: int, progress: bool) -> list[MeasuredTrends]:
     """Training sections under the trends of the others: of all others, and of other patients alone."""
-    from tqdm.auto import tqdm
-
     sections = []
     positions = even_subset(len(learned.slides), _MAX_SECTIONS)
-    for position in tqdm(positions, desc="learn from the others", unit="slide", disable=not progress):
+    for position in bar(positions, progress=progress, desc="learn from the others", unit="slide"):
         slide = learned.slides[position]
         ways = {False, True} if learned.has_relatives(slide.arrays) else {True}
         for whole_patient in sorted(ways):

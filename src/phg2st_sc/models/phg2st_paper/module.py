@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...metrics import pcc
 from ...nn import three_part_loss
-from ...training import FitResult, Machine, TrainingConfig, TrainingModule, run_training
+from ...training import FitResult, Machine, TrainingConfig, TrainingModule, mean_pcc, run_training
 from .batch import SlideTargets, TrainingSet, ValidationSet
 from .data import SlideDataModule
 from .network import PHG2STNetwork
@@ -60,7 +59,7 @@ class SlideModule(TrainingModule):
             raise ValueError("A validation slide needs prompts and targets.")
         predicted = predict_rows(self.network, batch.slide, batch.expression, batch.prompts).cpu().numpy()
         held_out = np.isfinite(batch.truth).all(axis=1)
-        score = float(np.nan_to_num(np.nanmean(pcc(batch.truth[held_out], predicted[held_out]))))
+        score = mean_pcc(batch.truth[held_out], predicted[held_out])
         self.log(self.score, score, on_epoch=True, prog_bar=True, batch_size=1, sync_dist=True)
 
 

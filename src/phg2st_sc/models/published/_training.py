@@ -9,9 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ...metrics import pcc
 from ...nn import own_randomness
-from ...training import FitResult, Machine, SpotConfig, TrainingModule, run_training
+from ...training import FitResult, Machine, SpotConfig, TrainingModule, mean_pcc, run_training
 from ._network import SpotNetwork
 from ._slides import SlideSource
 from ._steps import MeasuredSource, SpotData, SpotStep, make_step, plan_epoch
@@ -99,7 +98,7 @@ def score_slide(network: SpotNetwork, slide: MeasuredSource) -> float:
     if slide.truth is None:
         raise ValueError("A validation slide needs targets.")
     predicted = predict_spots(network, slide.source, slide.rows)
-    return float(np.nan_to_num(np.nanmean(pcc(slide.truth, predicted))))
+    return mean_pcc(slide.truth, predicted)
 
 
 def freeze_norm(network: nn.Module) -> None:

@@ -1,0 +1,110 @@
+"""Time and memory of predicting a few genes of a large object: ``tl.predict`` and ``tl.impute``, each in a process of its own.
+
+The object is simulated: a square of bins, sparse counts, gene levels over four decades, a dozen domains. Peak memory is that of the
+whole process, the object itself included. To compare with another version of the package, put its ``src`` first in ``PYTHONPATH``.
+
+    python benchmarks/few_genes.py --bins 12000 --genes 18000 --ask 5 --out few_genes.csv
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy import sparse
+from tqdm.auto import tqdm
+
+CALLS = ("nothing", "predict", "impute", "table")
+"""``nothing`` makes the object alone; ``table`` is ``tl.impute(..., write="table")``."""
+_DEPTH = 800
+_DOMAINS = 12
+
+
+def simulate(n_bins: int, n_genes: int, *, fraction: float) -> AnnData:
+    """Bins of a square with sparse counts, a share of them measured."""
+    rng = np.random.default_rng(0)
+    side = int(np.ceil(np.sqrt(n_bins)))
+    places = np.stack(np.meshgrid(np.arange(side), np.arange(side)), axis=-1).reshape(-1, 2)[:n_bins]
+    centers = rng.uniform(0, side, (_DOMAINS, 2))
+    domain = np.argmin(((places[:, None] - centers) ** 2).sum(axis=-1), axis=1)
+    level = np.exp(rng.normal(0.0, 2.0, n_genes))
+    shares = level * np.exp(rng.normal(0.0, 0.5, (_DOMAINS, n_genes)))
+    shares /= shares.sum(axis=1, keepdims=True)
+    counts = [sparse.csr_matrix(rng.poisson(_DEPTH * shares[one]).astype(np.float32)) for one in domain]
+    table = AnnData(sparse.vstack(counts, format="csr"))
+    table.obs_names = [f"bin{number}" for number in range(n_bins)]
+    table.var_names = [f"gene{number}" for number in range(n_genes)]
+    table.obsm["spatial"] = places * 60.0
+    table.obs["prompt"] = rng.permutation(n_bins) < round(fraction * n_bins)
+    return table
+
+
+def measure(call: str, settings: argparse.Namespace) -> dict[str, object]:
+    """Run one call here, and say what it took."""
+    import phg2st_sc as phg2st
+
+    table = simulate(settings.bins, settings.genes, fraction=settings.fraction)
+    totals = np.asarray(table.X.sum(axis=0)).ravel()
+    wanted = None if settings.ask <= 0 else list(table.var_names[np.argsort(-totals)[: settings.ask]])
+    kind = {"method": settings.method, "genes": wanted}
+    before, began, result = _peak(), time.perf_counter(), None
+    if call == "predict":
+        result = phg2st.tl.predict(table, **kind).X
+    elif call == "impute":
+        phg2st.tl.impute(table, key_added="made", **kind)
+        result = table.layers["made"][:, table.var["made_predicted"]]
+    elif call == "table":
+        made = phg2st.tl.impute(table, key_added="made", write="table", **kind)
+        result = made.X
+    seconds = time.perf_counter() - began
+    mark = "" if result is None else sha256(np.ascontiguousarray(result).tobytes()).hexdigest()[:12]
+    return {"seconds": round(seconds, 1), "peak_gb": _peak(), "object_gb": before, "result": mark}
+
+
+def _peak() -> float:
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
+
+
+def main() -> None:
+    """Run every call in a process of its own."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bins", type=int, default=12_000)
+    parser.add_argument("--genes", type=int, default=18_000)
+    parser.add_argument("--ask", type=int, default=5, help="genes to ask for; 0 for all")
+    parser.add_argument("--fraction", type=float, nargs="+", default=[0.1, 0.2])
+    parser.add_argument("--method", nargs="+", default=["phg2st"])
+    parser.add_argument("--calls", nargs="+", choices=CALLS, default=list(CALLS))
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--here", help=argparse.SUPPRESS)
+    settings = parser.parse_args()
+    if settings.here is not None:
+        settings.fraction, settings.method = settings.fraction[0], settings.method[0]
+        sys.stdout.write(json.dumps(measure(settings.here, settings)) + "\n")
+        return
+    rows = []
+    cases = [(f, m, c) for f in settings.fraction for m in settings.method for c in settings.calls]
+    for fraction, method, call in tqdm(cases):
+        rows.append({"fraction": fraction, "method": method, "call": call, **_child(call, fraction, method, settings)})
+        tqdm.write(json.dumps(rows[-1]))
+    if settings.out is not None:
+        pd.DataFrame(rows).to_csv(settings.out, index=False)
+
+
+def _child(call: str, fraction: float, method: str, settings: argparse.Namespace) -> dict[str, object]:
+    command = [sys.executable, __file__, "--here", call, "--fraction", str(fraction), "--method", method]
+    command += ["--bins", str(settings.bins), "--genes", str(settings.genes), "--ask", str(settings.ask)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    return json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else {"error": done.returncode}
+
+
+if __name__ == "__main__":
+    main()
