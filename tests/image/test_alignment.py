@@ -51,3 +51,35 @@ def test_real_section_fits_and_its_swap_does_not(section, picture, real_data):
         check_tissue(centers, 162.0, image, slide=section)
     with pytest.raises(ValueError, match="x and y swapped"):
         check_tissue(centers[:, ::-1], 162.0, image, slide=section)
+
+
+@pytest.fixture
+def padded(section):
+    """The section, rotated in its frame: black beyond it, with the colours that compression leaves there."""
+    image, centers = section
+    pixels = image.read(0, 0, 1000, 1000)
+    pixels[:, 500:] = np.random.default_rng(0).integers(0, 6, (1000, 500, 3))
+    return open_image(pixels), centers
+
+
+def test_black_padding_is_no_tissue(padded):
+    image, centers = padded
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_tissue(centers, 30.0, image, slide="s")
+    with pytest.warns(UserWarning, match="90 of 90 spots lie on black or transparent padding"):
+        check_tissue(centers + [500, 0], 30.0, image, slide="s")
+
+
+def test_swapped_centers_on_black_padding(padded):
+    image, centers = padded
+    with pytest.raises(ValueError, match="0% of the spots lie on tissue, but 100% do with x and y swapped"):
+        check_tissue(centers[:, ::-1], 30.0, image, slide="s")
+
+
+def test_every_centre_on_padding_is_told_of_by_name(padded):
+    image, centers = padded
+    centers = np.concatenate([np.repeat(centers, 5, axis=0), [(700.0, 600.0)], [(900.0, 20.0)]])
+    names = [f"spot{i}" for i in range(len(centers))]
+    with pytest.warns(UserWarning, match=r"2 of 452 spots lie on .*: 'spot450', 'spot451'\."):
+        check_tissue(centers, 30.0, image, slide="s", names=names)

@@ -58,3 +58,18 @@ def test_tissue_is_found_on_white_and_on_black_ground(background, rng):
 
 def test_an_image_that_is_all_tissue_is_taken_whole(he_image, lattice_positions):
     assert tissue_mask(phg2st._image.open_image(he_image), lattice_positions, 40.0).mask.mean() > 0.95
+
+
+def test_black_padding_with_the_colors_of_compression_is_no_tissue(rng):
+    image = np.full((400, 600, 3), 245.0)
+    image[:, 100:300] = (225, 190, 215)
+    image += 6.0 * ndimage.gaussian_filter(rng.normal(0, 3, image.shape), (1, 1, 0))
+    image[:, 300:] = ndimage.zoom(rng.integers(0, 12, (50, 38, 3)), (8, 8, 1), order=0)[:, :300]
+    x, y = np.meshgrid(np.arange(110, 300, 20.0), np.arange(10, 400, 20.0))
+    spots = np.column_stack([x.ravel(), y.ravel()])
+    for extra in ([], [(400.0, 100.0), (500.0, 300.0)]):
+        region = tissue_mask(
+            phg2st._image.open_image(image.clip(0, 255).astype(np.uint8)), np.array([*spots, *extra]), 20.0
+        )
+        assert region.mask[:, region.mask.shape[1] // 2 + 2 :].mean() == 0.0
+        assert region.contains(spots).mean() > 0.95

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from ._base import ImageLevel, SlideImage, is_slide_image
+from ._identity import Picture, pictures_record, recorded_pictures
 from ._on_tissue import check_tissue
 from ._open import open_image
+from ._padding import is_padding
 from ._tiles import (
     Tiles,
     check_length,
@@ -19,6 +21,7 @@ from ._tiles import (
 
 __all__ = [
     "ImageLevel",
+    "Picture",
     "SlideImage",
     "Tiles",
     "check_length",
@@ -27,9 +30,12 @@ __all__ = [
     "choose_level",
     "context_blocks",
     "context_grid",
+    "is_padding",
     "is_slide_image",
     "iter_tiles",
     "open_image",
+    "pictures_record",
     "read_padded",
+    "recorded_pictures",
     "tile_pixels",
 ]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
+from .._text import quoted
 from .._warn import warn_user
 from ._base import SlideImage
+from ._padding import is_padding, on_padding
 from ._tiles import Tiles, choose_level, inside_image, read_tile
 
 _PROBES = 200
@@ -17,21 +21,45 @@ _FEW, _MOST = 0.5, 0.9
 _FEWEST_PROBES = 10
 
 
-def check_tissue(positions: NDArray[np.float64], size_px: float, image: SlideImage, *, slide: str) -> None:
-    """Refuse centres when clearly more of them hit tissue with x and y swapped; warn when most lie on blank background."""
+def check_tissue(
+    positions: NDArray[np.float64], size_px: float, image: SlideImage, *, slide: str, names: Sequence[str] | None = None
+) -> None:
+    """Refuse centres when clearly more of them hit tissue with x and y swapped.
+
+    Warn when most lie on blank background, and when any lies on black or transparent padding, which is no tissue.
+
+    Parameters
+    ----------
+    positions
+        (n, 2) spot centres (x, y) in pixels.
+    size_px
+        Side of a tile in pixels.
+    image
+        An opened image.
+    slide
+        Name of the slide, for messages.
+    names
+        (n,) names of the spots, for messages.
+    """
     rows = np.unique(np.linspace(0, len(positions) - 1, min(len(positions), _PROBES)).astype(np.int64))
     order = np.lexsort((positions[:, 0], positions[:, 1]))
     probes = positions[order[rows]]
     hit = _on_tissue(probes, size_px, image)
     if hit < _MOST and len(probes) >= _FEWEST_PROBES:
         _refuse_swap(probes, hit, size_px, image, slide)
-    if hit >= _FEW:
-        return
-    msg = (
-        f"Slide {slide!r}: only {hit:.0%} of the spots lie on stained tissue. If that is unexpected, the centres belong "
-        "to another image or another scale of it: look at it with `pl.tiles(data)`."
-    )
-    warn_user(msg)
+    padded = np.flatnonzero(on_padding(positions, size_px, image))
+    if len(padded):
+        which = quoted(padded.tolist() if names is None else [str(names[i]) for i in padded.tolist()])
+        warn_user(
+            f"Slide {slide!r}: the centres of {len(padded)} of {len(positions)} spots lie on black or transparent padding of "
+            f"the image, which is no tissue: {which}. Their features say nothing about them. Leave these spots out, or look "
+            "with `pl.tiles(data)` whether the centres belong to this image."
+        )
+    elif hit < _FEW:
+        warn_user(
+            f"Slide {slide!r}: only {hit:.0%} of the spots lie on stained tissue. If that is unexpected, the centres belong "
+            "to another image or another scale of it: look at it with `pl.tiles(data)`."
+        )
 
 
 def _refuse_swap(probes: NDArray[np.float64], hit: float, size_px: float, image: SlideImage, slide: str) -> None:
@@ -48,10 +76,18 @@ def _refuse_swap(probes: NDArray[np.float64], hit: float, size_px: float, image:
 
 
 def _on_tissue(centers: NDArray[np.float64], size_px: float, image: SlideImage) -> float:
-    """Fraction of tiles whose mean optical density is that of stained tissue."""
+    """Fraction of tiles whose mean optical density, padding aside, is that of stained tissue."""
     tiles = Tiles(centers, size_px)
     level = choose_level(image, size_px / _PROBE_PX)
     boxes = tiles.boxes / image.levels[level].downsample
-    mean = np.array([read_tile(image, box, _PROBE_PX, level=level).mean() for box in boxes])
+    mean = np.array([_mean_of_picture(read_tile(image, box, _PROBE_PX, level=level)) for box in boxes])
     density = -np.log10((mean + 1.0) / 256.0)
     return float(np.mean(density > _TISSUE_DENSITY))
+
+
+def _mean_of_picture(tile: NDArray[np.uint8]) -> float:
+    """Mean over what is no padding; that of glass where all is."""
+    padding = is_padding(tile)
+    if not padding.any():
+        return float(tile.mean())
+    return 255.0 if padding.mean() > _FEW else float(tile[~padding].mean())

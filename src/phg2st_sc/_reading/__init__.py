@@ -11,6 +11,7 @@ from ._mask import full_mask
 from ._measured import DEFAULT_TARGET_SUM, Measured, common_target_sum, read_measured
 from ._panel import Panel, check_gene_names, model_panel, prompted_panel
 from ._patches import SlidePatches, pixel_size
+from ._pictures import pictures_of, warn_of_another_picture, warn_of_one_picture
 from ._reading import Reading
 from ._slide_arrays import slide_arrays, training_slide
 from ._source import Matrix, Source, open_source, row_totals
@@ -46,6 +47,7 @@ __all__ = [
     "model_panel",
     "one_kind",
     "open_source",
+    "pictures_of",
     "pixel_size",
     "prompted_panel",
     "rank_genes",
@@ -56,6 +58,8 @@ __all__ = [
     "same_features",
     "slide_arrays",
     "training_slide",
+    "warn_of_another_picture",
+    "warn_of_one_picture",
     "why_ignored",
     "without_features",
 ]

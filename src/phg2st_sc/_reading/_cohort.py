@@ -9,6 +9,7 @@ from .. import _keys
 from .._slide import embedding_records, n_columns
 from .._text import quoted
 from ._features import choose_rep, has_features, identity
+from ._pictures import pictures_of, warn_of_one_picture
 
 if TYPE_CHECKING:
     from .._arrays import TrainingSlide
@@ -23,7 +24,10 @@ def choose_reps(slides: Sequence[Slide], use_rep: str | None, *, trust_rep: bool
         tables = having or dict(list(tables.items())[:1])  # of a missing key, the first tells
     chosen = {key: choose_rep(table, use_rep, trust_rep=trust_rep) for key, table in tables.items()}
     reps = [chosen.get(id(slide.table)) for slide in slides]
-    return [rep if has_features(slide, rep) else None for slide, rep in zip(slides, reps, strict=True)]
+    reps = [rep if has_features(slide, rep) else None for slide, rep in zip(slides, reps, strict=True)]
+    pictures = [[] if rep is None else pictures_of(slide, rep) for slide, rep in zip(slides, reps, strict=True)]
+    warn_of_one_picture(slides, pictures)
+    return reps
 
 
 def same_features(slides: Sequence[Slide], reps: Sequence[str | None], read: Sequence[TrainingSlide]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from ._new import new_table
 from ._numbers import n_columns, numbers, spot_numbers, spot_pairs
 from ._open import open_cohort, open_slides, spots_table
 from ._owner import Owner, refuse_foreign
+from ._pictures import overlap, picture_source
 from ._record import check_table
 from ._store import StoreLockedError
 from ._targets import is_target
@@ -34,6 +35,8 @@ __all__ = [
     "numbers",
     "open_cohort",
     "open_slides",
+    "overlap",
+    "picture_source",
     "refuse_foreign",
     "spot_numbers",
     "spot_pairs",

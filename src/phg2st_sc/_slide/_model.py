@@ -122,6 +122,15 @@ class Slide:
             source = find_file(source, self.folders)
         return open_image(source)
 
+    @property
+    def image_name(self) -> str:
+        """Which picture it is, as far as it has a name: the path, the element or the thumbnail."""
+        if self.image_key is not None:
+            return self.image_key
+        return (
+            str(self.image_source) if isinstance(self.image_source, (str, Path)) else type(self.image_source).__name__
+        )
+
     def _no_image(self) -> str:
         return (
             f"Slide {self.name!r} has no image: its record in uns['spatial'] names no {_keys.SOURCE_IMAGE!r}. "

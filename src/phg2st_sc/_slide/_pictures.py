@@ -49,7 +49,7 @@ def settle_pictures(slides: list[Slide], said: Scale, *, given_by_slide: bool, p
     patient_key
         Column of ``obs`` with the patient.
     """
-    for group in _groups(slides, _picture):
+    for group in _groups(slides, picture_source):
         found = overlap(group, [slide.positions for slide in group])
         if found is not None and given_by_slide:
             warn_user(f"{_on_one_picture(found)} It is used for both, since `image=` says so.")
@@ -102,7 +102,8 @@ def _groups(slides: list[Slide], key: Callable[[Slide], Hashable]) -> list[list[
     return [group for shared, group in found.items() if shared is not None and len(group) > 1]
 
 
-def _picture(slide: Slide) -> Hashable:
+def picture_source(slide: Slide) -> Hashable:
+    """What the picture of a slide is opened from, the same for slides that share it; ``None`` where there is none."""
     source = slide.image_source
     if source is None:
         return None
@@ -139,9 +140,8 @@ def _without_picture(slide: Slide, found: Overlap) -> Slide:
 
 def _on_one_picture(found: Overlap) -> str:
     first, second, share = found
-    where = first.image_key or (first.image_source if isinstance(first.image_source, (str, Path)) else "the one given")
     return (
-        f"Slides {first.name!r} and {second.name!r} cannot both lie on one picture ({where}): {share:.0%} of the spots of "
+        f"Slides {first.name!r} and {second.name!r} cannot both lie on one picture ({first.image_name}): {share:.0%} of the spots of "
         f"{second.name!r} lie on spots of {first.name!r}."
     )
 

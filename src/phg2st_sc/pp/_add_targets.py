@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from .. import _keys
 from .._deprecated import renamed_parameters
 from .._docs import documented
-from .._reading import Reading
+from .._image import Picture, pictures_record
+from .._reading import Reading, pictures_of, warn_of_another_picture
 from .._slide import Added, Slide, check_positions_in_image, extend, is_target
 from .._warn import warn_user
 from ._target_lattice import Lattice, LatticeKind, fit_lattice
@@ -152,6 +153,9 @@ def add_targets(
     }
     if pitch_um is not None:
         record[_keys.PITCH_UM] = float(pitch_um)
+    seen = {slide.name: pictures_of(slide)[-1] for slide in slides if pictures_of(slide)}
+    if seen:
+        record[_keys.PICTURES] = {"slides": np.array(list(seen)), **pictures_record(list(seen.values()))}
     return extend(data, added, slide_key=slide_key, record=record)
 
 
@@ -241,6 +245,7 @@ def _tissue(slide: Slide, spots: NDArray[np.float64]) -> Region:
         raise (FileNotFoundError(msg) if isinstance(error, FileNotFoundError) else KeyError(msg)) from error
     try:
         check_positions_in_image(slide, opened.height, opened.width)
+        warn_of_another_picture(slide, Picture.of(opened, slide.image_name))
         return tissue_mask(opened, spots, slide.pitch_px)
     finally:
         if opened is not slide.image_source:

@@ -13,10 +13,20 @@ from numpy.typing import NDArray
 from .. import _keys
 from .._deprecated import renamed_parameters
 from .._docs import documented
-from .._image import Tiles, check_length, check_resolution, check_tissue, context_blocks, context_grid, tile_pixels
+from .._image import (
+    Picture,
+    Tiles,
+    check_length,
+    check_resolution,
+    check_tissue,
+    context_blocks,
+    context_grid,
+    pictures_record,
+    tile_pixels,
+)
 from .._progress import bar
 from .._provenance import names_hash, package_versions
-from .._reading import Reading, pixel_size
+from .._reading import Reading, pixel_size, warn_of_another_picture, warn_of_one_picture
 from .._slide import Owner, Slide, SlotUpdate, check_positions_in_image, refuse_foreign, write_slots
 from ..encoders import Encoder, check_name, encode_tiles, get_encoder
 
@@ -37,6 +47,7 @@ _PREFIX = _keys.embedding("")
 
 @dataclass(frozen=True)
 class _Job:
+    rep: str
     encoder: Encoder
     tile_um: float
     context: int
@@ -52,6 +63,7 @@ class _Embedded:
     slide: Slide
     mpp: float
     mpp_source: str
+    picture: Picture
     n_padded: int
     spots: NDArray[np.float32]
     index: NDArray[np.int32] | None = None
@@ -150,6 +162,7 @@ def extract_embeddings(
     options = {"weights": weights, "device": device, "precision": precision}
     rep, opened = _resolve_encoder(encoder, key_added, input_px, options)
     job = _Job(
+        rep,
         opened,
         check_length("tile_um", tile_um),
         _resolve_context(context, opened),
@@ -163,6 +176,7 @@ def extract_embeddings(
     for slide in slides:
         by_table.setdefault(id(slide.table), []).append(_encode_slide(slide, job))
     for encoded in by_table.values():
+        warn_of_one_picture([one.slide for one in encoded], [[one.picture] for one in encoded])
         target = encoded[0].slide.table
         write_slots(data, target, _update(target, encoded, rep, job), write=write)
 
@@ -210,12 +224,14 @@ def _encode_on(slide: Slide, image: SlideImage, job: _Job) -> _Embedded:
     mpp, source = pixel_size(slide, image)
     size_px = tile_pixels(job.tile_um, mpp)
     check_resolution(size_px, image, slide=slide.name, tile_um=job.tile_um)
-    check_tissue(slide.positions, size_px, image, slide=slide.name)
+    check_tissue(slide.positions, size_px, image, slide=slide.name, names=slide.table.obs_names[slide.rows])
     spots = Tiles(slide.positions, size_px)
     n_padded = int(spots.beyond(image).sum())
     if n_padded:
         logger.info("%s: %d of %d tiles reach beyond the image; padded with white", slide.name, n_padded, len(spots))
-    return _Embedded(slide, mpp, source, n_padded, **_run(slide, image, spots, job))
+    picture = Picture.of(image, slide.image_name)
+    warn_of_another_picture(slide, picture, job.rep)
+    return _Embedded(slide, mpp, source, picture, n_padded, **_run(slide, image, spots, job))
 
 
 def _run(slide: Slide, image: SlideImage, spots: Tiles, job: _Job) -> dict[str, Any]:
@@ -324,6 +340,7 @@ def _record(table: AnnData, encoded: Sequence[_Embedded], job: _Job, dim: int) -
         "mpp": np.array([one.mpp for one in encoded]),
         "mpp_source": np.array([one.mpp_source for one in encoded]),
         "n_padded": np.array([one.n_padded for one in encoded]),
+        **pictures_record([one.picture for one in encoded]),
         "n_obs": table.n_obs,
         _keys.NAMES_HASH: names_hash(table.obs_names),
         "versions": package_versions(("phg2st-sc", "numpy", "scipy", "scikit-image", "pillow", "torch", "timm")),

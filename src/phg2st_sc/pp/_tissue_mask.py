@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .._image import choose_level
+from .._image import choose_level, is_padding
 from ._target_region import Raster
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def tissue_mask(image: SlideImage, positions: NDArray[np.float64], pitch: float)
 
     Stain above Otsu's threshold, lowered where the measured spots are paler, with at least half the texture of the smoothest
     spots: eosin that has run out around a section is as pink as its stroma, but smooth. Closed, and without islands and holes
-    below four squared pitches.
+    below four squared pitches. Black padding is no tissue.
 
     Parameters
     ----------
@@ -51,16 +51,21 @@ def tissue_mask(image: SlideImage, positions: NDArray[np.float64], pitch: float)
     from skimage.morphology import closing, disk
 
     thumbnail, pixel = _low_resolution(image, pitch)
+    padding = is_padding(thumbnail)
+    thumbnail[padding] = 0  # compression gives black padding some colour
     stain = ndimage.gaussian_filter(_stain(thumbnail), _SMOOTH)
     texture = _texture(thumbnail)
     col, row = np.clip((positions / pixel).astype(np.int64), 0, np.array(stain.shape)[::-1] - 1).T
+    on_picture = ~padding[row, col]
+    if on_picture.any():
+        col, row = col[on_picture], row[on_picture]
     otsu = float(threshold_otsu(stain)) if np.ptp(stain) > 0 else float(stain[0, 0]) - 1.0
     paler = _OF_PALEST_SPOTS * float(np.percentile(stain[row, col], _ON_TISSUE_PERCENTILE))
     smooth = _OF_SMOOTHEST_SPOTS * float(np.percentile(texture[row, col], _ON_TISSUE_PERCENTILE))
     mask = (stain >= max(min(otsu, paler), _LEAST_OF_OTSU * otsu)) & (texture >= smooth)
     per_pitch = pitch / float(pixel.mean())
     reach = max(1, round(_CLOSE_PITCHES * per_pitch))
-    mask = closing(np.pad(mask, reach, mode="edge"), disk(reach))[reach:-reach, reach:-reach]
+    mask = closing(np.pad(mask, reach, mode="edge"), disk(reach))[reach:-reach, reach:-reach] & ~padding
     smallest = _SMALL_PITCHES * per_pitch**2
     mask = ~_without_small(~mask, smallest)
     return Raster(_without_small(mask, smallest), np.zeros(2), pixel)

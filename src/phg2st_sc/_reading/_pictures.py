@@ -1,0 +1,61 @@
+"""Embeddings know the picture that they were computed from: what contradicts it is told of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+
+from .. import _keys
+from .._image import Picture, recorded_pictures
+from .._slide import Slide, embedding_records, overlap, picture_source
+from .._warn import warn_user
+
+
+def pictures_of(slide: Slide, rep: str | None = None) -> list[Picture]:
+    """Pictures that embeddings of a slide were computed from: those of one key, or of all and of dropped ones."""
+    kept = embedding_records(slide.table)
+    records = [kept.get(rep)] if rep is not None else [*kept.values(), _of_targets(slide)]
+    found = [_picture_of(slide, record) for record in records]
+    return [picture for picture in found if picture is not None]
+
+
+def _picture_of(slide: Slide, record: object) -> Picture | None:
+    """Picture of a slide in a record, which was written before a cohort gave the slide its name."""
+    kept = recorded_pictures(record)
+    if len(kept) == 1 and slide.n_spots == slide.table.n_obs:
+        return next(iter(kept.values()))
+    return kept.get(slide.name) or next((one for name, one in kept.items() if slide.name.endswith(f"/{name}")), None)
+
+
+def _of_targets(slide: Slide) -> object:
+    """Record of the pictures of embeddings that were dropped when targets were added."""
+    record = slide.table.uns.get(_keys.TARGET)
+    return record.get(_keys.PICTURES) if isinstance(record, Mapping) else None
+
+
+def warn_of_another_picture(slide: Slide, picture: Picture, rep: str | None = None) -> None:
+    """Warn where a slide was embedded from a picture that cannot be this one, not even at another resolution."""
+    kept = _picture_of(slide, _of_targets(slide))
+    before = pictures_of(slide, rep) + ([kept] if rep is not None and kept is not None else [])
+    other = next((one for one in before if picture.is_another(one)), None)
+    if other is not None:
+        warn_user(
+            f"Slide {slide.name!r}: the picture {picture} is not the one that it was embedded from before, {other}. If it is "
+            f"the wrong one, pass the right one, `image={{{slide.name!r}: path}}`, and look at it with `pl.tiles(data, image=...)`."
+        )
+
+
+def warn_of_one_picture(slides: Sequence[Slide], pictures: Sequence[Iterable[Picture]]) -> None:
+    """Warn where slides that lie on each other were embedded from one picture; one pair stands for all."""
+    for (first, seen), (second, also) in combinations(zip(slides, pictures, strict=True), 2):
+        if picture_source(first) is not None and picture_source(first) == picture_source(second):
+            continue  # told of where they were opened
+        shared = next((one for one in seen if any(one.is_same(other) for other in also)), None)
+        found = None if shared is None else overlap([first, second], [first.positions, second.positions])
+        if found is not None:
+            warn_user(
+                f"Slides {first.name!r} and {second.name!r} were both embedded from the picture {shared}, and {found.share:.0%} of "
+                f"the spots of {second.name!r} lie on spots of {first.name!r}: one of them has the features of another slide, or "
+                "they are the same slide. Run `phg2st_sc.pp.extract_embeddings` with the picture of each, `image={slide: path}`."
+            )
+            return
