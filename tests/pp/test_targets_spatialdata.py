@@ -9,8 +9,10 @@ from scipy.spatial import cKDTree
 import phg2st_sc as phg2st
 
 TARGET = "phg2st_target"
+BOTH = {"spots": "he", "spots_1": "he"}
 
 
+@pytest.mark.filterwarnings("ignore:.*cannot both lie on one picture")
 class TestSpatialData:
     @pytest.fixture
     def sdata(self):
@@ -42,7 +44,7 @@ class TestSpatialData:
         import spatialdata as sd
         from spatialdata.transformations import get_transformation
 
-        new = phg2st.pp.add_targets(sdata, region=region, image="he")
+        new = phg2st.pp.add_targets(sdata, region=region, image=BOTH)
         assert sdata["table"].n_obs == 140
         assert len(sdata["spots"]) == 72
         assert new["he"] is sdata["he"]
@@ -64,10 +66,10 @@ class TestSpatialData:
             assert len(places) == (40 if region == "tissue" else 2)
 
     def test_chain(self, sdata):
-        new = phg2st.pp.add_targets(sdata, image="he", pitch_um=100, platform="ST")
+        new = phg2st.pp.add_targets(sdata, image=BOTH, pitch_um=100, platform="ST")
         assert new["table"].n_obs > 3 * 140
         phg2st.pp.sample_prompts(new, fraction=0.4)
-        phg2st.pp.extract_embeddings(new, image="he", encoder="texture", platform="ST", progress=False)
+        phg2st.pp.extract_embeddings(new, image=BOTH, encoder="texture", platform="ST", progress=False)
         phg2st.tl.impute(new, method="kriging", prompt_mask="prompt")
         assert np.isfinite(new["table"].layers["kriging"]).all()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import dask.dataframe as dd
 import geopandas as gpd
 import numpy as np
@@ -225,3 +227,68 @@ def test_unknown_pixel_size_names_the_arguments_first():
     with pytest.raises(ValueError, match=r"Pass `mpp=` \(µm per pixel of image 'he'\), or `pitch_um=`") as error:
         open_slides(sdata)[0].require_mpp()
     assert "uns[" not in str(error.value)
+
+
+HALF = Scale([2.0, 2.0], axes=("x", "y"))
+
+
+def test_the_full_image_in_a_system_of_its_own_is_reached_by_way_of_its_thumbnail():
+    sdata = one_region(
+        images={
+            "hires": make.picture(50, 50, {"global": HALF, "scan": Scale([2.0, 2.0], axes=("x", "y"))}),
+            "full": make.picture(100, 100, {"scan": Identity()}),
+        }
+    )
+    (slide,) = open_slides(sdata)
+    assert slide.image_key == "full"
+    np.testing.assert_allclose(slide.positions, expected(slide))
+    assert open_slides(sdata, image="full")[0].open_image().width == 100
+
+
+def test_a_full_image_that_nothing_connects_with_the_spots_is_told_of():
+    sdata = one_region(
+        images={"hires": make.picture(50, 50, {"global": HALF}), "full": make.picture(100, 100, {"scan": Identity()})}
+    )
+    (slide,) = open_slides(sdata)
+    with pytest.warns(
+        UserWarning, match=r"'hires' \(50 x 50\) is used, though 'full' is larger \(100 x 100\).*`image='hires'`"
+    ):
+        assert slide.open_image().width == 50
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert open_slides(sdata, image="hires")[0].open_image().width == 50
+
+
+def two_regions(images, names=("a", "b")):
+    elements = {name: make.circles(POINTS, IDS) for name in names}
+    return SpatialData(images=images, shapes=elements, tables={"t": make.annotating(dict.fromkeys(names, IDS))})
+
+
+def test_two_images_of_one_size_in_one_system_are_taken_by_name():
+    sdata = two_regions({"a_full_image": make.picture(100, 100), "b_full_image": make.picture(100, 100)})
+    assert {slide.name: slide.image_key for slide in open_slides(sdata)} == {"a": "a_full_image", "b": "b_full_image"}
+    bins = two_regions(
+        {"a_full_image": make.picture(100, 100), "b_full_image": make.picture(100, 100)},
+        names=("a_square_008um", "b_square_008um"),
+    )
+    assert {slide.name[0]: slide.image_key for slide in open_slides(bins)} == {"a": "a_full_image", "b": "b_full_image"}
+
+
+def test_two_images_of_one_size_in_one_system_without_names_must_be_chosen():
+    sdata = two_regions({"one": make.picture(100, 100), "two": make.picture(100, 100)})
+    for slide in open_slides(sdata):
+        with pytest.raises(KeyError, match=r"2 images \('one', 'two'\).*`image=`"):
+            slide.open_image()
+    slides = open_slides(sdata, image={"a": "one", "b": "two"})
+    assert {slide.name: slide.image_key for slide in slides} == {"a": "one", "b": "two"}
+
+
+def test_the_image_is_still_found_where_a_spot_lies_just_outside():
+    points = POINTS.copy()
+    points[0] = -1.0
+    sdata = SpatialData(
+        images={"he": make.picture(100, 100), "other": make.picture(30, 400)},
+        shapes={"spots": make.circles(points, IDS)},
+        tables={"t": make.annotating({"spots": IDS})},
+    )
+    assert open_slides(sdata)[0].image_key == "he"

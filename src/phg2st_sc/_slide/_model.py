@@ -56,6 +56,8 @@ class Slide:
         Why there is no ``image_source``.
     image_ambiguous
         Whether that is because there are several.
+    image_doubt
+        Why another image may be meant; :meth:`open_image` warns of it.
     record
         ``uns["spatial"][library]`` of the slide, empty where there is none.
     other_images
@@ -78,6 +80,7 @@ class Slide:
     image_key: str | None = None
     image_problem: str = ""
     image_ambiguous: bool = False
+    image_doubt: str = ""
     record: Mapping[str, Any] = field(default_factory=dict)
     other_images: tuple[str, ...] = ()
     folders: tuple[Path, ...] = ()
@@ -110,6 +113,8 @@ class Slide:
         source = self.image_source if image is None else pick_image(image, self.name)
         if source is None:
             raise KeyError(self.image_problem or self._no_image())
+        if self.image_doubt and source is self.image_source:
+            warn_user(self.image_doubt)
         if isinstance(source, str) and source == self.image_key:
             source = self.image_source
         elif isinstance(source, str) and source in (*THUMBNAILS, *self.other_images):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .. import _keys
 from .._text import quoted
-from ._align import Alignment, align
+from ._align import Alignment, Asked, align
 from ._lattice import Scale, lattice_pitch, resolve_mpp
 from ._model import Slide, find_file, pick_image
 from ._record import check_table, find_patient, find_record, measured_places, split_rows, spot_diameter
@@ -30,6 +30,7 @@ class _Opening:
     said: Scale
     coordinate_system: str | None
     patient_key: str
+    regions: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -51,14 +52,15 @@ def spatialdata_slides(
     patient_key: str,
 ) -> list[Slide]:
     """One slide for each annotated region, divided further by ``slide_key`` where given."""
-    call = _Opening(slide_key, image, said, coordinate_system, patient_key)
     check_table(annotating)
     region_key, instance_key = _attrs(annotating)
     # compared as whole names: `spots` must not also take the rows of `spots_1`
     column = annotating.obs[region_key].astype(str).to_numpy(dtype=object)
+    regions = tuple(str(region) for region in pd.unique(column))
+    call = _Opening(slide_key, image, said, coordinate_system, patient_key, regions)
     slides: list[Slide] = []
-    several = len(set(column)) > 1
-    for region in pd.unique(column):
+    several = len(regions) > 1
+    for region in regions:
         rows = np.flatnonzero(column == region).astype(np.int64)
         slides.extend(_region_slides(sdata, annotating, region, rows, instance_key, call, several=several))
     return slides
@@ -123,7 +125,8 @@ def _slide(
     sdata: SpatialData, table: AnnData, region: str, name: str, rows: NDArray[np.int64], spots: _Spots, call: _Opening
 ) -> Slide:
     image = None if call.image is None else pick_image(call.image, name)
-    alignment = align(sdata, _element(sdata, region), region, spots.centers, image, call.coordinate_system)
+    asked = Asked(region, call.regions, image, call.coordinate_system)
+    alignment = align(sdata, _element(sdata, region), spots.centers, asked)
     _, record = _record(table, rows, name, region)
     positions = alignment.transform(spots.centers)
     pitch = lattice_pitch(measured_places(table, rows, positions))
@@ -146,6 +149,7 @@ def _slide(
         image_key=alignment.image,
         image_problem=alignment.problem,
         image_ambiguous=alignment.ambiguous,
+        image_doubt=alignment.doubt,
         record=record,
         other_images=tuple(key for key in sdata.images if key != alignment.image),
         folders=folders,
