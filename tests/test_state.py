@@ -164,7 +164,7 @@ DAMAGES = {
     ),
     "a dtype that is not a kind of the wanted one": (
         lambda s, a: (a.update(levels=np.ones(3, np.complex128)), s.update(levels="complex128[3]")),
-        "'levels' is of dtype complex128, which is no float64",
+        "array 'levels' is of dtype complex128, which is never saved",
     ),
     "twice the same gene": (lambda s, a: s.update(genes=["A", "B", "A"]), "'genes' has 'A' more than once"),
     "another type": (lambda s, a: s["whole"].update(n="many"), r"'whole\.n' is 'many', which is no int"),

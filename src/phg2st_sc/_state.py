@@ -21,6 +21,16 @@ Build = Callable[[Any, Mapping[str, Any]], Any]
 """From the class of a network and its configuration to a new network."""
 
 _LARGE = 64
+_KINDS_OF_NUMBERS = "fiub"
+_SHOWN = 200
+_VARIANCE = "running_var"
+_LIMITS: Mapping[str, Callable[[Any], Any]] = {
+    "> 0": lambda value: value > 0,
+    ">= 0": lambda value: value >= 0,
+    "0 to 1": lambda value: (value >= 0) & (value <= 1),
+}
+_FAILURES = (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
+"""What building a network with a configuration of nonsense may raise."""
 _SEQUENCES = (tuple, list, frozenset, set)
 
 
@@ -103,7 +113,8 @@ def unpack(kind: Any, settings: Any, arrays: Arrays, *, build: Build | None = No
     kind
         Its type, as an annotation says it; of a mapping also one type for each name. ``Annotated[Array, "G k"]`` is an array
         of so many axes, and ``Annotated[tuple[str, ...], "G"]`` are the names along one: a length is the same wherever
-        its name stands, names in capitals over the whole value and others within one dataclass.
+        its name stands, names in capitals over the whole value and others within one dataclass. A limit may follow, also
+        of a number: ``"> 0"``, ``">= 0"`` or ``"0 to 1"``.
     settings, arrays
         As :func:`pack` returned them.
     build
@@ -139,7 +150,11 @@ class _Reader:
             return self.read(kind.type(), settings, name, near)
         if origin is Annotated:
             value = self.read(options[0], settings, name, near)
-            self._check_sizes(value, options[1], name, near)
+            for one in options[1:]:
+                if one in _LIMITS:
+                    _check_limit(value, one, name)
+                else:
+                    self._check_sizes(value, one, name, near)
             return value
         if isinstance(kind, Mapping):
             absent = {one: None for one, its in kind.items() if _opened(its)[1]}
@@ -195,7 +210,10 @@ class _Reader:
             raise ValueError(msg)
         self.used.add(name)
         array = self.arrays[name]
-        if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+        if array.dtype.kind not in _KINDS_OF_NUMBERS:
+            msg = f"The array {name!r} is of dtype {array.dtype}, which is never saved."
+            raise ValueError(msg)
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
             msg = f"The array {name!r} holds numbers that are not finite."
             raise ValueError(msg)
         return array
@@ -214,22 +232,46 @@ class _Reader:
         return array.astype(wanted, copy=False)
 
     def _network(self, kind: Any, config: Mapping[str, Any], name: str) -> Any:
-        import torch
-
-        try:
-            network = self.build(kind, config)
-        except TypeError as error:
-            msg = f"The network {name!r} cannot be made with its configuration ({error})."
-            raise ValueError(msg) from error
-        weights = {}
-        for key, wanted in network.state_dict().items():
-            array = self._take(_join(name, key))
-            if array.size != wanted.numel() or array.shape not in (tuple(wanted.shape), (1,)):
-                msg = f"The array {_join(name, key)!r} has the shape {array.shape}, not {tuple(wanted.shape)}."
-                raise ValueError(msg)
-            weights[key] = torch.from_numpy(array.reshape(tuple(wanted.shape)))
+        network = self._built(kind, config, name)
+        weights = {key: self._weight(_join(name, key), wanted) for key, wanted in network.state_dict().items()}
         network.load_state_dict(weights)
         return network.eval()
+
+    def _built(self, kind: Any, config: Mapping[str, Any], name: str) -> Any:
+        """A network of its configuration, as large as the arrays that there are and not larger."""
+        import torch
+
+        from ._budget import Budget
+
+        sizes = [array.size for key, array in self.arrays.items() if key.startswith(f"{name}.")]
+        try:
+            with Budget(sum(sizes), len(sizes)):
+                return self.build(kind, config)
+        except torch.cuda.OutOfMemoryError:  # of this machine's GPU, no fault of the configuration
+            raise
+        except _FAILURES as error:
+            msg = f"The network {name!r} cannot be made with its configuration ({error!s:.{_SHOWN}})."
+            raise ValueError(msg) from error
+
+    def _weight(self, name: str, wanted: Any) -> Any:
+        import torch
+
+        array = self._take(name)
+        if array.size != wanted.numel() or array.shape not in (tuple(wanted.shape), (1,)):
+            msg = f"The array {name!r} has the shape {array.shape}, not {tuple(wanted.shape)}."
+            raise ValueError(msg)
+        weight = torch.from_numpy(array.reshape(tuple(wanted.shape)))
+        # trained in double precision, a network is used in single
+        if (
+            weight.dtype not in (wanted.dtype, torch.float64)
+            or weight.is_floating_point() != wanted.is_floating_point()
+        ):
+            msg = f"The array {name!r} is of dtype {array.dtype}, and the network has {str(wanted.dtype).partition('.')[2]}."
+            raise ValueError(msg)
+        if not torch.isfinite(weight.to(wanted.dtype)).all() or (name.endswith(_VARIANCE) and bool((weight < 0).any())):
+            msg = f"The array {name!r} holds numbers that no training gives."
+            raise ValueError(msg)
+        return weight
 
     def _check_sizes(self, value: Any, axes: str, name: str, near: dict[str, tuple[int, str]]) -> None:
         shape = value.shape if isinstance(value, np.ndarray) else (len(value),)
@@ -246,6 +288,13 @@ class _Reader:
             if size != wanted:
                 msg = f"{name!r} has the shape {tuple(shape)}, which does not agree with {by!r}: {axis} is {wanted} there."
                 raise ValueError(msg)
+
+
+def _check_limit(value: Any, limit: str, name: str) -> None:
+    if not np.all(_LIMITS[limit](np.asarray(value))):
+        what = f"is {value!r:.80}" if np.ndim(value) == 0 else "holds numbers that are not so"
+        msg = f"{name!r} must be {limit}, and {what}."
+        raise ValueError(msg)
 
 
 def _opened(kind: Any) -> tuple[Any, bool]:
@@ -273,7 +322,14 @@ def _scalar(kind: Any, settings: Any, name: str) -> Any:
     if kind not in (str, int, float, bool):
         return settings
     fits = isinstance(settings, (int, float) if kind is float else kind)
-    if not fits or isinstance(settings, bool) != (kind is bool) or (kind is float and not np.isfinite(settings)):
+    if not fits or isinstance(settings, bool) != (kind is bool) or (kind is float and not _is_finite(settings)):
         msg = f"{name!r} is {settings!r:.80}, which is no {'finite number' if kind is float else kind.__name__}."
         raise ValueError(msg)
     return float(settings) if kind is float else settings
+
+
+def _is_finite(number: float) -> bool:
+    try:
+        return bool(np.isfinite(float(number)))
+    except OverflowError:  # a whole number of many hundred digits
+        return False

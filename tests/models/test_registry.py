@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 
 import pytest
+from folders import change_settings
 
 import phg2st_sc as phg2st
 from phg2st_sc import models
@@ -137,10 +137,7 @@ def test_an_old_name_is_taken_by_every_call_that_takes_settings(tuned, monkeypat
 
 def test_a_model_saved_under_an_old_name_loads_without_a_word(tuned, tmp_path):
     folder = models.create("tuned", depth=4).save(tmp_path / "model")
-    path = next(folder.glob("*.json"))
-    record = json.loads(path.read_text())
-    record["parameters"] = {"deep": 4}
-    path.write_text(json.dumps(record))
+    change_settings(folder, lambda record: record.update(parameters={"deep": 4}))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert models.load(folder).depth == 4

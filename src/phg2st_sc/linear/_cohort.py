@@ -18,7 +18,7 @@ from ._working import Working
 
 Array = NDArray[np.float64]
 
-GeneLevels = Annotated[Array, "G"]
+GeneLevels = Annotated[Array, "G", ">= 0"]
 """Counts of a gene per count of the panel, by gene."""
 PRIOR_COUNTS = 1000.0
 """Counts that the cohort's gene levels are worth beside those of the prompts."""

@@ -9,6 +9,7 @@ system, so one eigendecomposition predicts them all, whatever their ratios, and 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,7 @@ class Covariance:
     """
 
     kernel: Kernel
-    ratio: float
+    ratio: Annotated[float, "> 0"]
 
     def signal(self, a: Places, b: Places) -> Array:
         """Covariance (n_a, n_b) of a signal of unit variance with unknown level."""

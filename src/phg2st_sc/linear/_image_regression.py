@@ -68,7 +68,7 @@ class Radial:
 
     mean: Annotated[Array, "f"]
     directions: Annotated[Array, "f k"]
-    scale: float
+    scale: Annotated[float, "> 0"]
     landmarks: Annotated[Array, "m k"] | None = None
     whiten: Annotated[Array, "m m"] | None = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,9 +57,9 @@ class Kernel:
     With a ``longer`` length scale, half of the spatial part has that one.
     """
 
-    length_scale: float
-    mix: float = 0.0
-    longer: float | None = None
+    length_scale: Annotated[float, "> 0"]
+    mix: Annotated[float, "0 to 1"] = 0.0
+    longer: Annotated[float, "> 0"] | None = None
 
     def __call__(self, space: Array, image: Array | None) -> Array:
         """Covariance of pairs given their spatial distances and scaled image distances."""

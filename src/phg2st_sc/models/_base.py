@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from .._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
 from .._state import pack, unpack
+from .._text import quoted
 from .._warn import warn_user
 from ._hub import find, push
-from ._limits import Finite, declared
+from ._limits import AtLeast, Finite, declared
 from ._store import Saved, read, save
 
 FOLDERS: dict[str, None] = {"checkpoint_dir": None, "resume_from": None}
@@ -53,7 +54,7 @@ class Estimator(ABC):
     """``"simple"``: what every other method has to beat, and ``compare="simple"`` runs; ``"published"``; ``"default"``; ..."""
     paper: ClassVar[str] = ""
     """Where the method was published."""
-    limits: ClassVar[Mapping[str, Finite]] = {}
+    limits: ClassVar[Mapping[str, Finite]] = {"seed": AtLeast(0)}
     """What numbers among the settings may be, by setting; those of base classes hold too."""
     renamed: ClassVar[Mapping[str, str]] = {}
     """Settings by the names that they had in the last release; :func:`create` takes both."""
@@ -74,6 +75,11 @@ class Estimator(ABC):
 
     learns: ClassVar[Mapping[str, Any]] = {}
     """Attributes that hold what :meth:`fit` learns, and their types: what is saved beside settings, genes and card."""
+
+    always_learned: ClassVar[tuple[str, ...]] = ()
+    """Attributes among them that every fitted method has."""
+    trains_alone: bool = False
+    """Whether the single-slide form trains a network on the prompts."""
 
     genes: tuple[str, ...] | None = None
     """Panel of a fitted method, in order; ``None`` before :meth:`fit`."""
@@ -213,6 +219,17 @@ class Estimator(ABC):
         kinds = {name.lstrip("_"): kind for name, kind in self._kept().items()}
         for name, value in unpack(kinds, settings, arrays, build=self._build_network).items():
             setattr(self, names[name], value)
+        self._check_learned()
+
+    def _check_learned(self) -> None:
+        learned = {name.lstrip("_"): getattr(self, name) for name in self.learns}
+        if self.genes is None and (surplus := [name for name, value in learned.items() if value is not None]):
+            msg = f"The genes are missing that {quoted(surplus)} is about."
+            raise ValueError(msg)
+        always = [name.lstrip("_") for name in self.always_learned]
+        if self.genes is not None and (missing := [name for name in always if learned[name] is None]):
+            msg = f"{quoted(missing)} is missing, which method {self.name!r} always has once it is fitted."
+            raise ValueError(msg)
 
     def _kept(self) -> dict[str, Any]:
         return {"genes": Annotated[tuple[str, ...], "G"] | None, "record": dict[str, Any], **self.learns}

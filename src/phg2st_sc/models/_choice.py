@@ -38,12 +38,23 @@ def choose_estimator(
     if isinstance(model, Estimator):
         return model
     if isinstance(model, (str, os.PathLike)):
-        return load(model)
+        return _trained(load(model), model)
     if isinstance(model, type) and issubclass(model, Estimator):
         msg = f"`model={model.__name__}` is the class of a method: pass `method={model.name!r}`, or what `phg2st_sc.tl.train` returned."
         raise TypeError(msg)
     msg = f"`model` is a trained method, the folder it was saved to or a hub repository, not {type(model).__name__}."
     raise TypeError(msg)
+
+
+def _trained(loaded: Estimator, path: str | os.PathLike[str]) -> Estimator:
+    """What a folder holds, unless it is settings alone by which a network would be trained now."""
+    if loaded.trains_alone and not loaded.is_fitted:
+        msg = (
+            f"{path} holds settings of method {loaded.name!r}, which is not trained: pass method={loaded.name!r} to train it on the "
+            "prompts of the slide, or train it on other slides with `phg2st_sc.tl.train`."
+        )
+        raise ValueError(msg)
+    return loaded
 
 
 def _new(name: str, parameters: Mapping[str, Any], seed: int, call: Callable[..., Any]) -> Estimator:

@@ -16,7 +16,10 @@ class Finite:
 
     def allows(self, value: float) -> bool:
         """Whether a value is within the limit."""
-        return bool(np.isfinite(value))
+        try:
+            return bool(np.isfinite(float(value)))
+        except OverflowError:
+            return False
 
     def __str__(self) -> str:
         """What a value must be, as errors say it."""
@@ -44,12 +47,14 @@ class Positive(Finite):
 
 @dataclass(frozen=True)
 class AtLeast(Finite):
-    """A finite number that is no smaller than the least.
+    """A finite number that is no smaller than the least, and no larger than the most where there is one.
 
     Attributes
     ----------
     least
         The least.
+    most
+        The most.
 
     Examples
     --------
@@ -59,14 +64,15 @@ class AtLeast(Finite):
     """
 
     least: float
+    most: float | None = None
 
     def allows(self, value: float) -> bool:
         """Whether a value is within the limit."""
-        return super().allows(value) and value >= self.least
+        return super().allows(value) and value >= self.least and (self.most is None or value <= self.most)
 
     def __str__(self) -> str:
         """What a value must be, as errors say it."""
-        return f"at least {self.least}"
+        return f"at least {self.least}" + ("" if self.most is None else f" and at most {self.most}")
 
 
 _NUMBERS: dict[str, tuple[Any, str]] = {"int": (Integral, "a whole number"), "float": (Real, "a number")}
@@ -96,8 +102,8 @@ def _check_number(method: str, name: str, value: Any, options: Sequence[str], li
         if any(option not in (*_NUMBERS, "None") for option in options):
             return  # not only numbers are fine, as in `devices`
         ending = " or None" if "None" in options else ""
-        msg = f"`{name}` of method {method!r} is {words}{ending}, not {value!r}."
+        msg = f"`{name}` of method {method!r} is {words}{ending}, not {value!r:.80}."
         raise TypeError(msg)
     if not limit.allows(value):
-        msg = f"{name}={value!r} of method {method!r} must be {limit}."
+        msg = f"{name}={value!r:.80} of method {method!r} must be {limit}."
         raise ValueError(msg)

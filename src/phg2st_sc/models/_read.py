@@ -24,6 +24,8 @@ _OPTIONAL = {"versions": dict, CHECKSUMS: dict}
 _FIRST_WITH_CHECKSUMS = 3
 _MOST_SETTINGS = 1 << 25
 _TRIES = 3
+_SHOWN = 600
+_LONGEST_NAME = 100
 
 Contents = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 
@@ -137,6 +139,8 @@ def _settings(folder: Path, name: str) -> dict[str, Any]:
     if not isinstance(record, dict) or not _has_keys(record):
         msg = f"{folder / name} was not written by `model.save(folder)` of phg2st-sc."
         raise ValueError(msg)
+    if len(record["method"]) > _LONGEST_NAME:
+        raise damaged(folder, f"{name} names the method {record['method']!r:.80}.")
     if not 1 <= record["schema"] <= SCHEMA:
         msg = f"{folder} has schema {record['schema']}, and this version reads 1 to {SCHEMA}: update phg2st-sc."
         raise ValueError(msg)
@@ -182,4 +186,4 @@ def _arrays(folder: Path, content: bytes) -> dict[str, NDArray[Any]]:
 
 def damaged(folder: str | os.PathLike[str], reason: str) -> ValueError:
     """The error of a folder that cannot be trusted."""
-    return ValueError(f"The saved model in {folder} is damaged. {reason} Copy it again, or save it anew.")
+    return ValueError(f"The saved model in {folder} is damaged. {reason:.{_SHOWN}} Copy it again, or save it anew.")

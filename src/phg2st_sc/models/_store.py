@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -28,6 +28,7 @@ from ._read import (
     is_settled,
     read_folder,
 )
+from ._saved_settings import check_card, check_kept, check_settings
 from ._schema_1 import as_schema_2
 
 
@@ -61,13 +62,16 @@ class Saved:
     card: dict[str, Any]
     arrays: dict[str, NDArray[Any]]
 
-    def restore(self, make: Callable[..., Method]) -> Method:
-        """The method that ``make`` makes of the parameters, with what it had learned."""
-        model = make(**self.parameters)
+    def restore(self, method: type[Method]) -> Method:
+        """A method of that class with the parameters, and with what it had learned."""
         try:
+            check_card(self.card)
+            check_settings(method, self.parameters)
+            model = method(**self.parameters)
+            check_kept(self.parameters, parameters(model))
             model.set_state(self.state, self.arrays)
-        except ValueError as error:
-            raise damaged(self.folder, str(error)) from error
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise damaged(self.folder, str(error.args[0]) if error.args else repr(error)) from error
         model.card = self.card
         return model
 
@@ -105,6 +109,7 @@ def save(model: Keepable, path: str | os.PathLike[str], *, overwrite: bool = Fal
     folder = Path(path).expanduser()
     target = folder.resolve()  # a link to a folder goes on being one
     _check_target(target, overwrite=overwrite)
+    check_card(model.card)
     settings, arrays = model.state()
     record = {
         "schema": SCHEMA,

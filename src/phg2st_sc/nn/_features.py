@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -14,8 +15,8 @@ from torch import Tensor, nn
 class FeatureStats:
     """Mean and scale (F,) of the features of the training slides, of spots and of tiles."""
 
-    mean: NDArray[np.float32]
-    scale: NDArray[np.float32]
+    mean: Annotated[NDArray[np.float32], "f"]
+    scale: Annotated[NDArray[np.float32], "f", "> 0"]
 
     @classmethod
     def of(cls, arrays: list[NDArray[np.floating]], n_features: int) -> FeatureStats:

@@ -59,7 +59,7 @@ class Knowledge:
     """
 
     levels: GeneLevels
-    spread: Annotated[Array, "G"]
+    spread: Annotated[Array, "G", "> 0"]
     basis: GeneBasis
     regression: CohortRegression | None = None
     imaged_patients: frozenset[str] = frozenset()

@@ -45,8 +45,8 @@ class Trained(TrainedNetwork[PHG2STNetwork]):
 
     network: PHG2STNetwork
     stats: FeatureStats
-    level: Annotated[NDArray[np.float32], "G"]
-    scale: float
+    level: Annotated[NDArray[np.float32], "G", ">= 0"]
+    scale: Annotated[float, "> 0"]
     imaged: bool
 
 

@@ -80,6 +80,7 @@ class PHG2STPaper(NetworkEstimator):
     paper = "arXiv 2503.16816"
     limits: ClassVar = {"n_neighbors": AtLeast(1)}
     learns: ClassVar = {"_trained": Later(_trained)}
+    always_learned = ("_trained",)
     uses_image = True
     needs_fit = True
     preset: str

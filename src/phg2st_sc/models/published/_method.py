@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 Inputs = Literal["features", "patches"]
 FEATURES, PATCHES = "features", "patches"
 SLIDE, COHORT = "slide", "cohort"
+_MOST_TUNING = 10_000
 _OF_DATA = frozenset({"n_genes", "n_features", "n_context"})
 
 
@@ -87,9 +88,11 @@ class NetworkMethod(NetworkEstimator):
     """
 
     kind = "published"
-    limits: ClassVar = {"patch_um": Positive(), "fine_tune": AtLeast(0), "fine_tune_lr": Positive()}
+    limits: ClassVar = {"patch_um": Positive(), "fine_tune": AtLeast(0, _MOST_TUNING), "fine_tune_lr": Positive()}
     renamed: ClassVar = {"standardise": "standardize"}
     learns: ClassVar = {"_trained": Later(_trained)}
+    always_learned = ("_trained",)
+    trains_alone = True
     presets: ClassVar[Mapping[str, Preset]]
     preset: str
     patch_um: float | None

@@ -34,6 +34,12 @@ class Backbone(nn.Module):
 
     def __init__(self, name: str, *, pooled: bool = True) -> None:
         super().__init__()
+        if ":" in name:
+            msg = (
+                f"Image encoder {name!r:.80} names a place to read from: give the plain name that timm has for the network, e.g. "
+                "'resnet50', and its weights as `weights=`."
+            )
+            raise ValueError(msg)
         timm = require_timm(name, instead='inputs="features"')
         self.name = name
         self.net = timm.create_model(name, pretrained=False, num_classes=0, **({} if pooled else {"global_pool": ""}))

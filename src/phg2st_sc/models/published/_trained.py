@@ -38,10 +38,10 @@ class TrainedSpotNetwork(TrainedNetwork[SpotNetwork]):
         Further arrays of a method.
     """
 
-    level: Annotated[NDArray[np.float32], "G"]
+    level: Annotated[NDArray[np.float32], "G", ">= 0"]
     by_slide: bool = True
-    fine_tune: int = 0
-    tuned: int = 0
+    fine_tune: Annotated[int, ">= 0"] = 0
+    tuned: Annotated[int, ">= 0"] = 0
     origin: dict[str, str] = field(default_factory=dict)
     extra: dict[str, NDArray[Any]] = field(default_factory=dict)
 

@@ -56,6 +56,7 @@ class KrigingEstimator(Estimator):
     default_length_scale: ClassVar[float] = 5.0
     remainder_ratio: ClassVar[float] = 0.02
     learns: ClassVar = {"levels": GeneLevels | None, "basis": GeneBasis | None, "learned": Covariance | None}
+    always_learned = ("levels",)
 
     def __init__(
         self, *, length_scale: float | None = None, ratio: float | None = None, n_components: int = 0, seed: int = 0

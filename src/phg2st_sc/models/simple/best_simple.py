@@ -11,7 +11,7 @@ from ..._arrays import Prediction, Prompts, SlideArrays
 from ..._docs import documented
 from ...linear import Record, even_subset, matched_folds
 from .._base import Estimator
-from .._registry import get_method, register
+from .._registry import METHODS, get_method, register
 from ._compare import compare
 
 CANDIDATES = (
@@ -63,6 +63,7 @@ class BestSimple(Estimator):
 
     def __init__(self, *, candidates: Sequence[str] = CANDIDATES, seed: int = 0) -> None:
         self.candidates, self.seed = tuple(candidates), seed
+        self.trains_alone = any(METHODS[name].trains_alone for name in self.candidates if name in METHODS)
 
     def predict(self, slide: SlideArrays, prompts: Prompts) -> Prediction:
         """Predict every spot of a slide from its prompts."""

@@ -62,6 +62,7 @@ class ImageRidge(Estimator):
     needs_image = True
     min_prompts = 4
     learns: ClassVar = {"levels": GeneLevels | None, "regression": CohortRegression | None}
+    always_learned = ("levels",)
 
     def __init__(self, *, n_components: int = 50, seed: int = 0) -> None:
         self.n_components, self.seed = n_components, seed

@@ -32,6 +32,7 @@ class PromptMean(Estimator):
 
     name = "prompt_mean"
     learns: ClassVar = {"levels": GeneLevels | None}
+    always_learned = ("levels",)
     kind = "simple"
 
     def __init__(self) -> None:

@@ -53,10 +53,10 @@ class Correction(TrainedNetwork[CorrectionNetwork]):
 
     network: CorrectionNetwork
     stats: FeatureStats
-    scale: Annotated[Array, "K"]
-    alpha: Annotated[Array, "K"]
-    alpha_image: Annotated[Array, "K"]
-    n_neighbors: int = 4
+    scale: Annotated[Array, "K", "> 0"]
+    alpha: Annotated[Array, "K", "0 to 1"]
+    alpha_image: Annotated[Array, "K", "0 to 1"]
+    n_neighbors: Annotated[int, "> 0"] = 4
     engine: str = "auto"
 
     @classmethod
