@@ -182,7 +182,7 @@ def test_settings_are_those_of_the_class(tmp_path, case):
 CARDS = {
     "slides": (3, "'slides' is 3, which is no list"),
     "fingerprints": ([1], "'fingerprints.0' is 1, which is no str"),
-    "reading": ({"counts_layer": {}}, "'reading.counts_layer' is {}, which is no str"),
+    "reading": ({"counts_layer": {}}, "'reading.counts_layer' is {}, which is no plain value"),
     "target_sum": (-1.0, "'target_sum' must be > 0"),
     "features": ("uni", "'features' is 'uni', which is no dict"),
 }

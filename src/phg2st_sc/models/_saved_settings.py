@@ -31,7 +31,7 @@ _CARD: dict[str, Any] = {
     "versions": dict[str, str] | None,
     FINGERPRINTS: list[str] | None,
     _keys.FEATURES: dict[str, Any] | None,
-    _keys.READING: dict[str, str] | None,
+    _keys.READING: dict[str, Any] | None,
     _keys.TARGET_SUM: Annotated[float, "> 0"] | None,
     _keys.HYPERGRAPH_KEY: str | None,
 }
@@ -63,6 +63,10 @@ def check_card(card: Mapping[str, Any]) -> None:
     except ValueError as error:
         msg = f"Of the card, {error}"
         raise ValueError(msg) from None
+    for name, value in (card.get(_keys.READING) or {}).items():
+        if isinstance(value, (dict, list)):
+            msg = f"Of the card, {f'{_keys.READING}.{name}'!r} is {value!r:.80}, which is no plain value."
+            raise ValueError(msg)
 
 
 def _as_list(value: Any) -> Any:
