@@ -1,6 +1,6 @@
 """From an object and how it is read to arrays: counts, prompts, features, context, hypergraph, panel."""
 
-from ._cohort import check_patient_key, choose_reps, feature_kinds, one_kind, same_features
+from ._cohort import check_patient_key, choose_reps, feature_kinds, measured_by_all, one_kind, same_features
 from ._context import context_of
 from ._counts import CountRows, check_counts, clear_columns, gene_columns, read_counts, read_rows
 from ._features import choose_rep, features_of, has_features, identity, why_ignored, without_features
@@ -8,7 +8,7 @@ from ._genes import THETA, common_genes, rank_genes
 from ._gex import GexOnly, is_gene
 from ._hypergraph import hypergraph_update
 from ._mask import full_mask
-from ._measured import DEFAULT_TARGET_SUM, Measured, common_target_sum, read_measured
+from ._measured import DEFAULT_TARGET_SUM, Measured, common_target_sum, find_unmeasured, read_measured
 from ._panel import Panel, check_gene_names, model_panel, prompted_panel
 from ._patches import SlidePatches, pixel_size
 from ._pictures import pictures_of, warn_of_another_picture, warn_of_one_picture
@@ -38,12 +38,14 @@ __all__ = [
     "context_of",
     "feature_kinds",
     "features_of",
+    "find_unmeasured",
     "full_mask",
     "gene_columns",
     "has_features",
     "hypergraph_update",
     "identity",
     "is_gene",
+    "measured_by_all",
     "model_panel",
     "one_kind",
     "open_source",

@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
 from .. import _keys
-from .._slide import embedding_records, n_columns
+from .._slide import embedding_records, is_target, n_columns
 from .._text import quoted
+from .._warn import warn_user
 from ._features import choose_rep, has_features, identity
 from ._pictures import pictures_of, warn_of_one_picture
+from ._unmeasured import EXPECTED, never_measured
 
 if TYPE_CHECKING:
     from .._arrays import TrainingSlide
     from .._slide import Slide
+    from ._reading import Reading
 
 
 def choose_reps(slides: Sequence[Slide], use_rep: str | None, *, trust_rep: bool) -> list[str | None]:
@@ -63,3 +70,53 @@ def check_patient_key(slides: Sequence[Slide], patient_key: str) -> None:
         return
     columns = slides[0].table.obs.columns
     raise KeyError(f"No object has a column {patient_key!r} in obs with the patient; there are: {quoted(columns)}.")
+
+
+def measured_by_all(reading: Reading, slides: Sequence[Slide], genes: pd.Index) -> pd.Index:
+    """Those of some genes that every slide measured; what is left out is said.
+
+    Every spot of the slides is read, as in training. See :mod:`._unmeasured` for what zeros tell.
+    """
+    sums, totals, gaps = [], [], []
+    for slide in slides:
+        read = reading.read(slide.table, slide.rows[~is_target(slide.table, slide.rows)])
+        columns = slide.table.var_names.get_indexer(genes)
+        sums.append(np.asarray(read.counts.sum(axis=0, dtype=np.float64)).ravel()[columns])
+        totals.append(float(read.totals.sum()))
+        gaps.append(read.lacking[columns])
+    return genes[~say_unmeasured(slides, np.stack(sums), totals, np.stack(gaps), genes)]
+
+
+def say_unmeasured(
+    slides: Sequence[Slide],
+    sums: NDArray[np.float64],
+    totals: Sequence[float],
+    gaps: NDArray[np.bool_],
+    genes: pd.Index,
+) -> NDArray[np.bool_]:
+    """(G,) which genes some slide never measured; they are said to be left out.
+
+    Parameters
+    ----------
+    slides
+        The slides.
+    sums, gaps
+        (slides, G) counts of each gene on each slide, and where there is nothing but NaN.
+    totals
+        Counts of all genes on each slide.
+    genes
+        The G genes.
+    """
+    lacking = gaps | never_measured(sums, totals)
+    if lacking.any():
+        parts = [
+            f"{int(some.sum())} of slide {slide.name!r} ({quoted(genes[some])})"
+            for slide, some in zip(slides, lacking, strict=True)
+            if some.any()
+        ]
+        warn_user(
+            f"Genes that a slide never measured are left out: {', '.join(parts)}. They are NaN there, or without a single count "
+            f"where the other slides lead to expect {EXPECTED:g} or more, as joining objects (`anndata.concat(..., join='outer')`) "
+            "leaves them."
+        )
+    return np.asarray(lacking.any(axis=0))

@@ -127,7 +127,7 @@ def read_counts(
     read = read_rows(table, rows, counts_layer=counts_layer, gex_only=gex_only)
     if columns is not None:
         refuse_no_genes(table.var_names[columns[~read.genes[columns]]])
-        _refuse_lacking(table.var_names[columns[read.lacking[columns]]])
+        refuse_lacking(table.var_names[columns[read.lacking[columns]]])
     counts = (read.counts if columns is None else read.counts[:, columns]).astype(np.float32)
     if dense and sparse.issparse(counts):
         counts = counts.toarray()
@@ -300,7 +300,8 @@ def _holds_counts(table: AnnData, rows: NDArray[np.int64]) -> bool:
     return _first_bad(matrix) is None
 
 
-def _refuse_lacking(names: pd.Index) -> None:
+def refuse_lacking(names: pd.Index) -> None:
+    """Raise where some genes are asked for that were not measured."""
     if len(names):
         msg = (
             f"{len(names)} of the genes asked for are NaN at every spot that is read ({quoted(names)}): they were not measured "

@@ -13,6 +13,7 @@ from scipy import sparse
 
 from .._text import quoted
 from .._warn import warn_user
+from ._cohort import say_unmeasured
 from ._counts import gene_columns
 from ._mask import resolve_mask
 from ._reading import Reading
@@ -44,6 +45,19 @@ class Ranked:
     n_slides: int
 
 
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """What one slide says of each gene."""
+
+    slide: Slide
+    n_spots: int
+    variance: NDArray[np.float64]
+    detected: NDArray[np.int64]
+    sums: NDArray[np.float64]
+    total: float
+    lacking: NDArray[np.bool_]
+
+
 def rank_genes(
     reading: Reading,
     slides: Sequence[Slide],
@@ -54,20 +68,24 @@ def rank_genes(
     prompt_mask: Any = None,
 ) -> Ranked:
     """The most variable of some genes on some slides; nothing is written. See :func:`select_genes`."""
-    variances, detected, n_read = [], np.zeros(len(genes), dtype=np.int64), 0
-    for slide in slides:
-        counts = _read(reading, slide, prompt_mask, genes)
-        if counts is not None:
-            variances.append(residual_variance(counts))
-            detected += np.asarray((counts > 0).sum(axis=0), dtype=np.int64).ravel()
-            n_read += counts.shape[0]
-    if not variances:
+    read = [one for slide in slides if (one := _read(reading, slide, prompt_mask, genes)) is not None]
+    if not read:
         raise ValueError(
             f"No slide has {_MIN_ROWS} spots with counts to choose genes by. Measure more, or widen the mask."
         )
+    n_read = sum(one.n_spots for one in read)
     needed = max(_MIN_ROWS, round(0.01 * n_read)) if min_spots is None else int(min_spots)
-    panel = _first(genes, np.stack(variances), detected >= needed, n_top_genes, needed)
-    return Ranked(panel, needed, n_read, len(variances))
+    lacking = say_unmeasured(
+        [one.slide for one in read],
+        np.stack([one.sums for one in read]),
+        [one.total for one in read],
+        np.stack([one.lacking for one in read]),
+        genes,
+    )
+    detected = np.sum([one.detected for one in read], axis=0)
+    variances = np.stack([one.variance for one in read])
+    panel = _first(genes, variances, (detected >= needed) & ~lacking, n_top_genes, needed)
+    return Ranked(panel, needed, n_read, len(read))
 
 
 def residual_variance(counts: Any, *, theta: float = THETA) -> NDArray[np.float64]:
@@ -142,16 +160,26 @@ def common_genes(tables: list[AnnData], reading: Reading) -> pd.Index:
     return common
 
 
-def _read(reading: Reading, slide: Slide, prompt_mask: Any, genes: pd.Index) -> Any:
-    """Counts of the spots of a slide that may be read and have any; ``None`` where they are too few."""
+def _read(reading: Reading, slide: Slide, prompt_mask: Any, genes: pd.Index) -> _Read | None:
+    """What the spots of a slide say that may be read and have counts; ``None`` where they are too few."""
     rows = slide.rows
     if prompt_mask is not None:
         allowed = resolve_mask(slide.table, rows, prompt_mask, name=slide.name, allow_zero=True, allow_all=True)
         rows = rows[allowed]
-    counts, _ = reading.counts(slide.table, rows, genes=list(genes))
+    all_counts = reading.read(slide.table, rows)
+    columns = gene_columns(slide.table, list(genes))
+    counts = all_counts.counts[:, columns].astype(np.float32)
     counts = counts[np.asarray(counts.sum(axis=1)).ravel() > 0]
     if counts.shape[0] >= _MIN_ROWS:
-        return counts
+        return _Read(
+            slide=slide,
+            n_spots=int(counts.shape[0]),
+            variance=residual_variance(counts),
+            detected=np.asarray((counts > 0).sum(axis=0), dtype=np.int64).ravel(),
+            sums=np.asarray(counts.sum(axis=0, dtype=np.float64)).ravel(),
+            total=float(all_counts.totals.sum()),
+            lacking=all_counts.lacking[columns],
+        )
     warn_user(
         f"Slide {slide.name!r} has only {counts.shape[0]} spots with counts to read: it does not count in the choice."
     )

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._slide import Slide
+from .._text import quoted
+from .._warn import warn_user
 from ._counts import drop_empty_prompts
 from ._mask import resolve_mask
 from ._reading import Reading
+from ._unmeasured import EXPECTED, never_measured
 
 DEFAULT_TARGET_SUM = 1e4
 """Scale of predictions made without any prompt by a model that recorded none."""
@@ -59,6 +62,38 @@ def read_measured(reading: Reading, slide: Slide, prompt_mask: Any, *, allow_zer
     if index.size:
         index, counts, totals = drop_empty_prompts(index, counts, totals, names=slide.table.obs_names[rows])
     return Measured(slide, mask, index, counts, totals, read.genes, read.lacking)
+
+
+def find_unmeasured(measured: Sequence[Measured]) -> list[Measured]:
+    """The slides of one object, with the genes that each of them never measured, by NaN or beside the others; and say so.
+
+    See :mod:`._unmeasured` for what zeros tell.
+    """
+    known = [one.lacking & one.genes for one in measured]
+    sums = np.stack([np.asarray(one.counts.sum(axis=0, dtype=np.float64)).ravel() for one in measured])
+    zeros = never_measured(sums, [float(one.totals.sum()) for one in measured]) & ~np.stack(known)
+    names = measured[0].slide.table.var_names
+    if any(gaps.any() for gaps in known):
+        warn_user(
+            f"Genes that are NaN at every prompt of a slide were not measured there, and are not predicted there: "
+            f"{_by_slide(measured, known, names)}."
+        )
+    if zeros.any():
+        warn_user(
+            f"Genes without a single count at the prompts of a slide, of which the other slides lead to expect {EXPECTED:g} counts "
+            f"or more, were never measured there, and are not predicted there: {_by_slide(measured, list(zeros), names)}. Joining "
+            "objects (`anndata.concat(..., join='outer')`) leaves such zeros; join='inner' keeps the genes that all slides have."
+        )
+    return [replace(one, lacking=gaps | zero) for one, gaps, zero in zip(measured, known, zeros, strict=True)]
+
+
+def _by_slide(measured: Sequence[Measured], lacking: Sequence[NDArray[np.bool_]], names: Any) -> str:
+    parts = [
+        f"{int(some.sum())} of slide {one.slide.name!r} ({quoted(names[some])})"
+        for one, some in zip(measured, lacking, strict=True)
+        if some.any()
+    ]
+    return ", ".join(parts)
 
 
 def common_target_sum(measured: Sequence[Measured], target_sum: float | None, fallback: float) -> float:

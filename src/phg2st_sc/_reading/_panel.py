@@ -15,7 +15,7 @@ from .. import _keys
 from .._arrays import Prompts
 from .._text import quoted
 from .._warn import warn_user
-from ._counts import gene_columns
+from ._counts import gene_columns, refuse_lacking
 from ._gex import refuse_no_genes
 from ._measured import Measured
 
@@ -46,6 +46,15 @@ class Panel:
     genes: tuple[str, ...]
     columns: NDArray[np.int64]
 
+    def lacking(self, measured: Measured) -> NDArray[np.bool_]:
+        """Which of its genes stand in the object, and were not measured on a slide."""
+        return (self.columns >= 0) & measured.lacking[self.columns]
+
+    def take(self, keep: NDArray[np.bool_]) -> Panel:
+        """The panel of some of its genes."""
+        genes = tuple(gene for gene, kept in zip(self.genes, keep, strict=True) if kept)
+        return Panel(genes, self.columns[keep])
+
     def among(self, genes: NDArray[np.bool_]) -> Panel:
         """The panel, where features of the object that are no genes count as lacking."""
         there = self.columns >= 0
@@ -69,7 +78,7 @@ class Panel:
         found = measured.counts[:, self.columns[present]]
         counts = np.zeros((measured.index.size, len(self.genes)), dtype=np.float32)
         counts[:, present] = found.toarray() if hasattr(found, "toarray") else found
-        lacking = np.flatnonzero(self.columns < 0)
+        lacking = np.flatnonzero((self.columns < 0) | self.lacking(measured))
         return Prompts(measured.index, counts, measured.totals, target_sum, self.genes, lacking)
 
 
@@ -100,11 +109,12 @@ def prompted_panel(table: AnnData, measured: Sequence[Measured], wanted: Sequenc
         detected = sum(np.asarray((m.counts > 0).sum(axis=0)).ravel() for m in measured)
         n_prompts = sum(m.index.size for m in measured)
         keep = np.asarray(detected) >= max(1, min(MIN_DETECTED, n_prompts))
-    genes = measured[0].genes
-    keep = keep & genes
+    genes, nowhere = measured[0].genes, np.all([one.lacking for one in measured], axis=0)
+    keep = keep & genes & ~nowhere
     if wanted is not None:
         asked = gene_columns(table, wanted)
         refuse_no_genes(table.var_names[asked[~genes[asked]]])  # type: ignore[index]
+        refuse_lacking(table.var_names[asked[nowhere[asked]]])  # type: ignore[index]
         keep[asked] = True
     columns = np.flatnonzero(keep)
     if columns.size < 2:

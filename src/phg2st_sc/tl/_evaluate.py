@@ -137,7 +137,7 @@ def evaluate(
     layer = find_layer(table, layer)
     reading = said.after(reading_kept(table, layer), data, of="The prediction was made")
     slides = [_spots(slide) for slide in reading.slides(data)]
-    results = [stored(slide.table, layer) for slide in slides]
+    results = [stored(slide.table, layer).on(slide) for slide in slides]
     check_mask(slides, results, prompt_mask)
     _warn_of_training(slides, results)
     others = rivals(compare, slides, results[0])

@@ -97,7 +97,7 @@ def impute(
     Reads counts of the prompted rows, ``obsm["spatial"]``, and the embeddings where a method uses the image. Writes
 
     - ``layers[key_added]``: float32 log1p(s * rate) at every spot, prompts included (measurements are not echoed); NaN at
-      genes that were not predicted;
+      genes that were not predicted, and on slides that never measured a gene;
     - ``layers["<key_added>_std"]`` where the method has one (none does yet);
     - ``var["<key_added>_predicted"]``: the predicted genes;
     - ``obs["<key_added>_prompt"]``: the mask that was used;

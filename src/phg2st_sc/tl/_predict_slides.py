@@ -19,6 +19,7 @@ from .._reading import (
     Reading,
     choose_rep,
     common_target_sum,
+    find_unmeasured,
     has_features,
     identity,
     model_panel,
@@ -82,7 +83,8 @@ def predict_slides(
     measured = [read_measured(reading, slide, prompt_mask, allow_zero=estimator.is_fitted) for slide in slides]
     for one in measured:
         _check_number(estimator, one)
-    panel = prompted_panel(table, measured, genes) if panel is None else panel.among(measured[0].genes)
+    measured = find_unmeasured(measured)
+    panel = prompted_panel(table, measured, genes) if panel is None else panel.among(_somewhere(measured))
     shown = panel.shown(table, genes)
     fallback = float(estimator.card.get(_keys.TARGET_SUM, DEFAULT_TARGET_SUM))
     scale = common_target_sum(measured, reading.target_sum, fallback)
@@ -105,7 +107,17 @@ def predict_slides(
         rep=rep,
         trained_on={one.slide.name: _training_slide(estimator, one) for one in measured},
         seed=seed,
+        not_measured={one.slide.name: _names(table, panel, panel.lacking(one)) for one in measured},
     )
+
+
+def _somewhere(measured: Sequence[Measured]) -> NDArray[np.bool_]:
+    """Which features are genes that some slide measured."""
+    return measured[0].genes & ~np.all([one.lacking for one in measured], axis=0)
+
+
+def _names(table: AnnData, panel: Panel, which: NDArray[np.bool_]) -> list[str]:
+    return [str(name) for name in table.var_names[panel.columns[which]]]
 
 
 def reading_of(card: dict[str, Any]) -> dict[str, Any]:
@@ -223,9 +235,13 @@ def _predict_slide(
         hypergraph_key=estimator.card.get(_keys.HYPERGRAPH_KEY),
         patches=estimator.reads_patches,
     )
-    prompts = panel.prompts(measured, target_sum)
+    lacking = panel.lacking(measured)
+    # a model knows its genes; a method without one learns from what was measured here
+    seen = panel if estimator.genes is not None else panel.take(~lacking)
+    prompts = seen.prompts(measured, target_sum)
     prediction = estimator.adapt(arrays, prompts).predict(arrays, prompts)
-    _check_prediction(prediction, (measured.slide.n_spots, len(panel.genes)), estimator)
+    _check_prediction(prediction, (measured.slide.n_spots, len(seen.genes)), estimator)
+    prediction = _with_gaps(prediction, lacking)
     if np.array_equal(shown, np.arange(len(panel.genes))):
         return prediction
     return Prediction(
@@ -234,6 +250,26 @@ def _predict_slide(
         None if prediction.trust is None else prediction.trust[shown],
         prediction.details,
     )
+
+
+def _with_gaps(prediction: Prediction, lacking: NDArray[np.bool_]) -> Prediction:
+    """The prediction over the whole panel, with NaN at the genes that were not measured on the slide."""
+    from ..models import Prediction
+
+    if not lacking.any():
+        return prediction
+    return Prediction(
+        _spread(prediction.mean, lacking),
+        None if prediction.std is None else _spread(prediction.std, lacking),
+        None if prediction.trust is None else _spread(prediction.trust, lacking),
+        prediction.details,
+    )
+
+
+def _spread(values: NDArray[np.float32], lacking: NDArray[np.bool_]) -> NDArray[np.float32]:
+    out = np.full((*values.shape[:-1], lacking.size), np.nan, dtype=np.float32)
+    out[..., ~lacking] = values[..., ~lacking] if values.shape[-1] == lacking.size else values
+    return out
 
 
 def _check_prediction(prediction: Any, shape: tuple[int, int], estimator: Estimator) -> None:

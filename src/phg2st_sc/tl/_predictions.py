@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -50,6 +50,8 @@ class Predicted:
         By name of the slide, the training slide that it is; empty for a new one.
     seed
         Seed of the call.
+    not_measured
+        By name of the slide, genes of the panel that it did not measure.
     """
 
     table: AnnData
@@ -63,6 +65,7 @@ class Predicted:
     rep: str | None
     trained_on: Mapping[str, str]
     seed: int
+    not_measured: Mapping[str, Sequence[str]]
 
     def full(self, what: str) -> NDArray[np.float32] | None:
         """(n_obs, genes) of all rows; NaN where no slide is. ``None`` where no prediction carries it."""
@@ -109,10 +112,15 @@ class Predicted:
             _keys.FEATURES: storable(identity(record)),
             "n_prompts": _by_slide({slide.name: int(self.mask[slide.rows].sum()) for slide in slides}),
             _keys.DETAILS: _by_slide({s.name: storable(self.by_slide[s.name].details) for s in slides}),
+            **self._gaps(),
             "seed": self.seed,
             _keys.NAMES_HASH: names_hash(self.table.obs_names),
             "versions": package_versions(),
         }
+
+    def _gaps(self) -> dict[str, Any]:
+        lacking = {name: np.array(genes, dtype=object) for name, genes in self.not_measured.items() if len(genes)}
+        return {_keys.NOT_MEASURED: _by_slide(lacking)} if lacking else {}
 
 
 def _by_slide(facts: Mapping[str, _T]) -> dict[str, _T]:

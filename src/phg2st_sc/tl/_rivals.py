@@ -139,7 +139,7 @@ def _run(
 
 
 def _other_layer(layer: str, result: Stored, slide: Slide) -> tuple[NDArray[np.floating], float, str]:
-    other = stored(slide.table, layer)
+    other = stored(slide.table, layer).on(slide)
     if (other.used != result.used)[slide.rows].any():
         msg = (
             f"layers[{layer!r}] was predicted from other prompts than layers[{result.layer!r}]: they cannot be compared. "

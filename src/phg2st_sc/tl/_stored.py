@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +30,14 @@ class Stored:
     genes: list[str]
     columns: NDArray[np.int64]
     record: Mapping[str, Any]
+
+    def on(self, slide: Slide) -> Stored:
+        """The prediction over the genes that a slide measured."""
+        lacking = set(self.record.get(_keys.NOT_MEASURED, {}).get(_keys.slide_entry(slide.name), ()))
+        if not lacking:
+            return self
+        keep = np.array([gene not in lacking for gene in self.genes])
+        return replace(self, genes=[gene for gene in self.genes if gene not in lacking], columns=self.columns[keep])
 
     def rows(self, rows: NDArray[np.int64], slide: Slide) -> NDArray[np.floating]:
         """Predictions of some rows over its genes; an error where they have gaps."""

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from .. import _keys
 from .._deprecated import renamed_parameters
@@ -18,6 +17,7 @@ from .._reading import (
     check_gene_names,
     check_patient_key,
     choose_reps,
+    measured_by_all,
     same_features,
     training_slide,
     why_ignored,
@@ -178,13 +178,15 @@ def _shared_panel(slides: Sequence[Slide], reading: Reading) -> list[str]:
         for table in tables:
             marked = table.var_names[table.var[_keys.PANEL].to_numpy(dtype=bool)]
             shared = shared[shared.isin(marked)]
+    if len(slides) > 1 and len(shared):
+        shared = measured_by_all(reading, slides, shared)
     if len(shared) < 2:
         msg = (
             f"The {len(tables)} objects share {len(shared)} genes of their panels: check that they use the same names "
             "(symbols or Ensembl ids), and run `phg2st_sc.pp.select_genes([...])` on all of them together."
         )
         raise ValueError(msg)
-    return list(pd.Index(shared))
+    return list(shared)
 
 
 def _warn_of_prompts(slides: Sequence[Slide]) -> None:
