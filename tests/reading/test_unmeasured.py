@@ -38,7 +38,7 @@ def joined(form="csr", *, n_slides=2, lacking=GONE):
 
 
 def test_zeros_after_an_outer_join_are_unknown():
-    whole, made, last = joined()
+    whole, _, last = joined()
     assert not np.isnan(whole.X.data).any()  # the zeros look like any others
     with pytest.warns(UserWarning, match=f"12 of slide '{last}'.*join='outer'") as caught:
         phg2st.tl.impute(whole, method="gene_kriging", slide_key="slide")
@@ -136,7 +136,7 @@ def test_normalize_keeps_nan_genes_of_a_slide_unknown():
 
 
 def test_only_prompted_rows_tell():
-    whole, _, last = joined()
+    whole, _, _ = joined()
     counts = whole.X.toarray()
     hidden = ~whole.obs["prompt"].to_numpy()
     with warnings.catch_warnings():
