@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -103,6 +104,97 @@ class TestTakingUpAgain:
         pd.testing.assert_frame_equal(first, again, check_exact=True)
         assert set(again["patient"]) == {"NA", "None", "1", ""}
         assert set(again["method"]) >= {"7", "null"}
+
+
+class TestDamagedUnits:
+    DAMAGES = {  # noqa: RUF012
+        "half": lambda content: content[: len(content) // 2],
+        "whole lines": lambda content: b"\n".join(content.split(b"\n")[:5]) + b"\n",
+        "zeros": lambda content: b"\0" * len(content),
+        "a hole": lambda content: content[:100] + b"\0" * 100 + content[200:],
+        "nothing": lambda content: b"",
+        "a bit": lambda content: content[:-90] + bytes([content[-90] ^ 1]) + content[-89:],
+        "no hash": lambda content: content[: content.rindex(b"#")],
+        "no table": lambda content: b"root:x:0:0",
+    }
+
+    @pytest.mark.parametrize("damage", DAMAGES)
+    def test_they_are_run_again_with_one_message(self, slides, tmp_path, damage):
+        settings = {"methods": ["spy", "idw"], "out": tmp_path / "b", **QUICK}
+        first = phg2st.tl.benchmark(slides, **settings)
+        units = sorted((tmp_path / "b" / "units").iterdir())
+        for path in units[:3]:
+            path.write_bytes(self.DAMAGES[damage](path.read_bytes()))
+        with pytest.warns(UserWarning, match=rf"3 of {len(units)} finished units in .* are damaged") as told:
+            again = phg2st.tl.benchmark(slides, **settings)
+        assert sum("damaged" in str(one.message) for one in told) == 1
+        timeless = first["metric"].isin(["pcc", "rmse", "ceiling"])
+        pd.testing.assert_frame_equal(first[timeless], again[timeless])
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            phg2st.tl.benchmark(slides, **settings)
+
+    def test_a_unit_in_the_place_of_another(self, slides, tmp_path):
+        settings = {"methods": ["idw", "kriging"], "out": tmp_path / "b", **QUICK}
+        phg2st.tl.benchmark(slides, **settings)
+        one, other, *_ = sorted((tmp_path / "b" / "units").iterdir())
+        one.write_bytes(other.read_bytes())
+        with pytest.warns(UserWarning, match="1 of .* finished units"):
+            phg2st.tl.benchmark(slides, **settings)
+
+    def test_units_of_the_last_version_are_taken_where_they_are_whole(self, slides, tmp_path):
+        settings = {"methods": ["spy"], "out": tmp_path / "b", **QUICK}
+        first = phg2st.tl.benchmark(slides, **settings)
+        asked = len(Spy.asked)
+        for path in (tmp_path / "b" / "units").iterdir():
+            content = path.read_bytes()
+            path.with_name(path.name.replace(".unit", "")).write_bytes(content[: content.rindex(b"#")])
+            path.unlink()
+        pd.testing.assert_frame_equal(phg2st.tl.benchmark(slides, **settings), first)
+        assert len(Spy.asked) == asked
+        path = next((tmp_path / "b" / "units").iterdir())
+        path.write_bytes(path.read_bytes()[:-20])
+        with pytest.warns(UserWarning, match="1 of .* finished units"):
+            phg2st.tl.benchmark(slides, **settings)
+
+    def test_a_link_is_not_followed(self, slides, tmp_path):
+        settings = {"methods": ["idw"], "out": tmp_path / "b", **QUICK}
+        phg2st.tl.benchmark(slides, **settings)
+        path = next((tmp_path / "b" / "units").iterdir())
+        outside = path.replace(tmp_path / "mine.csv")
+        path.symlink_to(outside)
+        before = outside.read_bytes()
+        with pytest.warns(UserWarning, match="1 of .* finished units"):
+            phg2st.tl.benchmark(slides, **settings)
+        assert not path.is_symlink()
+        assert outside.read_bytes() == before
+        (tmp_path / "b" / "units").rename(tmp_path / "units")
+        (tmp_path / "b" / "units").symlink_to(tmp_path / "units")
+        with pytest.raises(ValueError, match="units is a link, which is not followed"):
+            phg2st.tl.benchmark(slides, **settings)
+
+    @pytest.mark.parametrize(
+        "content", [b"", b"\0" * 90, b'{"methods": 3}', b'{"methods": {"a": {}}}', b"[" * 9999, b'{"a": 1, "a": 2}']
+    )
+    def test_a_damaged_plan_is_named(self, slides, tmp_path, content):
+        settings = {"methods": ["idw"], "out": tmp_path / "b", **QUICK}
+        phg2st.tl.benchmark(slides, **settings)
+        (tmp_path / "b" / "benchmark.json").write_bytes(content)
+        with pytest.raises(ValueError, match=r"benchmark\.json is damaged .*Restore the file from a copy, or choose"):
+            phg2st.tl.benchmark(slides, **settings)
+
+
+def test_results_of_the_published_network_under_its_former_name(tmp_path):
+    (spec,) = method_specs({"mine": {"method": "phg2st_paper", "max_epochs": 3}}, has_folds=True)
+    now = describe_settings(spec)
+    phg2st_settings = {"fusion": "'paper'", "n_components": "30", "correction": "None", "without": "()"}
+    there = {**now, "method": "phg2st", "preset": "None", **phg2st_settings}
+    UnitStore(tmp_path / "b", {"methods": {"mine": there}})
+    UnitStore(tmp_path / "b", {"methods": {"mine": now}})
+    assert json.loads((tmp_path / "b" / "benchmark.json").read_text())["methods"]["mine"] == now
+    UnitStore(tmp_path / "c", {"methods": {"mine": {**there, "max_epochs": "9"}}})
+    with pytest.raises(ValueError, match="'mine' with max_epochs=9, now it is 3"):
+        UnitStore(tmp_path / "c", {"methods": {"mine": now}})
 
 
 class TestEmbeddings:

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from .._files import only_writer, write_whole
+from .._json import parse_json
 from .._text import quoted
+from .._warn import warn_user
 from ..models import get_method
+from ._run import COLUMNS
 
 _PLAN, _UNITS, _TABLE = "benchmark.json", "units", "benchmark.csv"
+_UNIT, _FORMER_UNIT = ".unit.csv", ".csv"
+"""Endings of finished units: with a line that says their hash, and of earlier versions without."""
+_HASH_LINE = "# sha256 "
+_MOST_BYTES = 1 << 26
 _METHODS = "methods"
 _TEXTS = ("protocol", "fold", "section", "patient", "method", "learned", "regime", "metric", "error")
+_PAPER, _FORMER_PAPER = "phg2st_paper", ("phg2st", "'paper'")
+_OF_PHG2ST_ALONE = ("fusion", "n_components", "correction", "without")
 
 
 class UnitStore:
@@ -47,38 +58,128 @@ class UnitStore:
         if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / _PLAN).is_file()):
             msg = f"{folder} exists and holds no benchmark: choose another folder for `out`."
             raise FileExistsError(msg)
-        if (folder / _PLAN).is_file():
-            plan = _merged(json.loads((folder / _PLAN).read_text(encoding="utf-8")), plan, folder)
-        (folder / _UNITS).mkdir(parents=True, exist_ok=True)
-        _write_whole(folder / _PLAN, json.dumps(plan, indent=1))
+        _check_within(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        with only_writer(folder):
+            if (folder / _PLAN).is_file():
+                plan = _merged(_read_plan(folder), plan, folder)
+            (folder / _UNITS).mkdir(exist_ok=True)
+            _write(folder / _PLAN, json.dumps(plan, indent=1))
+
+    def check(self, units: Iterable[Mapping[str, Any]]) -> None:
+        """Warn, once, of finished units that are damaged; :meth:`get` takes them for unfinished."""
+        there = {path: unit for unit in units if (path := self._path(unit)) is not None}
+        damaged = [path.name for path, unit in there.items() if _read_unit(path, unit) is None]
+        if damaged:
+            msg = (
+                f"{len(damaged)} of {len(there)} finished units in {self._folder} are damaged (incomplete, overwritten or "
+                f"changed, e.g. {damaged[0]!r}): they are run again."
+            )
+            warn_user(msg)
 
     def get(self, unit: Mapping[str, Any]) -> pd.DataFrame | None:
         """Rows of a unit that was finished; ``None`` of one that was not."""
-        name = _name(unit)
         if self._folder is None:
-            return self._memory.get(name)
-        path = self._folder / _UNITS / name
-        return _read(path) if path.is_file() else None
+            return self._memory.get(_name(unit))
+        path = self._path(unit)
+        return None if path is None else _read_unit(path, unit)
+
+    def _path(self, unit: Mapping[str, Any]) -> Path | None:
+        """File of a finished unit, also of one that an earlier version wrote."""
+        if self._folder is None:
+            return None
+        paths = [self._folder / _UNITS / (_name(unit) + ending) for ending in (_UNIT, _FORMER_UNIT)]
+        return next((path for path in paths if path.is_file() or path.is_symlink()), None)
 
     def put(self, unit: Mapping[str, Any], rows: pd.DataFrame) -> None:
         """Keep the rows of a finished unit."""
         if self._folder is None:
             self._memory[_name(unit)] = rows
         else:
-            _write_whole(self._folder / _UNITS / _name(unit), rows.to_csv(index=False))
+            path = self._folder / _UNITS / (_name(unit) + _UNIT)
+            text = rows.to_csv(index=False)
+            _write(path, f"{text}{_HASH_LINE}{_hash(path, text)}\n")
 
     def finish(self, table: pd.DataFrame) -> None:
         """Write all rows as one table."""
         if self._folder is not None:
-            _write_whole(self._folder / _TABLE, table.to_csv(index=False))
+            _write(self._folder / _TABLE, table.to_csv(index=False))
 
 
-def _read(path: Path) -> pd.DataFrame:
-    """A table as it was written, to the last bit; texts such as "NA" stay texts."""
+# --- units ------------------------------------------------------------------------------------------------------------
+def _read_unit(path: Path, unit: Mapping[str, Any]) -> pd.DataFrame | None:
+    """Rows of a unit as they were written, to the last bit; ``None`` where they are not whole, of another, or lie elsewhere."""
+    try:
+        if path.is_symlink() or path.stat().st_size > _MOST_BYTES:
+            return None
+        text = path.read_bytes().decode("utf-8")
+        if path.name.endswith(_UNIT):
+            text, _, said = text.rpartition(_HASH_LINE)
+            if said != f"{_hash(path, text)}\n":
+                return None
+        rows = _parsed(text)
+    except (OSError, ValueError, OverflowError):
+        return None
+    return rows if len(rows) and text.endswith("\n") and _is_of(rows, unit) else None
+
+
+def _parsed(text: str) -> pd.DataFrame:
+    """A table; texts such as "NA" stay texts."""
+    if "\0" in text or not text.startswith(",".join(COLUMNS) + "\n"):
+        raise ValueError("It is no unit.")
     texts = dict.fromkeys(_TEXTS, str)
     return pd.read_csv(
-        path, dtype=texts, keep_default_na=False, na_values={"value": [""]}, float_precision="round_trip"
+        io.StringIO(text),
+        dtype={**texts, "value": float},
+        keep_default_na=False,
+        na_values={"value": [""]},
+        float_precision="round_trip",
     )
+
+
+def _is_of(rows: pd.DataFrame, unit: Mapping[str, Any]) -> bool:
+    """Whether rows are of a unit, as far as they say."""
+    return all((rows[name].astype(str) == str(unit[name])).all() for name in ("fold", "learned", "seed"))
+
+
+def _hash(path: Path, text: str) -> str:
+    """Hash of rows and of the unit that they are of."""
+    return sha256(f"{path.name}\n{text}".encode()).hexdigest()
+
+
+def _name(unit: Mapping[str, Any]) -> str:
+    return sha256(json.dumps(unit, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def _write(path: Path, text: str) -> None:
+    write_whole(path, lambda part: part.write_text(text, encoding="utf-8", newline=""))
+
+
+# --- the plan ---------------------------------------------------------------------------------------------------------
+def _check_within(folder: Path) -> None:
+    """Nothing is read or written where a link in the folder leads."""
+    for name in (_PLAN, _UNITS):
+        if (folder / name).is_symlink():
+            msg = f"{folder / name} is a link, which is not followed: put what it leads to in its place, or choose another folder for `out`."
+            raise ValueError(msg)
+
+
+def _read_plan(folder: Path) -> dict[str, Any]:
+    try:
+        if (size := (folder / _PLAN).stat().st_size) > _MOST_BYTES:
+            raise ValueError(f"it has {size:,} bytes")
+        plan = parse_json((folder / _PLAN).read_bytes())
+        if not isinstance(plan, dict) or not isinstance(plan.get(_METHODS), dict):
+            raise ValueError("it is no plan of a benchmark")
+        if not all(isinstance(one, dict) and isinstance(one.get("method"), str) for one in plan[_METHODS].values()):
+            raise ValueError("its methods are none")
+    except ValueError as error:
+        msg = (
+            f"{folder / _PLAN} is damaged ({error!s:.200}), and without it nobody knows what the results in the folder are of. Restore "
+            "the file from a copy, or choose another folder for `out`."
+        )
+        raise ValueError(msg) from error
+    return plan
 
 
 def _merged(before: dict[str, Any], now: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -90,15 +191,23 @@ def _merged(before: dict[str, Any], now: dict[str, Any], folder: Path) -> dict[s
             )
             raise ValueError(msg)
     for label, settings in now[_METHODS].items():
-        there = get_method(settings["method"]).under_new_names(before[_METHODS].get(label, settings))
+        there = _of_today(get_method(settings["method"]).under_new_names(before[_METHODS].get(label, settings)))
         wrong = [name for name in settings if there.get(name) != settings[name]]
         if wrong:
             msg = (
-                f"{folder} holds results of method {label!r} with {wrong[0]}={there.get(wrong[0])}, now it is "
-                f"{settings[wrong[0]]}: give this one another label, or choose another folder for `out`."
+                f"{folder} holds results of method {label!r:.80} with {wrong[0]}={there.get(wrong[0])!s:.80}, now it is "
+                f"{settings[wrong[0]]!s:.80}: give this one another label, or choose another folder for `out`."
             )
             raise ValueError(msg)
     return {**now, _METHODS: {**before[_METHODS], **now[_METHODS]}}
+
+
+def _of_today(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Settings of a method in a plan; the published network was a form of the default method, with the settings of both."""
+    if (settings.get("method"), settings.get("fusion")) != _FORMER_PAPER:
+        return settings
+    kept = {name: value for name, value in settings.items() if name not in _OF_PHG2ST_ALONE}
+    return {**kept, "method": _PAPER, "preset": "'default'" if kept.get("preset") == "None" else kept.get("preset")}
 
 
 def _difference(before: Any, now: Any) -> str:
@@ -112,14 +221,3 @@ def _difference(before: Any, now: Any) -> str:
 def _short(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _name(unit: Mapping[str, Any]) -> str:
-    return sha256(json.dumps(unit, sort_keys=True).encode()).hexdigest()[:24] + ".csv"
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Write beside and move, so that an interruption leaves no part of a file."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_text(text, encoding="utf-8")
-    scratch.replace(path)

@@ -175,6 +175,7 @@ def benchmark(
     data = {fold.name: FoldData(fold, sections, scoring, _top(sections, fold)) for fold in planned}
     tables = []
     units = _units(data, specs, trainings, protocols)
+    store.check(labels for _, labels, _ in units)
     with bar(progress=progress, total=len(units)) as shown:
         for number, (fold, labels, run) in enumerate(units, start=1):
             shown.set_postfix_str(f"fold {fold}, {labels['method']}", refresh=True)
