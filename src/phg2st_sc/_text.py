@@ -10,6 +10,11 @@ _SHOWN = 5
 _LONGEST = 80
 
 
+def plain(name: str) -> str:
+    """Return a name for a message: quoted where it is more than printable text, and cut where it is long."""
+    return name if name.isprintable() and len(name) <= _LONGEST else f"{name!r:.{_LONGEST}}"
+
+
 def quoted(names: Iterable[object]) -> str:
     """Return the first few names, quoted and cut where they are long, with an ellipsis where there are more."""
     shown = [f"{name!r:.{_LONGEST}}" for name in islice(names, _SHOWN + 1)]

@@ -58,10 +58,10 @@ def _from_text(path: Path) -> list[str]:
 def _from_npy(path: Path) -> list[str]:
     try:
         names = np.load(path, allow_pickle=False)
-    except ValueError as error:
+    except (ValueError, EOFError):
         msg = (
-            f"{path} holds pickled objects, which are not read. If you trust the file, save it as text: "
-            f"np.savetxt('panel.txt', np.load({path.name!r}, allow_pickle=True), fmt='%s')."
+            f"{path} is no array of names: it is damaged, or holds pickled objects, which can run code and are not read. Ask whoever "
+            "made it for the names as text, one a line: `pathlib.Path('panel.txt').write_text('\\n'.join(genes))`."
         )
-        raise ValueError(msg) from error
+        raise ValueError(msg) from None  # NumPy's own words advise to run what is in the file
     return [str(name) for name in np.ravel(names)]

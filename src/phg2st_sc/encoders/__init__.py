@@ -10,6 +10,8 @@ from __future__ import annotations
 from .._registry import open_rooms
 from ._apply import encode_tiles as encode_tiles
 from ._base import Encoder, EncoderCard
+from ._read_weights import load_strictly as load_strictly
+from ._read_weights import read_state as read_state
 from ._registry import ENCODERS, get_encoder, list_encoders, register_encoder
 from ._registry import TileFunction as TileFunction
 from ._registry import check_name as check_name
@@ -17,8 +19,6 @@ from ._texture import TextureEncoder
 from ._timm import load_weights as load_weights
 from ._torch import require_timm as require_timm
 from ._weights import WeightsFile as WeightsFile
-from ._weights import load_strictly as load_strictly
-from ._weights import read_state as read_state
 
 open_rooms(__name__, __path__)
 

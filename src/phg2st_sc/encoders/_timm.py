@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ._base import EncoderCard
+from ._read_weights import load_strictly, read_state
 from ._torch import TorchEncoder, check_precision, require_timm, resolve_device
-from ._weights import WeightsFile, explained, find_weights, load_strictly, read_state
+from ._weights import WeightsFile, explained, find_weights
 
 if TYPE_CHECKING:
     import torch
@@ -105,12 +106,11 @@ def build(timm: Any, recipe: Recipe) -> torch.nn.Module:
 def _load(model: torch.nn.Module, recipe: Recipe, file: WeightsFile) -> None:
     from timm.models.vision_transformer import checkpoint_filter_fn
 
-    state = recipe.convert(read_state(file.path))
-    state = {name: value for name, value in state.items() if not name.startswith("head.")}
+    state = {name: value for name, value in read_state(file.path).items() if not name.startswith("head.")}
     try:
         # What timm itself does with a checkpoint, e.g. position embeddings of another image size.
-        filtered = checkpoint_filter_fn(dict(state), model)
-    except (KeyError, RuntimeError, ValueError, TypeError, AttributeError):
+        filtered = checkpoint_filter_fn(recipe.convert(state), model)
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
         filtered = state  # another network altogether: the comparison below says how it differs
     load_strictly(model, filtered, recipe.card, file)
 

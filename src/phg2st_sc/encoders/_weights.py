@@ -7,20 +7,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .._progress import hub_bars
+from .._text import plain
 from ._base import EncoderCard
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import torch
+    pass
 
 FILES = ("model.safetensors", "pytorch_model.bin")
 _SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
 _BLOCK_BYTES = 1 << 24
-_SHOWN = 3
 _WITHOUT = 'Without weights: `encoder="texture"`.'
 
 
@@ -84,7 +82,7 @@ def _local_file(card: EncoderCard, path: Path, repo: str) -> Path:
     named = [path / name for name in FILES if (path / name).is_file()]
     found = named or sorted(p for p in path.iterdir() if p.suffix in _SUFFIXES)
     if not found or (len(found) > 1 and not named):
-        held = ", ".join(sorted(p.name for p in path.iterdir())[:10]) or "nothing"
+        held = ", ".join(plain(one) for one in sorted(p.name for p in path.iterdir())[:10]) or "nothing"
         msg = (
             f"The folder {str(path)!r} holds no single file of weights (it holds {held}). Expected {FILES[0]} or "
             f"{FILES[1]}, as `hf download {repo} --local-dir {path}` makes it; or pass the file itself."
@@ -180,63 +178,6 @@ def _offline(error: Exception, card: EncoderCard, repo: str) -> str:
         f"({_first_line(error.__cause__ or error)}). On a machine that can, run "
         f"`hf download {repo} --local-dir <folder>`{login}, copy the folder here and pass `weights=<folder>`. {_WITHOUT}"
     )
-
-
-def read_state(path: Path) -> dict[str, torch.Tensor]:
-    """Read tensors by name, from safetensors or from a file of ``torch.save``; never other objects."""
-    import pickle
-
-    import torch
-
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError, _safetensor_error()) as error:
-        msg = f"{str(path)!r} cannot be read as weights ({_first_line(error)}). Was the download complete?"
-        raise ValueError(msg) from error
-    return dict(_tensors(loaded, path))
-
-
-def _safetensor_error() -> type[Exception]:
-    from safetensors import SafetensorError
-
-    return SafetensorError
-
-
-def _tensors(loaded: Any, path: Path) -> Iterator[tuple[str, torch.Tensor]]:
-    """Tensors of a checkpoint, out of the wrappings that training scripts put around them."""
-    import torch
-
-    for key in ("model", "state_dict"):
-        if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
-            loaded = loaded[key]
-    if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
-        msg = f"{str(path)!r} holds no tensors by name, so it is no file of weights."
-        raise ValueError(msg)
-    yield from loaded.items()
-
-
-def load_strictly(
-    model: torch.nn.Module, state: Mapping[str, torch.Tensor], card: EncoderCard, file: WeightsFile
-) -> None:
-    """Put weights into a model, or say how they differ from what the encoder needs."""
-    wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    given = {name: tuple(value.shape) for name, value in state.items()}
-    wrong = [f"{n} is {given[n]} instead of {wanted[n]}" for n in wanted if n in given and given[n] != wanted[n]]
-    missing = [f"{n} is missing" for n in wanted if n not in given]
-    unknown = [f"{n} is unknown" for n in given if n not in wanted]
-    problems = wrong + missing + unknown
-    if problems:
-        more = f", and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        msg = (
-            f"{str(file.path)!r} does not hold the weights of {card.name!r}: {'; '.join(problems[:_SHOWN])}{more}. "
-            f"Expected those of {card.source}."
-        )
-        raise ValueError(msg)
-    model.load_state_dict(dict(state), assign=True)
 
 
 def _first_line(error: BaseException) -> str:
