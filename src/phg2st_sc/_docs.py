@@ -89,8 +89,16 @@ protocol:rows
     Which protocol's rows, ``"honest"`` or ``"published"``.
 mpp
     µm per full-resolution pixel.
+pitch
+    Distance of neighbouring spots in the unit of the spot centres, which is the unit in which methods, graphs and scores count
+    distances. A dict by slide name for several slides. ``None``: measured, the pitch of a lattice, or the typical spacing of
+    beads and cells, which lie on none; that is told.
+pitch:kept
+    Distance of neighbouring spots in the unit of the spot centres, or a dict by slide name. ``None``: the one that the
+    prediction was made with, else measured.
 pitch_um
-    Distance of neighbouring spots in µm, from which mpp follows.
+    Distance of neighbouring spots in µm. Where spots lie on no lattice and µm per pixel are known, ``pitch`` follows from it;
+    else mpp does.
 pitch_um:targets
     Distance of neighbouring targets in µm.
 platform

@@ -71,6 +71,8 @@ READING = "reading"
 PATIENT_KEY = "patient_key"
 GEX_ONLY = "gex_only"
 """Fields of the record of a prediction, and of the card of a model."""
+PITCH = "pitch"
+"""In ``uns[key_added]``: the unit of distances by slide, where it is not the pitch of a lattice."""
 TARGET_SUM = "target_sum"
 """Scale s of log1p(s * rate): in ``uns[key_added]``, and in ``uns`` of what ``tl.predict`` returns."""
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from phg2st_sc._slide import lattice_pitch
 from phg2st_sc._slide._lattice import Scale, platform_pitch, resolve_mpp
+from phg2st_sc._spacing import lattice_pitch
 
 
 def square(n=25, pitch=40.0):

@@ -127,6 +127,8 @@ def section_mark(section: Section) -> str:
     digest = sha256(json.dumps([section.patient, record, list(map(str, slide.table.obs_names[slide.rows]))]).encode())
     genes = section.reading.genes(slide.table)
     digest.update("\x00".join(map(str, slide.table.var_names[genes])).encode())
+    if slide.pitch_source != "lattice":
+        digest.update(f"pitch {slide.pitch!r}".encode())
     for array in (rows.indptr, rows.indices, rows.data, slide.positions, features, index, tiles):
         digest.update(b"none" if array is None else np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:32]

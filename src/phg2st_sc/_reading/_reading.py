@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._slide import Slide, open_cohort, open_slides, spots_table
+from .._slide import Slide, open_cohort, open_slides, spots_table, warn_off_lattice
 from .._text import quoted
 from ._counts import CountRows, read_counts, read_rows
 from ._gex import GexOnly, is_gene, say_no_genes
@@ -52,6 +52,11 @@ class Reading:
         Column of ``var`` with the gene names of a model.
     target_sum
         Scale s of log1p(s * rate); ``None`` for the median total of the prompts.
+    pitch, pitch_um
+        Distance of neighbouring spots, in the unit of the spot centres (of all slides, or by slide name) or in µm. Said of one
+        object: a model does not keep it.
+    kept_pitch
+        The former by entry of the slide, as a stored prediction was made with it.
     """
 
     counts_layer: str | None = None
@@ -64,6 +69,9 @@ class Reading:
     trust_rep: bool = False
     gene_key: str | None = None
     target_sum: float | None = None
+    pitch: float | Mapping[str, float] | None = None
+    pitch_um: float | None = None
+    kept_pitch: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def among(cls, settings: Mapping[str, Any]) -> Reading:
@@ -128,7 +136,7 @@ class Reading:
 
     def open(self, data: Any, **scale: Any) -> list[Slide]:
         """Slides of an object as they stand there, to write beside; ``scale`` goes to :func:`phg2st_sc._slide.open_slides`."""
-        return open_slides(data, **self._places(), **scale)
+        return open_slides(data, **{**self._places(), **scale})
 
     def open_cohort(self, adatas: Any) -> list[Slide]:
         """Slides of one object, of a list, or of a dict of objects as they stand there; names are distinct."""
@@ -136,7 +144,7 @@ class Reading:
 
     def slides(self, data: Any) -> list[Slide]:
         """Slides of an object to read from: views are taken too, and spots come in the order of their places."""
-        return [_by_place(slide) for slide in self.open(_readable(data))]
+        return _in_order(self.open(_readable(data)))
 
     def cohort(self, adatas: Any) -> list[Slide]:
         """Slides of one object, of a list, or of a dict of objects, to read from; names are distinct."""
@@ -144,7 +152,7 @@ class Reading:
             adatas = {name: _readable(data) for name, data in adatas.items()}
         else:
             adatas = [_readable(data) for data in adatas] if isinstance(adatas, (list, tuple)) else _readable(adatas)
-        return [_by_place(slide) for slide in self.open_cohort(adatas)]
+        return _in_order(self.open_cohort(adatas))
 
     def counts(
         self, table: AnnData, rows: NDArray[np.int64], *, genes: Sequence[str] | None = None, dense: bool = False
@@ -166,6 +174,9 @@ class Reading:
             "table_key": self.table_key,
             "coordinate_system": self.coordinate_system,
             "patient_key": self.patients,
+            "pitch": self.pitch,
+            "pitch_um": self.pitch_um,
+            "kept_pitch": self.kept_pitch,
         }
 
 
@@ -190,6 +201,13 @@ def _readable(data: Any) -> Any:
     if not getattr(data, "is_view", False):
         return data
     return data.to_memory(copy=True) if data.isbacked else data.copy()
+
+
+def _in_order(slides: list[Slide]) -> list[Slide]:
+    """The slides as they are read, with a word on those whose spots lie on no lattice."""
+    ordered = [_by_place(slide) for slide in slides]
+    warn_off_lattice(ordered)
+    return ordered
 
 
 def _by_place(slide: Slide) -> Slide:

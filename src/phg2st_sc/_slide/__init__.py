@@ -4,13 +4,14 @@ from ._check import check_positions_in_image
 from ._embedded import embedding_records
 from ._extend import extend
 from ._extend_table import Added
-from ._lattice import PLATFORM_PITCH_UM, lattice_pitch
+from ._lattice import PLATFORM_PITCH_UM
 from ._model import Slide
 from ._new import new_table
 from ._numbers import n_columns, numbers, spot_numbers, spot_pairs
 from ._open import open_cohort, open_slides, spots_table
 from ._owner import Owner, refuse_foreign
 from ._pictures import overlap, picture_source
+from ._places import warn_off_lattice
 from ._record import check_table
 from ._store import StoreLockedError
 from ._targets import is_target
@@ -29,7 +30,6 @@ __all__ = [
     "embedding_records",
     "extend",
     "is_target",
-    "lattice_pitch",
     "n_columns",
     "new_table",
     "numbers",
@@ -41,6 +41,7 @@ __all__ = [
     "spot_numbers",
     "spot_pairs",
     "spots_table",
+    "warn_off_lattice",
     "write_slots",
     "write_table",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from .. import _keys
 from .._text import quoted
 from .._warn import warn_user
-from ._lattice import Scale, lattice_pitch, resolve_mpp
+from ._lattice import Scale, measure
 from ._model import THUMBNAILS, Slide, pick_image
 from ._numbers import numbers
 from ._record import check_table, find_patient, find_record, measured_places, slide_name, split_rows, spot_diameter
@@ -84,10 +85,10 @@ def _slide(
     name = slide_name(adata, rows, library) if name is None else name
     source, thumbnail, scale = _image_source(record, None if image is None else pick_image(image, name), name)
     positions = centers[rows] * scale
-    pitch = lattice_pitch(measured_places(adata, rows, positions))
     diameter = spot_diameter(record)
-    in_pixels = Scale(None if said.mpp is None else said.mpp / scale, said.pitch_um, said.platform)
-    size = resolve_mpp(in_pixels, record, pitch, pixel_scale=scale, name=name)
+    in_pixels = replace(said, mpp=None if said.mpp is None else said.mpp / scale)
+    places = measured_places(adata, rows, positions)
+    pitch, size = measure(in_pixels, record, places, unit_px=scale, pixel_scale=scale, name=name)
     return Slide(
         name=name,
         table=adata,
@@ -95,7 +96,9 @@ def _slide(
         positions=positions,
         spot_diameter_px=None if diameter is None else diameter * scale,
         patient=find_patient(adata, rows, record, patient_key),
-        pitch_px=pitch,
+        pitch_px=pitch.px,
+        pitch_source=pitch.source,
+        unit_px=scale,
         mpp=size.mpp,
         mpp_source=size.source,
         mpp_doubt=size.doubt,

@@ -1,16 +1,18 @@
-"""Distance of neighbouring spots, and the size of a pixel that follows from it."""
+"""The unit of distances on a slide, and the size of a pixel: what is told, what is recorded, what is measured."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import _keys
+from .._spacing import spacing
+from .._text import quoted
 
 PLATFORM_PITCH_UM: Mapping[str, float] = {
     "ST": 200.0,
@@ -22,54 +24,9 @@ PLATFORM_PITCH_UM: Mapping[str, float] = {
 }
 """Centre-to-centre distance of neighbouring spots or bins in µm."""
 
+PitchSource = Literal["argument", "lattice", "spacing"]
+
 _TOLERANCE = 0.1
-_MOST_QUERIES = 20_000
-_FIRST_GUESS_PERCENTILE = 15
-_WINDOW = (0.75, 1.25)
-_MOST_ROUNDS = 20
-_NEIGHBORS = 8
-
-
-def lattice_pitch(positions: NDArray[np.float64]) -> float:
-    """Typical distance between neighbouring spots, on square and hexagonal lattices alike.
-
-    The median over all pairs of neighbours, where neighbours are those within a quarter of the pitch. Unlike the plain
-    median distance to the nearest spot, it is not pulled down by jitter, nor up by missing spots.
-
-    Parameters
-    ----------
-    positions
-        (n, 2) spot centres in pixels; rows that are not finite are left out.
-
-    Returns
-    -------
-    float
-        Pitch in the unit of ``positions``; NaN with fewer than two distinct centres.
-
-    Examples
-    --------
-    >>> x, y = np.meshgrid(np.arange(5) * 40.0, np.arange(4) * 40.0)
-    >>> lattice_pitch(np.column_stack([x.ravel(), y.ravel()]))
-    40.0
-    """
-    from scipy.spatial import cKDTree
-
-    points = np.asarray(positions, dtype=np.float64)
-    # np.unique also sorts: the answer must not depend on the order of the spots
-    points = np.unique(points[np.isfinite(points).all(axis=1)], axis=0)
-    if len(points) < 2:
-        return float("nan")
-    take = np.unique(np.linspace(0, len(points) - 1, min(len(points), _MOST_QUERIES)).astype(np.int64))
-    found, _ = cKDTree(points).query(points[take], k=min(_NEIGHBORS + 1, len(points)))
-    distances = found[:, 1:]
-    pitch = float(np.percentile(distances[:, 0], _FIRST_GUESS_PERCENTILE))
-    for _ in range(_MOST_ROUNDS):
-        near = distances[(distances >= _WINDOW[0] * pitch) & (distances <= _WINDOW[1] * pitch)]
-        refined = float(np.median(near)) if near.size else pitch
-        if abs(refined - pitch) <= 1e-9 * pitch:
-            break
-        pitch = refined
-    return pitch
 
 
 def platform_pitch(platform: str) -> float | None:
@@ -87,11 +44,27 @@ def _plain(name: str) -> str:
 
 @dataclass(frozen=True)
 class Scale:
-    """What the caller says about the physical scale of the pixels."""
+    """What the caller says about distances and the physical scale of the pixels.
+
+    Attributes
+    ----------
+    mpp
+        µm per pixel.
+    pitch_um
+        Distance of neighbouring spots in µm.
+    platform
+        A platform with a known pitch.
+    pitch
+        Distance of neighbouring spots in the unit of their centres, for all slides or by slide name.
+    kept_pitch
+        The same by :func:`phg2st_sc._keys.slide_entry`, as an earlier call counted distances; what this call says comes first.
+    """
 
     mpp: float | None = None
     pitch_um: float | None = None
     platform: str | None = None
+    pitch: float | Mapping[str, float] | None = None
+    kept_pitch: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("mpp", "pitch_um"):
@@ -99,10 +72,26 @@ class Scale:
             if value is not None and (isinstance(value, (str, bool)) or not _positive(value)):
                 msg = f"`{name}` must be a number of µm above 0, got {value!r}."
                 raise ValueError(msg)
+        for value in self.pitch.values() if isinstance(self.pitch, Mapping) else [self.pitch]:
+            if value is not None and (isinstance(value, (str, bool)) or not _positive(value)):
+                msg = f"`pitch` must be a number above 0, in the unit of the spot centres, got {value!r}."
+                raise ValueError(msg)
         if self.platform is not None and platform_pitch(str(self.platform)) is None:
             known = ", ".join(repr(name) for name in PLATFORM_PITCH_UM)
             msg = f"Unknown platform {self.platform!r}; known are {known}. For others pass `pitch_um=`."
             raise ValueError(msg)
+
+    def pitch_of(self, name: str) -> float | None:
+        """Distance of neighbouring spots of one slide as told, in the unit of their centres."""
+        if isinstance(self.pitch, Mapping):
+            if name not in self.pitch:
+                msg = f"`pitch=` has no entry for slide {name!r}, only for {quoted(self.pitch)}."
+                raise KeyError(msg)
+            return float(self.pitch[name])
+        if self.pitch is not None:
+            return float(self.pitch)
+        kept = self.kept_pitch.get(_keys.slide_entry(name))
+        return None if kept is None or self.pitch_um is not None else float(kept)
 
 
 def _positive(value: Any) -> bool:
@@ -113,6 +102,13 @@ def _positive(value: Any) -> bool:
     return bool(np.isfinite(number) and number > 0)
 
 
+class Pitch(NamedTuple):
+    """Distance of neighbouring spots in pixels, and whether it was told, or measured on a lattice or off any."""
+
+    px: float
+    source: PitchSource
+
+
 class PixelSize(NamedTuple):
     """µm per pixel, where it comes from, and what contradicts it; ``None`` and empty where unknown."""
 
@@ -121,7 +117,57 @@ class PixelSize(NamedTuple):
     doubt: str
 
 
-def resolve_mpp(said: Scale, record: Mapping[str, Any], pitch_px: float, *, pixel_scale: float, name: str) -> PixelSize:
+class Measures(NamedTuple):
+    """The unit of distances and the size of a pixel of one slide."""
+
+    pitch: Pitch
+    size: PixelSize
+
+
+def measure(
+    said: Scale,
+    record: Mapping[str, Any],
+    places: NDArray[np.float64],
+    *,
+    unit_px: float,
+    pixel_scale: float,
+    name: str,
+) -> Measures:
+    """Unit of distances and size of a pixel of one slide: what is told, else what is recorded and measured.
+
+    Parameters
+    ----------
+    said, record, pixel_scale, name
+        As in :func:`resolve_mpp`.
+    places
+        (n, 2) measured spots in pixels.
+    unit_px
+        Pixels of ``places`` per unit of the spot centres, of which ``pitch`` speaks.
+    """
+    told = said.pitch_of(name)
+    if told is not None:
+        pitch = Pitch(told * unit_px, "argument")
+    else:
+        found = spacing(places)
+        pitch = Pitch(found.distance, "lattice" if found.regular else "spacing")
+    size = resolve_mpp(said, record, pitch.px, pixel_scale=pixel_scale, name=name, of=pitch.source)
+    if told is None and said.pitch_um is not None and size.source in ("argument", "metadata") and size.mpp is not None:
+        by_um = said.pitch_um / size.mpp
+        # on a lattice what was measured is the more exact of the two
+        if pitch.source == "spacing" or abs(by_um / pitch.px - 1.0) > _TOLERANCE:
+            pitch = Pitch(by_um, "argument")
+    return Measures(pitch, size)
+
+
+def resolve_mpp(
+    said: Scale,
+    record: Mapping[str, Any],
+    pitch_px: float,
+    *,
+    pixel_scale: float,
+    name: str,
+    of: PitchSource = "lattice",
+) -> PixelSize:
     """µm per pixel of ``positions`` and where it comes from; the caller outranks the record, a size outranks a pitch.
 
     ``spot_diameter_fullres`` is not used: its physical size differs between versions of Space Ranger. A contradiction is
@@ -139,11 +185,24 @@ def resolve_mpp(said: Scale, record: Mapping[str, Any], pitch_px: float, *, pixe
         Pixels of ``positions`` per full-resolution pixel, which is what the record speaks of.
     name
         Slide name, for the message.
+    of
+        Where the pitch comes from. The spacing of points off any lattice is that of no platform, and is roughly known: only
+        ``pitch_um`` turns it into a size, where nothing else tells.
     """
-    candidates = [*_from_caller(said, pitch_px), *_from_record(record, pitch_px, pixel_scale)]
+    if of == "spacing":
+        sizes = [*_from_caller(Scale(mpp=said.mpp), np.nan), *_from_record(record, np.nan, pixel_scale)]
+        candidates = sizes or _from_caller(Scale(pitch_um=said.pitch_um), pitch_px)
+    else:
+        candidates = [*_from_caller(said, pitch_px), *_from_record(record, pitch_px, pixel_scale)]
     if not candidates:
         return PixelSize(None, None, "")
     mpp, source, where = candidates[0]
+    if of == "spacing" and source == "pitch_um":
+        doubt = (
+            f"The spots of slide {name!r} lie on no lattice: {where} is taken for their typical spacing, {pitch_px:.4g} pixels, "
+            f"which means {mpp:.4g} µm per pixel. Pass `mpp=` where that is known."
+        )
+        return PixelSize(mpp, source, doubt)
     for other, _, elsewhere in candidates[1:]:
         if abs(other / mpp - 1.0) > _TOLERANCE:
             advice = "." if said.mpp is not None else "; pass `mpp=` to decide."

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .. import _keys
 from .._text import quoted
 from .._warn import warn_user
+from ._lattice import PitchSource
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -42,7 +43,12 @@ class Slide:
     patient
         Patient the slide comes from, where known.
     pitch_px
-        Distance of neighbouring spots in the same pixels; NaN with fewer than two spots.
+        Distance of neighbouring spots in the same pixels, the unit of distances; NaN with fewer than two spots.
+    pitch_source
+        Whether that is the pitch of a ``"lattice"``, the typical ``"spacing"`` of points that lie on none, or was told
+        (``"argument"``).
+    unit_px
+        Pixels per unit of the spot centres as they are stored.
     mpp, mpp_source
         µm per pixel, and whether it comes from ``"argument"``, ``"metadata"``, ``"pitch_um"`` or ``"platform"``; ``None``
         where unknown.
@@ -84,6 +90,8 @@ class Slide:
     record: Mapping[str, Any] = field(default_factory=dict)
     other_images: tuple[str, ...] = ()
     folders: tuple[Path, ...] = ()
+    pitch_source: PitchSource = "lattice"
+    unit_px: float = 1.0
 
     @property
     def n_spots(self) -> int:
@@ -149,6 +157,11 @@ class Slide:
             raise ValueError(msg)
         return self.positions / self.pitch_px
 
+    @property
+    def pitch(self) -> float:
+        """Distance of neighbouring spots in the unit of their centres, as ``pitch=`` takes it."""
+        return self.pitch_px / self.unit_px
+
     def require_mpp(self) -> float:
         """Return µm per pixel, with a warning where something contradicts it.
 
@@ -160,8 +173,8 @@ class Slide:
         if self.mpp is None:
             msg = (
                 f"Slide {self.name!r}: the size of a pixel is unknown, and is never guessed. Pass `mpp=` (µm per pixel"
-                f"{self._of_element()}), or `pitch_um=` (distance of neighbouring spots in µm), or `platform=` ('ST', "
-                f"'Visium', ...){self._place_of_mpp()}."
+                f"{self._of_element()}), or `pitch_um=` (distance of neighbouring spots in µm)"
+                f"{self._by_platform()}{self._place_of_mpp()}."
             )
             raise ValueError(msg)
         if self.mpp_doubt:
@@ -170,6 +183,11 @@ class Slide:
 
     def _of_element(self) -> str:
         return f" of image {self.image_key!r}" if in_spatialdata(self.table) and self.image_key else ""
+
+    def _by_platform(self) -> str:
+        if self.pitch_source == "spacing":
+            return " (these lie on no lattice, so that no platform tells it)"
+        return ", or `platform=` ('ST', 'Visium', ...)"
 
     def _place_of_mpp(self) -> str:
         if in_spatialdata(self.table):

@@ -58,6 +58,8 @@ def open_slides(
     mpp: float | None = None,
     pitch_um: float | None = None,
     platform: str | None = None,
+    pitch: float | Mapping[str, float] | None = None,
+    kept_pitch: Mapping[str, float] | None = None,
     table_key: str | None = None,
     coordinate_system: str | None = None,
     patient_key: str = _keys.PATIENT,
@@ -82,6 +84,10 @@ def open_slides(
         Distance of neighbouring spots in µm.
     platform
         Platform with a known pitch.
+    pitch
+        Distance of neighbouring spots in the unit of the spot centres, for all slides or by slide name.
+    kept_pitch
+        The same by :func:`phg2st_sc._keys.slide_entry`, from an earlier call; what this call says comes first.
     table_key
         Table of a SpatialData, where several annotate spots.
     coordinate_system
@@ -113,7 +119,7 @@ def open_slides(
     >>> slide.pitch_px, slide.mpp, slide.mpp_source
     (50.0, 2.0, 'platform')
     """
-    said = Scale(mpp, pitch_um, platform)
+    said = Scale(mpp, pitch_um, platform, pitch, kept_pitch or {})
     table = spots_table(data, table_key)
     if table is data:
         if table_key is not None or coordinate_system is not None:
@@ -137,7 +143,13 @@ def open_slides(
     return settle_pictures(slides, said, given_by_slide=is_by_slide(image), patient_key=patient_key)
 
 
-def open_cohort(adatas: Any, *, slide_key: str | None = None, **settings: Any) -> list[Slide]:
+def open_cohort(
+    adatas: Any,
+    *,
+    slide_key: str | None = None,
+    pitch: float | Mapping[str, float] | None = None,
+    **settings: Any,
+) -> list[Slide]:
     """Open the slides of one object, of a list of them, or of a dict of them by name.
 
     Parameters
@@ -146,6 +158,8 @@ def open_cohort(adatas: Any, *, slide_key: str | None = None, **settings: Any) -
         AnnData or SpatialData, a list or tuple of them, or a dict whose keys name the slides.
     slide_key
         As in :func:`open_slides`.
+    pitch
+        As there; by the names that slides have here, where objects come in a dict.
     **settings
         Passed to :func:`open_slides`.
 
@@ -167,11 +181,19 @@ def open_cohort(adatas: Any, *, slide_key: str | None = None, **settings: Any) -
         raise ValueError("The same object occurs more than once in `adatas`.")
     slides: list[Slide] = []
     for position, item in enumerate(objects):
-        opened = open_slides(item, slide_key=slide_key, **settings)
+        key = "" if named is None else str(named[position][0])
+        opened = open_slides(item, slide_key=slide_key, pitch=_within(pitch, key), **settings)
         if named is not None:
-            opened = _rename(opened, str(named[position][0]))
+            opened = _rename(opened, key)
         slides.extend(opened)
     return _distinct(slides)
+
+
+def _within(pitch: float | Mapping[str, float] | None, key: str) -> float | Mapping[str, float] | None:
+    """What ``pitch`` says of the object of this key, by the names that its slides have on their own."""
+    if not isinstance(pitch, Mapping) or not key:
+        return pitch
+    return pitch[key] if key in pitch else {name.removeprefix(f"{key}/"): value for name, value in pitch.items()}
 
 
 def _as_list(adatas: Any) -> list[Any]:

@@ -1,6 +1,8 @@
-"""Spots that lie at one place: the sign of several slides taken as one."""
+"""Spots that lie at one place, the sign of several slides taken as one, and spots that lie on no lattice."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,7 @@ from .._warn import warn_user
 from ._model import Slide
 
 _MOST_SHARED = 0.01
+_MOST_TOLD = 3
 _ARRAY = (_keys.ARRAY_ROW, _keys.ARRAY_COL)
 
 
@@ -42,6 +45,21 @@ def check_places(slide: Slide, slide_key: str | None) -> None:
             raise ValueError(msg + " (If it is one slide, pass a column that holds one value.)")
     else:
         msg += f"Does obs[{slide_key!r}] tell all slides apart?"
+    warn_user(msg)
+
+
+def warn_off_lattice(slides: Sequence[Slide]) -> None:
+    """Tell once of all slides whose spots lie on no lattice, where distances are about to be counted."""
+    off = [slide for slide in slides if slide.pitch_source == "spacing"]
+    if not off:
+        return
+    told = ", ".join(f"{slide.name!r}: {slide.pitch:.4g}" for slide in off[:_MOST_TOLD])
+    more = f" and {len(off) - _MOST_TOLD} more" if len(off) > _MOST_TOLD else ""
+    msg = (
+        f"The spots of {len(off)} of {len(slides)} slide(s) lie on no lattice, as beads and cells do: distances are counted in "
+        f"their typical spacing ({told}{more}, in the unit of the spot centres). Pass `pitch=` to say it: the same number to "
+        "go on as it is, or the distance of neighbouring spots where this one is wrong."
+    )
     warn_user(msg)
 
 

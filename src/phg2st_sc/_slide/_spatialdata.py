@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .. import _keys
 from .._text import quoted
 from ._align import Alignment, Asked, align
-from ._lattice import Scale, lattice_pitch, resolve_mpp
+from ._lattice import Scale, measure
 from ._model import Slide, find_file, pick_image
 from ._record import check_table, find_patient, find_record, measured_places, split_rows, spot_diameter
 
@@ -129,9 +129,9 @@ def _slide(
     alignment = align(sdata, _element(sdata, region), spots.centers, asked)
     _, record = _record(table, rows, name, region)
     positions = alignment.transform(spots.centers)
-    pitch = lattice_pitch(measured_places(table, rows, positions))
     diameter = spots.diameter if spots.diameter is not None else spot_diameter(record)
-    size = resolve_mpp(call.said, record, pitch, pixel_scale=alignment.scale, name=name)
+    unit_px, places = alignment.scale, measured_places(table, rows, positions)
+    pitch, size = measure(call.said, record, places, unit_px=unit_px, pixel_scale=unit_px, name=name)
     folders = () if sdata.path is None else (Path(sdata.path).parent,)
     fallback = _fallback_image(alignment, record, folders)
     return Slide(
@@ -139,9 +139,11 @@ def _slide(
         table=table,
         rows=rows,
         positions=positions,
-        spot_diameter_px=None if diameter is None else diameter * alignment.scale,
+        spot_diameter_px=None if diameter is None else diameter * unit_px,
         patient=find_patient(table, rows, record, call.patient_key),
-        pitch_px=pitch,
+        pitch_px=pitch.px,
+        pitch_source=pitch.source,
+        unit_px=unit_px,
         mpp=size.mpp,
         mpp_source=size.source,
         mpp_doubt=size.doubt,

@@ -14,6 +14,7 @@ from .._reading import Reading
 from .._slide import Slide
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from anndata import AnnData
@@ -44,6 +45,7 @@ def tiles(
     slide_key: str | None = None,
     table_key: str | None = None,
     coordinate_system: str | None = None,
+    pitch: float | Mapping[str, float] | None = None,
     ax: Axes | None = None,
     title: str | None = None,
     show: bool = False,
@@ -58,7 +60,7 @@ def tiles(
     {data} {image}
     slide
         Which slide to draw, where ``data`` holds several; by default the first.
-    {mpp} {pitch_um} {platform}
+    {mpp} {pitch_um} {platform} {pitch}
         Where µm per pixel stay unknown, spots are drawn without tiles.
     {tile_um}
     context

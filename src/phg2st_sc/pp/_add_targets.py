@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -14,7 +14,7 @@ from .._deprecated import renamed_parameters
 from .._docs import documented
 from .._image import Picture, pictures_record
 from .._reading import Reading, pictures_of, warn_of_another_picture
-from .._slide import Added, Slide, check_positions_in_image, extend, is_target
+from .._slide import Added, Slide, check_positions_in_image, extend, is_target, warn_off_lattice
 from .._warn import warn_user
 from ._target_lattice import Lattice, LatticeKind, fit_lattice
 from ._target_region import Polygon, Region, capture_area, polygon
@@ -53,6 +53,7 @@ def add_targets(
     slide_key: str | None = None,
     table_key: str | None = None,
     coordinate_system: str | None = None,
+    pitch: float | Mapping[str, float] | None = None,
 ) -> Data:
     """Make rows for places where no spot was, so that expression is predicted there too.
 
@@ -83,7 +84,8 @@ def add_targets(
         ``"square"`` or ``"hex"``; ``None`` for that of the measured spots.
     min_distance
         Targets nearer than this to a spot, or to a target of an earlier call, are left out; in pitches of the targets.
-    {slide_key} {table_key} {coordinate_system}
+    {slide_key} {table_key} {coordinate_system} {pitch}
+        That of the measured spots.
 
     Returns
     -------
@@ -133,8 +135,10 @@ def add_targets(
     """
     call = _checked(pitch_um, region, lattice, min_distance)
     data = data.copy() if getattr(data, "is_view", False) else data
-    reading = Reading.among(locals())
+    # `pitch_um` is of the targets here
+    reading = replace(Reading.among(locals()), pitch_um=None)
     slides = reading.open(data, image=image, mpp=mpp, platform=platform)
+    warn_off_lattice(slides)
     added, laid = [], []
     for slide in slides:
         places, fitted, factor = _places(slide, call)

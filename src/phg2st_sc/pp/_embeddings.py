@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -95,6 +95,7 @@ def extract_embeddings(
     slide_key: str | None = None,
     table_key: str | None = None,
     coordinate_system: str | None = None,
+    pitch: float | Mapping[str, float] | None = None,
     write: bool = False,
 ) -> None:
     """Embed the image around every spot.
@@ -114,7 +115,7 @@ def extract_embeddings(
         :func:`phg2st_sc.encoders.get_encoder` opened (open it once for many calls), or a function from (b, h, w, 3)
         uint8 tiles to (b, d) features that treats each tile on its own. ``"uni"``, its peers and timm need the
         ``encoders`` extra and weights, ``"texture"`` neither.
-    {mpp} {pitch_um} {platform} {tile_um}
+    {mpp} {pitch_um} {platform} {pitch} {tile_um}
     context
         Tiles along a side of the block around each spot (odd), or ``None`` for no block. ``"auto"`` takes 5, and none
         for ``"texture"``, whose features cover that field already.

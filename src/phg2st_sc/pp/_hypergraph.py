@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from .. import _keys
 from .._deprecated import renamed_parameters
 from .._docs import documented
 from .._reading import Reading, choose_rep, features_of, hypergraph_update
-from .._slide import embedding_records, write_slots
+from .._slide import embedding_records, warn_off_lattice, write_slots
 from .._text import quoted
 from .._warn import warn_user
 from ..graph import Given, Hypergraph, HypergraphBuilder, get_builder, scatter_blocks
@@ -51,6 +51,8 @@ def build_hypergraph(
     trust_rep: bool = False,
     table_key: str | None = None,
     coordinate_system: str | None = None,
+    pitch: float | Mapping[str, float] | None = None,
+    pitch_um: float | None = None,
     write: bool = False,
 ) -> None:
     """Connect every spot with those that are near and look alike.
@@ -70,7 +72,7 @@ def build_hypergraph(
         For ``builder="radius"``.
     key_added
         What to store it as.
-    {slide_key} {table_key} {coordinate_system} {trust_rep}
+    {slide_key} {table_key} {coordinate_system} {pitch} {pitch_um} {trust_rep}
         The same for a given matrix.
     {write}
 
@@ -105,6 +107,7 @@ def build_hypergraph(
     maker = get_builder(builder, n_neighbors=n_neighbors, radius=radius)
     reading = Reading.among(locals())
     slides = reading.open(data)
+    warn_off_lattice(slides)
     by_table: dict[int, list[Slide]] = {}
     for slide in slides:
         by_table.setdefault(id(slide.table), []).append(slide)

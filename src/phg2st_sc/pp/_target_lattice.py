@@ -8,6 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .._spacing import spacing
+
 Array = NDArray[np.float64]
 LatticeKind = Literal["square", "hex"]
 
@@ -89,7 +91,8 @@ def fit_lattice(positions: Array, pitch: float, kind: LatticeKind | None = None)
     angle = float(np.angle(spreads[seen])) / _FOLDS[seen]
     chosen = seen if kind is None else kind
     start = Lattice(chosen, middle, _steps(chosen, angle, pitch))
-    return _refine(start, positions, pitch) if chosen == seen else start
+    # off any lattice there are no places to number
+    return _refine(start, positions, pitch) if chosen == seen and spacing(positions).regular else start
 
 
 def _direction(positions: Array, pitch: float, fold: int) -> complex:

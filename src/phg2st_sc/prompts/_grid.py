@@ -6,8 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from .._spacing import spacing
 from ._base import Positions, register_strategy
 from ._geometry import SHRINK, fill_up
+
+_LEAST_PITCH = 0.3
+"""Of the typical spacing: half of the points have a nearer one if they are thrown at random."""
 
 
 @register_strategy("grid")
@@ -45,4 +49,7 @@ def _pitch(tree: cKDTree, positions: Positions) -> float:
         return 1.0
     apart = tree.query(positions, k=2)[0][:, 1]
     apart = apart[apart > 0]
-    return float(np.median(apart)) if apart.size else 1.0
+    if not apart.size:
+        return 1.0
+    # near-doubles would ask for a grid of billions of nodes
+    return max(float(np.median(apart)), _LEAST_PITCH * spacing(positions).distance)

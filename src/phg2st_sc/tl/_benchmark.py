@@ -77,6 +77,8 @@ def benchmark(
     slide_key: str | None = None,
     table_key: str | None = None,
     coordinate_system: str | None = None,
+    pitch: float | Mapping[str, float] | None = None,
+    pitch_um: float | None = None,
     patient_key: str = _keys.PATIENT,
     progress: bool = True,
 ) -> pd.DataFrame:
@@ -116,7 +118,8 @@ def benchmark(
     out
         Folder for finished units. A call that was interrupted goes on where it stopped; methods and seeds can be added: name
         all that the table is to hold, what is finished is not run again. Other data or settings are refused.
-    {use_rep} {trust_rep} {counts_layer} {gex_only} {slide_key} {table_key} {coordinate_system} {patient_key}
+    {use_rep} {trust_rep} {counts_layer} {gex_only} {slide_key} {table_key} {coordinate_system} {pitch} {pitch_um}
+    {patient_key}
         Folds leave patients out.
     {progress}
 

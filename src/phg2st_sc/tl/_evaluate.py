@@ -20,7 +20,7 @@ from .._text import quoted
 from .._warn import warn_user
 from ..metrics import published_counts, score_published, score_section, summarize
 from ._rivals import Rival, predict_rival, rivals
-from ._stored import HIDE, Stored, check_mask, find_layer, reading_kept, stored, table_with_prediction
+from ._stored import HIDE, Stored, check_mask, find_layer, pitch_kept, reading_kept, stored, table_with_prediction
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -48,6 +48,8 @@ def evaluate(
     seed: int = 0,
     table_key: str | None = None,
     coordinate_system: str | None = None,
+    pitch: float | Mapping[str, float] | None = None,
+    pitch_um: float | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
     """Score a prediction at the held-out spots of every slide.
@@ -63,7 +65,7 @@ def evaluate(
         Layer of the prediction: the ``key_added`` of :func:`phg2st_sc.tl.impute`. ``None``: ``"phg2st"``, or the only
         prediction there is.
     {counts_layer:kept} {gex_only:kept} {prompt_mask:stored}
-    {slide_key} {table_key} {coordinate_system}
+    {slide_key} {table_key} {coordinate_system} {pitch:kept} {pitch_um}
     compare
         What to score beside, on the same prompts: names of methods, which are run on the slide alone; fitted models;
         names of other predictions in the object, which must be made from the same prompts. One of them, a list, or a
@@ -132,10 +134,13 @@ def evaluate(
         slide_key=slide_key,
         table_key=table_key or table_with_prediction(data, layer),
         coordinate_system=coordinate_system,
+        pitch=pitch,
+        pitch_um=pitch_um,
     )
     table = spots_table(data, said.table_key)
     layer = find_layer(table, layer)
     reading = said.after(reading_kept(table, layer), data, of="The prediction was made")
+    reading = replace(reading, kept_pitch=pitch_kept(table, layer))
     slides = [_spots(slide) for slide in reading.slides(data)]
     results = [stored(slide.table, layer).on(slide) for slide in slides]
     check_mask(slides, results, prompt_mask)

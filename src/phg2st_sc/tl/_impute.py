@@ -42,6 +42,8 @@ def impute(
     slide_key: str | None = None,
     table_key: str | None = None,
     coordinate_system: str | None = None,
+    pitch: float | Mapping[str, float] | None = None,
+    pitch_um: float | None = None,
     gene_key: str | None = None,
     patient_key: str | None = None,
     key_added: str | None = None,
@@ -61,7 +63,7 @@ def impute(
         Of several objects a column.
     {model:use} {method:section} {genes:returned} {use_rep} {trust_rep} {counts_layer:kept} {gex_only:kept} {target_sum}
         ``None``: the median total count of the prompts.
-    {slide_key} {table_key} {coordinate_system} {gene_key} {patient_key}
+    {slide_key} {table_key} {coordinate_system} {pitch} {pitch_um} {gene_key} {patient_key}
         A model that was trained on sections of the same patient uses them as neighbours of the slide. ``None``: as in
         training, where there is such a column.
     key_added

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._deprecated import renamed_parameters
@@ -36,6 +36,8 @@ def predict(
     slide_key: str | None = None,
     table_key: str | None = None,
     coordinate_system: str | None = None,
+    pitch: float | Mapping[str, float] | None = None,
+    pitch_um: float | None = None,
     gene_key: str | None = None,
     patient_key: str | None = None,
     seed: int = 0,
@@ -54,7 +56,7 @@ def predict(
     {model:use} {method:section} {prompt_mask} {genes:returned}
     {use_rep} {trust_rep} {counts_layer:kept} {gex_only:kept} {target_sum}
         ``None``: the median total count of the prompts.
-    {slide_key} {table_key} {coordinate_system} {gene_key} {patient_key}
+    {slide_key} {table_key} {coordinate_system} {pitch} {pitch_um} {gene_key} {patient_key}
         A model that was trained on sections of the same patient uses them as neighbours of the slide. ``None``: as in
         training, where there is such a column.
     {seed} {progress:long} {**parameters}

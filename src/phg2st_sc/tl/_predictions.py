@@ -98,6 +98,7 @@ class Predicted:
         """Provenance, as ``uns`` takes it."""
         estimator, slides = self.estimator, self.slides
         record = embedding_records(self.table).get(self.rep, {}) if self.rep else {}
+        pitches = {slide.name: slide.pitch for slide in slides if slide.pitch_source != "lattice"}
         card = {key: value for key, value in estimator.card.items() if key != FINGERPRINTS}
         return {
             _keys.METHOD: estimator.name,
@@ -113,6 +114,7 @@ class Predicted:
             "n_prompts": _by_slide({slide.name: int(self.mask[slide.rows].sum()) for slide in slides}),
             _keys.DETAILS: _by_slide({s.name: storable(self.by_slide[s.name].details) for s in slides}),
             **self._gaps(),
+            **({_keys.PITCH: _by_slide(pitches)} if pitches else {}),
             "seed": self.seed,
             _keys.NAMES_HASH: names_hash(self.table.obs_names),
             "versions": package_versions(),

@@ -119,6 +119,8 @@ def _run(
 
     rep = str(result.record.get("use_rep", ""))
     same: dict[str, Any] = {"use_rep": rep, "trust_rep": True} if rival.model is None and rep in one.obsm else {}
+    if slide.pitch_source != "lattice":
+        same["pitch"] = slide.pitch_px
     predicted = predict(
         one,
         method=rival.method,

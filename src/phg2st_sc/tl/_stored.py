@@ -100,6 +100,12 @@ def reading_kept(table: AnnData, layer: str) -> Mapping[str, Any]:
     return {_keys.GEX_ONLY: False, **record.get(_keys.READING, {})}
 
 
+def pitch_kept(table: AnnData, layer: str) -> Mapping[str, float]:
+    """Unit of distances of a prediction by entry of the slide, where it is not the pitch of a lattice."""
+    kept: Mapping[str, float] = table.uns.get(layer, {}).get(_keys.PITCH, {})
+    return kept
+
+
 def stored(table: AnnData, layer: str) -> Stored:
     """A prediction with all that belongs to it."""
     used, predicted = _keys.used_prompts(layer), _keys.predicted(layer)

@@ -51,6 +51,8 @@ def train(
     slide_key: str | None = None,
     table_key: str | None = None,
     coordinate_system: str | None = None,
+    pitch: float | Mapping[str, float] | None = None,
+    pitch_um: float | None = None,
     hypergraph_key: str | None = None,
     seed: int = 0,
     progress: bool = True,
@@ -74,7 +76,7 @@ def train(
     {trust_rep} {counts_layer} {gex_only} {patient_key}
         Choices inside training leave patients out, and sections of a patient serve as neighbours of new sections of the
         same patient.
-    {slide_key} {table_key} {coordinate_system}
+    {slide_key} {table_key} {coordinate_system} {pitch} {pitch_um}
     hypergraph_key
         Train on the hypergraphs that :func:`phg2st_sc.pp.build_hypergraph` stored under this ``key_added``; slides to
         predict then need one too. ``None``: methods with a hypergraph build their own.
