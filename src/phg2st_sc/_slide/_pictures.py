@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _keys
+from .._spacing import spacing
 from .._warn import warn_user
 from ._lattice import Scale, resolve_mpp
 from ._model import THUMBNAILS, Slide, find_file, in_spatialdata
@@ -82,9 +83,7 @@ def _share_on(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
     """Share of the spots of the second that lie on spots of the first; 0 where they are too few to tell."""
     from scipy.spatial import cKDTree
 
-    from ._lattice import lattice_pitch
-
-    near = _ONE_PLACE * np.fmin(lattice_pitch(first), lattice_pitch(second))
+    near = _ONE_PLACE * np.fmin(spacing(first).distance, spacing(second).distance)
     if not near > 0.0 or (first.min(axis=0) - near > second.max(axis=0)).any():
         return 0.0
     if (second.min(axis=0) - near > first.max(axis=0)).any():
@@ -150,7 +149,7 @@ def _without_record(slide: Slide, said: Scale, patient_key: str) -> Slide:
     """Leave of another slide's record what holds for its platform, and not its pixels, pictures and patient."""
     metadata = slide.record.get(_keys.METADATA) or {}
     record = {_keys.METADATA: {key: metadata[key] for key in (_keys.PLATFORM, _keys.PITCH_UM) if key in metadata}}
-    size = resolve_mpp(said, record, slide.pitch_px, pixel_scale=1.0, name=slide.name)
+    size = resolve_mpp(said, record, slide.pitch_px, pixel_scale=1.0, name=slide.name, of=slide.pitch_source)
     return replace(
         slide,
         record=record,
