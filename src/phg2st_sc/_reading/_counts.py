@@ -230,7 +230,7 @@ def check_counts(matrix: Matrix, source: Source, table: AnnData, rows: NDArray[n
         return lacking
     row, column, value = found
     place = f"spot {table.obs_names[rows[row]]!r}, gene {source.var.index[column]!r}"
-    msg = f"{source.where} holds {_trouble(value)} ({place}) where raw counts are needed. {_advice(table, rows, value)}"
+    msg = f"{source.where} holds {_trouble(value)} ({place}) where raw counts are needed. {_advice(source, table, rows, value)}"
     raise ValueError(msg)
 
 
@@ -273,7 +273,7 @@ def _trouble(value: float) -> str:
     return f"the negative value {value:g}" if value < 0 else f"the value {value:g}, not an integer"
 
 
-def _advice(table: AnnData, rows: NDArray[np.int64], value: float) -> str:
+def _advice(source: Source, table: AnnData, rows: NDArray[np.int64], value: float) -> str:
     if np.isnan(value):
         return (
             "NaN is not measured: leave spots that were not measured out of the prompt mask. Where joining objects "
@@ -284,8 +284,8 @@ def _advice(table: AnnData, rows: NDArray[np.int64], value: float) -> str:
         return "Leave spots that were not measured out of the prompt mask."
     if _holds_counts(table, rows):
         return f"The values look normalised or scaled, and `.raw` holds counts: pass counts_layer={_keys.RAW!r}."
-    others = named_layers(table)
-    known = f"Layers here: {others}." if others else "The table has no layers: put the raw counts in X or in a layer."
+    others = [name for name in named_layers(table) if name != source.layer]
+    known = f"Others here: {others}." if others else "There is no other layer: put the raw counts in X or in a layer."
     return f"The values look normalised or scaled: name the layer with raw counts by `counts_layer=`. {known}"
 
 

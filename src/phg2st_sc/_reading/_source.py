@@ -32,11 +32,14 @@ class Source:
         Its features, which are more than those of the table in ``.raw``.
     where
         What messages call it.
+    layer
+        The ``counts_layer`` that it is; ``None`` for ``X``.
     """
 
     values: Any
     var: pd.DataFrame
     where: str
+    layer: str | None = None
 
     def columns(self, table: AnnData) -> NDArray[np.int64] | None:
         """Column of each gene of the table; ``None`` where they are the table's, in its order.
@@ -89,9 +92,9 @@ def open_source(table: AnnData, counts_layer: str | None) -> Source:
             raise ValueError(msg)
         return Source(table.X, table.var, "X")
     if counts_layer in layer_names(table):
-        return Source(table.layers[counts_layer], table.var, f"Layer {counts_layer!r}")
+        return Source(table.layers[counts_layer], table.var, f"Layer {counts_layer!r}", counts_layer)
     if counts_layer == _keys.RAW and table.raw is not None:
-        return Source(table.raw.X, table.raw.var, "`.raw`")
+        return Source(table.raw.X, table.raw.var, "`.raw`", counts_layer)
     msg = f"There is no layer {counts_layer!r}. Layers: {named_layers(table)}; `counts_layer=None` reads X."
     raise KeyError(msg)
 

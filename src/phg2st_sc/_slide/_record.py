@@ -52,7 +52,7 @@ def split_rows(
     if key is None:
         return {None: rows}
     if key not in table.obs:
-        msg = f"`slide_key={key!r}` is no column of obs; there are {quoted(table.obs.columns)}."
+        msg = f"`slide_key={key!r}` is no column of obs; there are: {quoted(table.obs.columns) or 'none'}."
         raise KeyError(msg)
     values = table.obs[key].iloc[rows]
     if values.isna().any():

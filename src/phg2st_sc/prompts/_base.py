@@ -153,6 +153,10 @@ def number_of_prompts(n_spots: int, *, fraction: float | None, n: int | None, na
         raise ValueError(f"n={n!r} must be an integer of at least 1.")
     else:
         wanted = int(n)
+    if n_spots < 2:
+        raise ValueError(
+            f"{n_spots} spot(s) of {name} can be drawn from, and one stays to be predicted: at least 2 are needed."
+        )
     if wanted >= n_spots:
         msg = (
             f"{wanted} prompts of the {n_spots} spots of {name} would leave no spot to predict: "
