@@ -127,12 +127,7 @@ def check_prediction(case: Case, made: Made, predicted: Any, *, imputed: bool) -
     if case.target_sum is None and not np.isclose(predicted.uns["target_sum"], median_total(made), rtol=1e-6):
         raise Fault(f"the scale is {predicted.uns['target_sum']}, and the median total {median_total(made)}")
     if imputed:
-        layer = np.asarray(table.layers["done"])
-        columns = table.var["done_predicted"].to_numpy()
-        if not np.array_equal(layer[:, columns], values, equal_nan=True) or not np.isnan(layer[:, ~columns]).all():
-            raise Fault("impute and predict differ")
-        if list(table.var_names[columns]) != sorted(predicted.var_names, key=list(table.var_names).index):
-            raise Fault("other genes are marked than were predicted")
+        _check_layer(table, predicted, values)
     for what, other in {
         "again": {},
         "noise in rows that were not measured": {"noise": True},
@@ -144,6 +139,16 @@ def check_prediction(case: Case, made: Made, predicted: Any, *, imputed: bool) -
             raise Fault(f"{what}: {once_more!r}") from once_more
         if np.asarray(once_more.X).tobytes() != values.tobytes():
             raise Fault(f"{what}: other bits")
+
+
+def _check_layer(table: Any, predicted: Any, values: np.ndarray) -> None:
+    """What ``impute`` wrote is what ``predict`` returns."""
+    layer = np.asarray(table.layers["done"])
+    columns = table.var["done_predicted"].to_numpy()
+    if not np.array_equal(layer[:, columns], values, equal_nan=True) or not np.isnan(layer[:, ~columns]).all():
+        raise Fault("impute and predict differ")
+    if list(table.var_names[columns]) != sorted(predicted.var_names, key=list(table.var_names).index):
+        raise Fault("other genes are marked than were predicted")
 
 
 def median_total(made: Made) -> float:

@@ -294,3 +294,17 @@ def test_a_benchmark_leaves_them_out():
     ]
     timed = tables[0]["metric"].str.contains("seconds|_mb")
     pd.testing.assert_frame_equal(*(table[~timed] for table in tables))
+
+
+@pytest.mark.parametrize("form", ["csr", "dense"])
+def test_normalize_takes_any_value_of_what_is_no_gene(form):
+    adata, plain = with_controls(form=form)
+    dense = sparse.csr_matrix(adata.X).toarray()
+    dense[:, adata.var_names.get_loc("CD3E.1")] = -4.0
+    adata.X = sparse.csr_matrix(dense) if form == "csr" else dense
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        phg2st.pp.normalize(adata, gex_only=True)
+    phg2st.pp.normalize(plain)
+    got, expected = (sparse.csr_matrix(one.layers["phg2st_lognorm"]).toarray() for one in (adata, plain))
+    np.testing.assert_array_equal(got[:, is_gene(adata.var)], expected)

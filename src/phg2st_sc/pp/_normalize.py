@@ -166,15 +166,16 @@ def _warn_of_empty(table: AnnData, totals: NDArray[np.float64]) -> None:
 def _lognorm(matrix: Matrix, totals: NDArray[np.float64], sums: NDArray[np.float64], genes: NDArray[np.bool_]) -> Any:
     factor = np.where(totals == 0, 0.0, sums / np.where(totals == 0, 1.0, totals))
     if sparse.issparse(matrix):
+        clear_columns(matrix, ~genes)
         values = np.log1p(matrix.data * np.repeat(factor, np.diff(matrix.indptr))).astype(np.float32)
         layer = type(matrix)((values, matrix.indices, matrix.indptr), shape=matrix.shape)
         if not genes.all():
-            clear_columns(layer, ~genes)
             layer.eliminate_zeros()
         return layer
     out = np.empty(matrix.shape, dtype=np.float32)
     for start in range(0, len(out), _BLOCK_ROWS):
         part = slice(start, start + _BLOCK_ROWS)
-        out[part] = np.log1p(matrix[part] * factor[part, None])
-    out[:, ~genes] = np.nan
+        scaled = matrix[part] * factor[part, None]
+        scaled[:, ~genes] = np.nan
+        out[part] = np.log1p(scaled)
     return out
