@@ -12,7 +12,7 @@ import pytest
 
 from phg2st_sc._docs import TEXTS, documented
 
-ROOMS = ("datasets", "encoders", "graph", "metrics", "models", "nn", "pl", "pp", "prompts", "tl", "training")
+ROOMS = ("datasets", "encoders", "graph", "io", "metrics", "models", "nn", "pl", "pp", "prompts", "tl", "training")
 
 
 def _public(room: str) -> Iterator[Any]:

@@ -12,7 +12,7 @@ import pytest
 
 import phg2st_sc as phg2st
 
-SUBMODULES = ("datasets", "encoders", "graph", "metrics", "models", "pl", "pp", "prompts", "tl")
+SUBMODULES = ("datasets", "encoders", "graph", "io", "metrics", "models", "pl", "pp", "prompts", "tl")
 LOADING_TORCH = ("nn", "training")
 """Networks and their training: there for those who ask for them."""
 NEVER_LOADED = ("torch", "torchvision", "torchmetrics", "lightning", "pytorch_lightning", "timm", "dgl")

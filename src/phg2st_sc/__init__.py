@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import datasets, encoders, graph, metrics, models, nn, pl, pp, prompts, tl, training
+    from . import datasets, encoders, graph, io, metrics, models, nn, pl, pp, prompts, tl, training
 
 __version__ = version("phg2st-sc")
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "datasets",
     "encoders",
     "graph",
+    "io",
     "metrics",
     "models",
     "nn",

@@ -105,7 +105,8 @@ platform
     A platform with a known pitch, e.g. ``"visium"``, from which mpp follows.
 image
     The full-resolution H&E image: a path, array, ``DataArray`` or image element; by default what the object's record
-    names. ``"hires"`` takes the thumbnail of an AnnData. A dict by slide name for several slides.
+    names. ``"hires"`` takes the thumbnail of an AnnData. A dict by slide name for several slides. Of a file with several
+    pictures, :func:`phg2st_sc.io.open_image` says which is meant.
 image:drawn
     Draw the picture. Counts are the same with and without it.
 tile_um

@@ -160,11 +160,11 @@ def test_white_is_zero_scan_is_inverted(tmp_path):
 
 
 def test_picture_is_decoded_at_the_first_read_and_once(pixels, tmp_path, monkeypatch):
-    from phg2st_sc._image import _memory
+    from phg2st_sc._image import _picture
 
     calls = []
-    original = _memory._picture_to_rgb
-    monkeypatch.setattr(_memory, "_picture_to_rgb", lambda p: calls.append(1) or original(p))
+    original = _picture._stored
+    monkeypatch.setattr(_picture, "_stored", lambda p, path: calls.append(1) or original(p, path))
     Image.fromarray(pixels).save(tmp_path / "a.png")
     image = open_image(tmp_path / "a.png")
     assert (image.height, image.width, len(calls)) == (300, 400, 0)
@@ -250,7 +250,7 @@ def test_bad_paths(tmp_path):
     with pytest.raises(ValueError, match="not an image that can be read"):
         open_image(tmp_path / "notes.txt")
     (tmp_path / "fake.tif").write_text("no picture")
-    with pytest.raises(ValueError, match="named like a TIFF"):
+    with pytest.raises(ValueError, match="cannot be read as a TIFF"):
         open_image(tmp_path / "fake.tif")
     (tmp_path / "folder").mkdir()
     with pytest.raises(ValueError, match="no zarr array or OME-zarr"):

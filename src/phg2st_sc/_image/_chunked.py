@@ -11,10 +11,15 @@ from numpy.typing import NDArray
 
 from .._warn import warn_user
 from ._base import ImageLevel, check_box, downsample
-from ._pixels import check_dtype, to_rgb
+from ._files import check_size
+from ._samples import Samples
 
 _CACHE_BYTES = 256 * 2**20
 _HUGE_PIXELS = 64 * 10**6
+_LEAST_BLANK = 256
+_LOOKS = 3
+
+Key = tuple[int, int, int]
 
 
 class ChunkedImage:
@@ -26,34 +31,41 @@ class ChunkedImage:
         One array-like per level, finest first, each with ``shape``, ``dtype`` and ``chunks``.
     axes
         ``"yx"``, ``"yxc"`` or ``"cyx"``.
+    samples
+        What the stored values mean.
     mpp
         µm per base pixel, where known.
     close
         Called by :meth:`close`.
-    fix
-        Applied to stored pixels before conversion (e.g. inversion of a white-is-zero scan).
+    absent
+        Whether a chunk (level, row, column) has no data in the file; by default one is taken for such where all it holds
+        is 0, which is what zarr returns for a chunk that was not written, or was lost.
+    max_pixels
+        Refuse chunks with more pixels; no limit where the chunks are the user's own.
     """
 
     def __init__(
         self,
         arrays: Sequence[Any],
         axes: str,
+        samples: Samples,
         *,
         mpp: float | None = None,
         close: Callable[[], None] | None = None,
-        fix: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
+        absent: Callable[[int, int, int], bool] | None = None,
+        max_pixels: float | None = np.inf,
     ) -> None:
-        for array in arrays:
-            check_dtype(array.dtype)
         self._arrays = list(arrays)
         self._axes = axes
         self._y, self._x = axes.index("y"), axes.index("x")
-        self._close, self._fix = close, fix
+        self._samples, self._close, self._absent = samples, close, absent
         self._edges = [(_edges(a, self._y), _edges(a, self._x)) for a in self._arrays]
-        self._cache: OrderedDict[tuple[int, int, int], NDArray[np.uint8]] = OrderedDict()
-        self._warned = False
-        self.mpp = mpp
+        self._cache: OrderedDict[Key, NDArray[np.uint8]] = OrderedDict()
+        self._warned = self._told_absent = False
+        self.where, self.mpp = samples.where, mpp
         self.levels = self._describe()
+        for array in self._arrays:
+            check_size(_piece(array, self._y), _piece(array, self._x), self.where, max_pixels)
 
     def _describe(self) -> tuple[ImageLevel, ...]:
         base = self._arrays[0].shape[self._y]
@@ -78,6 +90,8 @@ class ChunkedImage:
         """Return a box of a level; see :class:`SlideImage`."""
         check_box(self.levels[level], (y0, x0, y1, x1))
         self._warn_if_huge(level)
+        if self._samples.unsure:
+            self._look()
         ys, xs = self._edges[level]
         rows, cols = _covering(ys, y0, y1), _covering(xs, x0, x1)
         chunks = self._load([(level, r, c) for r in rows for c in cols])
@@ -89,11 +103,23 @@ class ChunkedImage:
             out[top - y0 : bottom - y0, left - x0 : right - x0] = part
         return out
 
-    def _load(self, keys: list[tuple[int, int, int]]) -> dict[tuple[int, int, int], NDArray[np.uint8]]:
+    def _look(self) -> None:
+        """Let the values of the coarsest level, at a few places, say what white is."""
+        level = len(self._arrays) - 1
+        rows, cols = (
+            np.unique(np.linspace(0, len(edges) - 2, _LOOKS).astype(int)).tolist() for edges in self._edges[level]
+        )
+        parts = self._stored([(level, r, c) for r in rows for c in cols])
+        self._samples.look(np.concatenate([part.ravel() for part in parts]))
+
+    def _load(self, keys: list[Key]) -> dict[Key, NDArray[np.uint8]]:
         missing = [key for key in keys if key not in self._cache]
-        for key, stored in zip(missing, _compute([self._lazy(key) for key in missing]), strict=True):
-            fixed = stored if self._fix is None else self._fix(stored)
-            self._cache[key] = to_rgb(fixed, self._axes)
+        absent = [key for key in missing if self._absent is not None and self._absent(*key)]
+        present = [key for key in missing if key not in absent]
+        for key in absent:
+            self._cache[key] = self._white(key)
+        for key, stored in zip(present, self._stored(present), strict=True):
+            self._cache[key] = self._white(key) if self._blank(stored) else self._samples.rgb(stored, self._axes)
         found = {}
         for key in keys:
             self._cache.move_to_end(key)
@@ -101,7 +127,43 @@ class ChunkedImage:
         self._trim()
         return found
 
-    def _lazy(self, key: tuple[int, int, int]) -> Any:
+    def _blank(self, stored: NDArray[Any]) -> bool:
+        colors = stored.shape[self._axes.index("c")] if "c" in self._axes else 1
+        large = stored.size >= _LEAST_BLANK * colors
+        return self._absent is None and colors != 4 and large and not stored.any()
+
+    def _white(self, key: Key) -> NDArray[np.uint8]:
+        ys, xs = self._edges[key[0]]
+        (top, bottom), (left, right) = ys[key[1] : key[1] + 2], xs[key[2] : key[2] + 2]
+        if not self._told_absent:
+            self._told_absent = True
+            msg = (
+                f"{self.where} has no data in rows {top}-{bottom}, columns {left}-{right} of level {key[0]}: they were never "
+                "written, or lost. They are read as white background, and so are others like them. If there should be "
+                "tissue, fetch or export the image again."
+            )
+            warn_user(msg)
+        return np.full((bottom - top, right - left, 3), 255, dtype=np.uint8)
+
+    def _stored(self, keys: list[Key]) -> list[NDArray[Any]]:
+        at, parts = (0, 0, 0), []
+        try:
+            for at in keys:
+                parts.append(self._lazy(at))
+            return _compute(parts)
+        except MemoryError:
+            raise
+        except Exception as error:  # codecs raise what they like
+            level, row, col = at
+            ys, xs = self._edges[level]
+            msg = (
+                f"{self.where} could not be decoded near row {ys[row]}, column {xs[col]} of level {level}: {error}. If the "
+                "file is cut short or damaged, fetch it again; if it is of a kind that cannot be read, save it as a tiled TIFF "
+                "with deflate or LZW compression."
+            )
+            raise ValueError(msg) from error
+
+    def _lazy(self, key: Key) -> Any:
         level, row, col = key
         ys, xs = self._edges[level]
         index = [slice(None)] * len(self._axes)
@@ -120,7 +182,7 @@ class ChunkedImage:
             return
         self._warned = True
         msg = (
-            f"The image is stored as one chunk of {shape.height} x {shape.width} pixels: the first read decodes all of "
+            f"{self.where} is stored as one chunk of {shape.height} x {shape.width} pixels: the first read decodes all of "
             "it. Write it in chunks (e.g. `sdata.write(...)` after `Image2DModel.parse(..., chunks=1024)`) and read it "
             "back to keep memory low."
         )
@@ -147,6 +209,12 @@ def _edges(array: Any, axis: int) -> NDArray[np.int64]:
     if isinstance(chunk, tuple):
         return np.concatenate([[0], np.cumsum(chunk)]).astype(np.int64)
     return np.append(np.arange(0, size, int(chunk)), size).astype(np.int64)
+
+
+def _piece(array: Any, axis: int) -> int:
+    """Length of what is decoded at once, which may reach beyond the image."""
+    chunk = array.chunks[axis]
+    return int(max(chunk) if isinstance(chunk, tuple) else chunk)
 
 
 def _covering(edges: NDArray[np.int64], start: int, stop: int) -> range:

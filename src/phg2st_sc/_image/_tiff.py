@@ -2,56 +2,90 @@
 
 from __future__ import annotations
 
-import re
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree
 
 import numpy as np
 
+from ._channels import channel_order
 from ._chunked import ChunkedImage
-from ._pixels import CHANNELS
+from ._files import other_content
+from ._picture import warn_orientation
+from ._squeezed import Squeezed
+from ._tiff_colors import colors_of, samples_of
+from ._tiff_metadata import ImageMetadata, metadata_of
+from ._tiff_series import choose_series
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPageSeries
 
-_UM_PER_UNIT = {"µm": 1.0, "um": 1.0, "μm": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4}
+_ORIENTATION = 274
 
 
-def open_tiff(path: Path) -> ChunkedImage:
-    """Open the first series of a TIFF file with all of its pyramid levels; no pixel is decoded."""
+def open_tiff(
+    path: Path, *, series: int | str | None = None, white: float | None = None, max_pixels: float | None = None
+) -> ChunkedImage:
+    """Open the scan in a TIFF file with all of its pyramid levels; no pixel is decoded."""
     import tifffile
 
+    file = None
     try:
         file = tifffile.TiffFile(path)
-    except tifffile.TiffFileError as error:
-        msg = f"{path} is named like a TIFF file but is none: {error}. Pass the full-resolution H&E image."
+        chosen = choose_series(path, file, series)
+        metadata = metadata_of(file, chosen.series, chosen.index, len(file.series))
+        return _open_series(path, file, chosen.series, metadata, white, max_pixels)
+    except BaseException as error:
+        if file is not None:
+            file.close()
+        if (
+            not isinstance(error, Exception)
+            or isinstance(error, (MemoryError, PermissionError))
+            or str(path) in str(error)
+        ):
+            raise
+        # damaged tags end in errors of many kinds
+        said = other_content(path)
+        what = f"is {said}" if said else f"cannot be read as a TIFF file: {error}"
+        msg = f"{path} {what}. Pass the full-resolution H&E image, and fetch the file again if it is damaged."
         raise ValueError(msg) from error
-    try:
-        return _open_series(path, file)
-    except BaseException:
-        file.close()
-        raise
 
 
-def _open_series(path: Path, file: TiffFile) -> ChunkedImage:
+def _open_series(
+    path: Path,
+    file: TiffFile,
+    series: TiffPageSeries,
+    metadata: ImageMetadata,
+    white: float | None,
+    max_pixels: float | None,
+) -> ChunkedImage:
     import zarr
 
-    series = file.series[0]
-    axes, dropped = _axes(path, series)
-    opened = [zarr.open_array(series.aszarr(level=level), mode="r") for level in range(len(series.levels))]
-    arrays: list[Any] = [_Squeezed(array, dropped) for array in opened] if dropped else list(opened)
-    keyframe: Any = series.keyframe
-    photometric = getattr(keyframe.photometric, "name", "")
-    if photometric == "PALETTE":
-        msg = f"{path} stores colours through a palette. Convert it to RGB."
-        raise ValueError(msg)
-    fix = _invert if photometric == "MINISWHITE" else None
-    return ChunkedImage(arrays, axes, mpp=_mpp(file), close=file.close, fix=fix)
+    axes, dropped, channels = _axes(series)
+    levels = _levels(series)
+    for level in levels:
+        _check_whole(path, level)
+    page: Any = series.keyframe
+    samples = samples_of(page, channels, str(path), white=white, bits=metadata.bits)
+    if axes == "cyx":
+        samples.order = channel_order(metadata.channels, str(path))
+    if page.tags.valueof(_ORIENTATION, 1) in range(2, 9):
+        warn_orientation(str(path))
+    opened = [zarr.open_array(series.aszarr(level=series.levels.index(level)), mode="r") for level in levels]
+    arrays: list[Any] = [Squeezed(array, dropped) for array in opened] if dropped else list(opened)
+    return ChunkedImage(
+        arrays,
+        axes,
+        samples,
+        mpp=metadata.mpp,
+        close=file.close,
+        absent=lambda level, row, column: _is_absent(levels[level], row, column),
+        max_pixels=max_pixels,
+    )
 
 
-def _axes(path: Path, series: TiffPageSeries) -> tuple[str, tuple[int, ...]]:
-    """Axis order without the axes of length one, and which those are."""
+def _axes(series: TiffPageSeries) -> tuple[str, tuple[int, ...], int]:
+    """Axis order without the axes of length one, which those are, and the number of channels."""
     kept, dropped, channels = "", [], 1
     for axis, (letter, size) in enumerate(zip(series.axes, series.shape, strict=True)):
         if letter in "YX":
@@ -61,43 +95,65 @@ def _axes(path: Path, series: TiffPageSeries) -> tuple[str, tuple[int, ...]]:
         else:
             kept += "c"
             channels = size
-    if kept not in ("yx", "yxc", "cyx") or channels not in CHANNELS:
-        msg = f"{path} has axes {series.axes} of sizes {tuple(series.shape)}, which is no grey, RGB or RGBA image."
-        raise ValueError(msg)
-    return kept, tuple(dropped)
+    return kept, tuple(dropped), channels
 
 
-class _Squeezed:
-    """A zarr array seen without its axes of length one."""
-
-    def __init__(self, array: Any, axes: tuple[int, ...]) -> None:
-        self._array, self._axes = array, frozenset(axes)
-        self.dtype = array.dtype
-        self.shape = self._keep(array.shape)
-        self.chunks = self._keep(array.chunks)
-
-    def _keep(self, values: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(value for axis, value in enumerate(values) if axis not in self._axes)
-
-    def __getitem__(self, index: tuple[slice, ...]) -> Any:
-        kept = iter(index)
-        full = tuple(0 if axis in self._axes else next(kept) for axis in range(len(self._array.shape)))
-        return self._array[full]
-
-
-def _invert(pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    if pixels.dtype.kind == "f":
-        return 1.0 - pixels
-    return np.iinfo(pixels.dtype).max - pixels
+def _levels(series: TiffPageSeries) -> list[TiffPageSeries]:
+    """Return the levels that are the same picture, smaller: same proportions, same kind of samples."""
+    levels: list[TiffPageSeries] = []
+    y, x = series.axes.index("Y"), series.axes.index("X")
+    height, width = series.shape[y], series.shape[x]
+    kind = _kind(series)
+    for level in series.levels:
+        if level.axes != series.axes or _kind(level) != kind:
+            continue
+        rows, columns = level.shape[y], level.shape[x]
+        # a level is cut or padded to whole pixels, some writers' to whole tiles of the base
+        same = abs(rows * width - columns * height) <= 2 * max(height, width)
+        if not levels or (same and rows < levels[-1].shape[y]):
+            levels.append(level)
+    return levels
 
 
-def _mpp(file: TiffFile) -> float | None:
-    """µm per pixel from OME-XML or an Aperio description; resolution tags are too often wrong to be used."""
-    if file.is_ome and file.ome_metadata:
-        pixels = ElementTree.fromstring(file.ome_metadata).find(".//{*}Pixels")  # noqa: S314
-        if pixels is not None and "PhysicalSizeX" in pixels.attrib:
-            unit = _UM_PER_UNIT.get(pixels.attrib.get("PhysicalSizeXUnit", "µm"))
-            return None if unit is None else float(pixels.attrib["PhysicalSizeX"]) * unit
-    first: Any = file.pages[0]
-    found = re.search(r"\bMPP\s*=\s*([0-9.]+)", first.description or "")
-    return float(found.group(1)) if found else None
+def _kind(series: TiffPageSeries) -> tuple[Any, ...]:
+    page: Any = series.keyframe
+    return colors_of(page), page.dtype, page.bitspersample, page.samplesperpixel, tuple(page.extrasamples)
+
+
+def _check_whole(path: Path, level: TiffPageSeries) -> None:
+    """Refuse a file that ends before its data do, or has fewer tiles than its size asks for."""
+    size = level.parent.filehandle.size if level.parent is not None else np.inf
+    keyframe: Any = level.keyframe
+    asked = math.prod(keyframe.chunked)
+    for page in level.pages:
+        if page is None:
+            msg = f"{path} is one file of several, and others that it names are missing. Keep them in one folder."
+            raise ValueError(msg)
+        offsets, counts = np.asarray(page.dataoffsets), np.asarray(page.databytecounts)
+        n = min(len(offsets), len(counts))
+        end = int((offsets[:n] + counts[:n]).max(initial=0))
+        if n == 0 or n < asked - _across(keyframe):  # some scanners leave out the last row
+            msg = f"{path} is damaged: it has {n} of the {asked} tiles or strips that it should have. Fetch it again."
+            raise ValueError(msg)
+        if page.parent is level.parent and end > size:
+            msg = f"{path} is cut short: its data end at byte {end}, the file at {size}. Fetch it again."
+            raise ValueError(msg)
+
+
+def _across(page: Any) -> int:
+    """Tiles in a row."""
+    return int(dict(zip(page.axes, page.chunked, strict=True)).get("X", 1))
+
+
+def _is_absent(level: TiffPageSeries, row: int, column: int) -> bool:
+    """Whether a tile or strip has no data in the file, in any plane of it."""
+    page: Any = level.keyframe
+    across = _across(page)
+    down = dict(zip(page.axes, page.chunked, strict=True)).get("Y", 1)
+    for one in level.pages:
+        counts = one.databytecounts  # type: ignore[union-attr]
+        for plane in range(max(1, len(counts) // (across * down))):
+            number = plane * across * down + row * across + column
+            if number >= len(counts) or counts[number] == 0:
+                return True
+    return False

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from ._channels import CHANNELS, channel_order
 from ._chunked import ChunkedImage
 from ._memory import ArrayImage
-from ._pixels import CHANNELS
+from ._samples import Samples
 
 Opened = ArrayImage | ChunkedImage
 
 
-def from_data_array(array: Any) -> Opened:
+def from_data_array(array: Any, *, white: float | None = None) -> Opened:
     """Wrap a DataArray with dimensions (c, y, x) in any order, backed by numpy or dask."""
     ordered, axes = _order(array)
-    return from_backing([ordered.data], axes)
+    return from_backing([ordered.data], axes, _samples(ordered, white))
 
 
-def from_data_tree(tree: Any) -> Opened:
+def from_data_tree(tree: Any, *, white: float | None = None) -> Opened:
     """Wrap a multiscale DataTree: one child per level, one image variable each, finest first."""
     levels = []
     for child in tree.children.values():
@@ -31,14 +32,22 @@ def from_data_tree(tree: Any) -> Opened:
         raise ValueError(msg)
     levels.sort(key=lambda level: -level.sizes.get("y", 0))
     ordered = [_order(level) for level in levels]
-    return from_backing([level.data for level, _ in ordered], ordered[0][1])
+    return from_backing([level.data for level, _ in ordered], ordered[0][1], _samples(ordered[0][0], white))
 
 
-def from_backing(arrays: list[Any], axes: str) -> Opened:
+def from_backing(arrays: list[Any], axes: str, samples: Samples) -> Opened:
     """Wrap what lies behind an xarray object, or a bare array."""
     if all(hasattr(array, "dask") for array in arrays):
-        return ChunkedImage(arrays, axes)
-    return ArrayImage(arrays, axes)
+        return ChunkedImage(arrays, axes, samples)
+    return ArrayImage(arrays, axes, samples)
+
+
+def _samples(array: Any, white: float | None) -> Samples:
+    where = f"The image {array.name!r}" if isinstance(array.name, str) and array.name != "image" else "The image"
+    samples = Samples(array.dtype, where=where, white=white)
+    if "c" in array.coords and "c" in array.dims:
+        samples.order = channel_order(array.coords["c"].values.tolist(), where)
+    return samples
 
 
 def _order(array: Any) -> tuple[Any, str]:
