@@ -1,6 +1,8 @@
 """One view over AnnData and SpatialData: positions, image, physical scale, and writing results back."""
 
+from ._behind import store_behind
 from ._check import check_positions_in_image
+from ._disk import HeldInterrupts, Outcome, StoreLockedError, recover
 from ._embedded import embedding_records
 from ._extend import extend
 from ._extend_table import Added
@@ -13,14 +15,16 @@ from ._owner import Owner, refuse_foreign
 from ._pictures import overlap, picture_source
 from ._places import warn_off_lattice
 from ._record import check_table
-from ._store import StoreLockedError
 from ._targets import is_target
 from ._update import SlotUpdate
-from ._write import write_slots, write_table
+from ._write import write_slots
+from ._write_table import write_table
 
 __all__ = [
     "PLATFORM_PITCH_UM",
     "Added",
+    "HeldInterrupts",
+    "Outcome",
     "Owner",
     "Slide",
     "SlotUpdate",
@@ -37,10 +41,12 @@ __all__ = [
     "open_slides",
     "overlap",
     "picture_source",
+    "recover",
     "refuse_foreign",
     "spot_numbers",
     "spot_pairs",
     "spots_table",
+    "store_behind",
     "warn_off_lattice",
     "write_slots",
     "write_table",

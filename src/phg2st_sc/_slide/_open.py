@@ -13,7 +13,7 @@ from ._lattice import Scale
 from ._model import Slide, is_by_slide
 from ._pictures import settle_pictures
 from ._places import check_places
-from ._record import DEFAULT_NAME
+from ._record import DEFAULT_NAME, check_finished
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -37,15 +37,20 @@ def spots_table(data: AnnData | SpatialData, table_key: str | None = None) -> An
         If ``data`` is neither AnnData nor SpatialData.
     KeyError, ValueError
         If a SpatialData has no such table, or several and none is named.
+    ValueError
+        If the table was half written when it was read.
     """
     from anndata import AnnData
 
     if isinstance(data, AnnData):
+        check_finished(data)
         return data
     if is_spatialdata(data):
         from ._spatialdata import find_table
 
-        return find_table(data, table_key)
+        table = find_table(data, table_key)
+        check_finished(table)
+        return table
     msg = f"Expected an AnnData or SpatialData, got {type(data).__module__}.{type(data).__name__}."
     raise TypeError(msg)
 

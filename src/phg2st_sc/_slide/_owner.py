@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -60,16 +61,45 @@ def refuse_foreign(table: AnnData, keys: Iterable[SlotKey], owner: Owner) -> Non
     names = [f"{slot}[{key!r}]" for slot, key in taken if key in getattr(table, slot)]
     own = owner.record[-1]
     names += [f"uns[{key!r}][{own!r}]" for key, records in shared.items() if own in records]
-    if not names:
+    if names:
+        them = "it" if len(names) == 1 else "them"
+        raise ValueError(_foreign(names, owner, f"delete {them} first, e.g. `del data.{names[0]}`."))
+
+
+def refuse_foreign_on_disk(folder: Path, keys: Iterable[tuple[str, tuple[str, ...]]], owner: Owner) -> None:
+    """The same for the table in a store, to which another process may have added.
+
+    Parameters
+    ----------
+    folder
+        Folder of the table.
+    keys
+        (slot, keys below it).
+    owner
+        How to tell.
+
+    Raises
+    ------
+    ValueError
+        If there are any.
+    """
+    record = folder.joinpath("uns", *owner.record)
+    if all((record / field).exists() for field in owner.fields):
         return
-    one = len(names) == 1
+    names = [
+        slot + "".join(f"[{part!r}]" for part in key) for slot, key in keys if folder.joinpath(slot, *key).exists()
+    ]
+    if names:
+        mend = f"read the object from the store, where {'it is' if len(names) == 1 else 'they are'}, and see what it holds."
+        raise ValueError(f"Table {folder.name!r} in the store: " + _foreign(names, owner, mend))
+
+
+def _foreign(names: list[str], owner: Owner, mend: str) -> str:
     where = "".join(f"[{key!r}]" for key in owner.record)
-    msg = (
-        f"{', '.join(names)} {'exists and was' if one else 'exist and were'} not written by phg2st_sc (there is no record "
-        f"of it in uns{where}; `anndata.concat` keeps that only with `uns_merge='unique'`): {owner.mend} delete "
-        f"{'it' if one else 'them'} first, e.g. `del data.{names[0]}`."
+    return (
+        f"{', '.join(names)} {'exists and was' if len(names) == 1 else 'exist and were'} not written by phg2st_sc (there is "
+        f"no record of it in uns{where}; `anndata.concat` keeps that only with `uns_merge='unique'`): {owner.mend} {mend}"
     )
-    raise ValueError(msg)
 
 
 def _refuse_other_kinds(shared: Mapping[str, object]) -> None:

@@ -21,7 +21,8 @@ DEFAULT_NAME = "slide"
 
 
 def check_table(table: AnnData) -> None:
-    """Refuse views and names that occur twice: results are matched by name and written in place."""
+    """Refuse views, half-written tables and names that occur twice: results are matched by name and written in place."""
+    check_finished(table)
     if table.is_view:
         msg = "The AnnData is a view of another one, which results cannot be written to. Pass a copy: `adata.copy()`."
         raise ValueError(msg)
@@ -33,6 +34,26 @@ def check_table(table: AnnData) -> None:
             twice = names[names.duplicated()].unique()
             msg = f"{len(twice)} {what} occur more than once: {quoted(twice)}. Make them unique with `{mend}`."
             raise ValueError(msg)
+
+
+def check_finished(table: AnnData) -> None:
+    """Refuse a table that was read while a write to its store was under way, or after one was cut off.
+
+    Raises
+    ------
+    ValueError
+        If it bears the mark of such a write.
+    """
+    mark = table.uns.get(_keys.UNFINISHED)
+    if mark is None:
+        return
+    slots = mark.get("slots", ()) if isinstance(mark, Mapping) else ()
+    msg = (
+        f"Writing {', '.join(str(slot) for slot in slots) or 'results'} into the store was cut off, or was under way when the "
+        "table was read, so that what is here is neither old nor new. Call `phg2st_sc.io.recover(path)` with the path of "
+        "the store, and read the object again."
+    )
+    raise ValueError(msg)
 
 
 def records(table: AnnData) -> Mapping[str, Mapping[str, Any]]:

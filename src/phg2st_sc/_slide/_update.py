@@ -72,7 +72,7 @@ def checked(update: SlotUpdate, table: AnnData) -> SlotUpdate:
     if unknown:
         msg = f"Cannot remove from {quoted(sorted(unknown))}; the slots are {quoted(SLOTS)}."
         raise ValueError(msg)
-    out = SlotUpdate(remove={slot: list(keys) for slot, keys in update.remove.items()})
+    out = SlotUpdate(remove={slot: list(keys) for slot, keys in update.remove.items()}, owner=update.owner)
     for slot, key, value in update.items():
         _check_key(slot, key)
         getattr(out, slot)[key] = _CHECKS[slot](f"{slot}[{key!r}]", value, table)

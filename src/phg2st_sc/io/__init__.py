@@ -1,7 +1,9 @@
-"""Files: images that need more said than their path."""
+"""Files: images that need more said than their path, stores that a killed write left."""
 
 from __future__ import annotations
 
 from .._image import open_image
+from .._slide import StoreLockedError
+from ._recover import recover
 
-__all__ = ["open_image"]
+__all__ = ["StoreLockedError", "open_image", "recover"]

@@ -1,0 +1,8 @@
+"""Writing into a zarr store on disk: one writer at a time, all or nothing, recovered after a kill."""
+
+from ._hold import StoreLockedError
+from ._interrupts import HeldInterrupts
+from ._recover import Outcome, read_only, recover
+from ._store_write import StoreWrite, without_format_news
+
+__all__ = ["HeldInterrupts", "Outcome", "StoreLockedError", "StoreWrite", "read_only", "recover", "without_format_news"]
