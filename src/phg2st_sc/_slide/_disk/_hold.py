@@ -29,7 +29,25 @@ _ABANDONED_S = 600.0
 
 
 class StoreLockedError(RuntimeError):
-    """Another process writes to the store, or one on another machine may do so."""
+    """Another process writes to the store, or one on another machine may do so.
+
+    Parameters
+    ----------
+    message
+        Who, since when, and what to do.
+
+    Examples
+    --------
+    >>> import phg2st_sc as phg2st
+    >>> try:
+    ...     phg2st.io.recover(".")
+    ... except phg2st.io.StoreLockedError:
+    ...     pass  # come back later
+    'nothing to do'
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
 
 
 @dataclass(frozen=True)
