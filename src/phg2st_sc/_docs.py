@@ -104,8 +104,8 @@ pitch_um:targets
 platform
     A platform with a known pitch, e.g. ``"visium"``, from which mpp follows.
 image
-    The full-resolution H&E image: a path, array, ``DataArray`` or image element; by default what the object's record
-    names. ``"hires"`` takes the thumbnail of an AnnData. A dict by slide name for several slides. Of a file with several
+    The full-resolution H&E image: a path, array, ``DataArray``, ``ImageContainer`` of squidpy or image element; by default
+    what the object's record names. ``"hires"`` takes the thumbnail of an AnnData. A dict by slide name for several slides. Of a file with several
     pictures, :func:`phg2st_sc.io.open_image` says which is meant.
 image:drawn
     Draw the picture. Counts are the same with and without it.

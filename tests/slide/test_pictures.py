@@ -122,3 +122,39 @@ def test_real_sections_that_were_scanned_together(real_data):
             adata, slide_key="section", image=folder / "images" / "CN51_C2_HE.jpg", mpp=meta["um_per_px"]
         )
     assert {(slide.open_image().width, slide.mpp) for slide in slides} == {(9340, 0.6852)}
+
+
+def test_faults_of_a_picture_name_it(spot_adata, he_image, tmp_path):
+    settings = {"encoder": color, "platform": "ST", "progress": False}
+    for wrong in (he_image.astype(np.float32), he_image.astype(np.int64), he_image[..., :2]):
+        with pytest.raises((ValueError, TypeError), match=r"^Slide 'slide', image 'ndarray': "):
+            pp.extract_embeddings(spot_adata, image=wrong, **settings)
+    Image.fromarray(he_image).save(tmp_path / "he.png")
+    cut = tmp_path / "cut.png"
+    cut.write_bytes((tmp_path / "he.png").read_bytes()[:50_000])
+    with pytest.raises(ValueError, match=r"cut.png"):
+        pp.extract_embeddings(spot_adata, image=cut, **settings)
+    element = make.picture(480, 560)
+    lost = element.copy(data=element.data.map_blocks(broken, dtype=np.uint8, meta=np.empty((0, 0, 0), np.uint8)))
+    with pytest.raises(ValueError, match=r"^Slide 'slide', image 'DataArray': the chunk is gone"):
+        pp.extract_embeddings(spot_adata, image=lost, **settings)
+
+
+def broken(_):
+    raise RuntimeError("the chunk is gone")
+
+
+def test_an_image_that_the_user_opened_stays_open(spot_adata, he_image):
+    closed = []
+
+    class Mine:
+        levels, height, width, mpp = open_slides(spot_adata, image=he_image)[0].open_image().levels, 480, 560, None
+
+        def read(self, y0, x0, y1, x1, *, level=0):
+            return he_image[y0:y1, x0:x1]
+
+        def close(self):
+            closed.append(self)
+
+    pp.extract_embeddings(spot_adata, image=Mine(), encoder=color, platform="ST", progress=False)
+    assert not closed

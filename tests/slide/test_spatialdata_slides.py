@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import spatial_elements as make
 from shapely import box
-from spatialdata import SpatialData
+from spatialdata import SpatialData, bounding_box_query
 from spatialdata.models import PointsModel, ShapesModel
 from spatialdata.transformations import Affine, Identity, Scale, Sequence, Translation, set_transformation
 
@@ -292,3 +292,18 @@ def test_the_image_is_still_found_where_a_spot_lies_just_outside():
         tables={"t": make.annotating({"spots": IDS})},
     )
     assert open_slides(sdata)[0].image_key == "he"
+
+
+def test_a_level_that_was_moved_on_its_own_is_not_read():
+    sdata = one_region(images={"he": make.picture(160, 160, scale_factors=[2, 2])})
+    (slide,) = open_slides(sdata)
+    assert len(slide.open_image().levels) == 3
+    for crop in ([0.0, 0.0], [33.0, 21.0]):
+        part = bounding_box_query(
+            sdata, ("x", "y"), min_coordinate=crop, max_coordinate=[150.3, 140.9], target_coordinate_system="global"
+        )
+        assert len(open_slides(part, image="he")[0].open_image().levels) == 3
+    level = sdata["he"]["scale1"]["image"]
+    moved = Sequence([Scale([2.0, 2.0], axes=("x", "y")), Translation([40.0, 0.0], axes=("x", "y"))])
+    set_transformation(level, moved, "global")
+    assert [one.height for one in open_slides(sdata)[0].open_image().levels] == [160, 40]

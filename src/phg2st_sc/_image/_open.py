@@ -12,6 +12,7 @@ from ._base import SlideImage, is_slide_image
 from ._channels import axes_of_shape
 from ._files import check_path
 from ._memory import ArrayImage
+from ._named import is_unnamed, layer_of
 from ._picture import PictureImage
 from ._samples import Samples
 
@@ -30,9 +31,9 @@ def open_image(
     ----------
     source
         A path (TIFF, OME-TIFF and TIFF-like pyramids such as SVS; JPEG, PNG; a zarr array or OME-zarr folder), an
-        xarray ``DataArray`` with dimensions c, y, x, a multiscale ``DataTree`` (SpatialData), a zarr array or group, a
-        dask or numpy array (y, x), (y, x, c) or (c, y, x), or an image that is open already, which is returned as it
-        is. Values are bool, uint8, uint16 (0-65535) or float (0-1). Grey becomes RGB; alpha is composited on white.
+        xarray ``DataArray`` with dimensions c, y, x, an ``ImageContainer`` of squidpy, a multiscale ``DataTree``
+        (SpatialData), a zarr array or group, a dask or numpy array (y, x), (y, x, c) or (c, y, x), or an image that is open
+        already, which is returned as it is. Values are bool, uint8, uint16 (0-65535) or float (0-1). Grey becomes RGB; alpha is composited on white.
     series
         Number (from 0) or name of the picture in a file that holds several, as TIFF and OME-zarr may. By default the
         largest in colour that is no label, macro or thumbnail.
@@ -108,8 +109,12 @@ def _open_object(source: Any, series: int | str | None, white: float | None) -> 
 
         if name == "DataTree":
             return from_data_tree(source, white=white)
+        if name == "Dataset":
+            return from_data_array(layer_of(source), white=white)
         if name == "DataArray":
-            return from_data_array(source, white=white)
+            return _open_array(source.data, white) if is_unnamed(source) else from_data_array(source, white=white)
+    if name == "ImageContainer":
+        return _open_object(source.data, None, white)
     if (hasattr(source, "dask") and hasattr(source, "chunks")) or isinstance(source, np.ndarray):
         return _open_array(source, white)
     msg = (

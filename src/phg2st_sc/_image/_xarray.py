@@ -7,6 +7,7 @@ from typing import Any
 from ._channels import CHANNELS, channel_order
 from ._chunked import ChunkedImage
 from ._memory import ArrayImage
+from ._named import with_known_axes
 from ._samples import Samples
 
 Opened = ArrayImage | ChunkedImage
@@ -51,9 +52,13 @@ def _samples(array: Any, white: float | None) -> Samples:
 
 
 def _order(array: Any) -> tuple[Any, str]:
+    array = with_known_axes(array)
     dims = [str(dim) for dim in array.dims]
     if "y" not in dims or "x" not in dims:
-        msg = f"The image has dimensions {dims}; expected `y`, `x` and, for colours, `c`."
+        msg = (
+            f"The image has dimensions {dims}; expected `y`, `x` and, for colours, `c`: name them with "
+            "`image.rename({...: 'y', ...: 'x', ...: 'c'})`."
+        )
         raise ValueError(msg)
     extra = [dim for dim in dims if dim not in ("c", "y", "x")]
     wrong = [dim for dim in extra if array.sizes[dim] != 1]

@@ -62,8 +62,7 @@ class SlidePatches:
                 out[index] = batch
             return out
         finally:
-            if image is not self.slide.image_source:
-                image.close()
+            image.close()
 
     def _check_scale(self, image: SlideImage, edge_um: float) -> None:
         if self.slide.mpp is None and image.mpp is None:

@@ -14,6 +14,8 @@ from .. import _keys
 from .._text import quoted
 from .._warn import warn_user
 from ._lattice import PitchSource
+from ._opened import NamedImage, naming
+from ._transforms import levels_in_place
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -133,7 +135,10 @@ class Slide:
             raise ValueError(msg)
         if isinstance(source, (str, Path)):
             source = find_file(source, self.folders)
-        return open_image(source)
+        name = self.image_name if source is self.image_source else name_of(source)
+        with naming(self.name, name):
+            opened = open_image(levels_in_place(source))
+        return NamedImage(opened, self.name, name, is_own=opened is not source)
 
     @property
     def image_name(self) -> str:
@@ -195,6 +200,11 @@ class Slide:
         return f", or store it in uns['spatial'][library]['metadata'][{_keys.MPP!r}]"
 
 
+def name_of(source: Any) -> str:
+    """Name of a picture: its path, or what kind of object it is."""
+    return str(source) if isinstance(source, (str, Path)) else type(source).__name__
+
+
 def in_spatialdata(table: AnnData) -> bool:
     """Whether the table annotates elements of a SpatialData."""
     return _keys.SPATIALDATA_ATTRS in table.uns
@@ -208,12 +218,25 @@ def is_by_slide(image: Any) -> bool:
 def pick_image(image: Any, name: str) -> Any:
     """Return the image of one slide, where several were given by slide name; a name may be given as a number."""
     if not is_by_slide(image):
-        return image
+        return _of_library(image, name)
     keys = [key for key in image if key == name] or [key for key in image if str(key) == name]
     if not keys:
         msg = f"`image=` has no entry for slide {name!r}, only for {quoted(image)}."
         raise KeyError(msg)
-    return image[keys[0]]
+    return _of_library(image[keys[0]], name)
+
+
+def _of_library(image: Any, name: str) -> Any:
+    """Return a slide's plane of a squidpy ImageContainer that holds several libraries."""
+    if type(image).__name__ != "ImageContainer":
+        return image
+    libraries = [str(library) for library in image.library_ids]
+    if len(libraries) < 2:
+        return image.data
+    if name not in libraries:
+        msg = f"`image=` has no library for slide {name!r}, only for {quoted(libraries)}."
+        raise KeyError(msg)
+    return image.data.isel(z=libraries.index(name))
 
 
 def find_file(path: str | Path, folders: tuple[Path, ...]) -> Path:

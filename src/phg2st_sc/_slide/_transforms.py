@@ -72,6 +72,38 @@ def to_system(sdata: SpatialData, spots: Any, system: str | None) -> Matrix3:
     return _matrix(sdata, spots, name, None)
 
 
+def levels_in_place(image: Any) -> Any:
+    """Leave of a multiscale image the levels that lie, by their own transformations, where the finest one lies.
+
+    Levels are read as smaller copies of the finest one. One that was cropped or moved on its own shows another place, to more
+    than a pixel of its own; the finer levels show all that it does.
+    """
+    if type(image).__name__ != "DataTree":
+        return image
+    levels = {name: next(iter(child.data_vars.values())) for name, child in image.children.items() if child.data_vars}
+    finest = max(levels.values(), key=lambda level: level.sizes.get("y", 0), default=None)
+    if finest is None or not all("transform" in level.attrs for level in levels.values()):
+        return image
+    moved = [name for name, level in levels.items() if not _lies_on(level, finest)]
+    return image.drop_nodes(moved) if moved else image
+
+
+def _lies_on(level: Any, finest: Any) -> bool:
+    """Whether a level covers what the finest one covers, to within a pixel of the level."""
+    from spatialdata.transformations import get_transformation
+
+    own, theirs = (get_transformation(one, get_all=True) for one in (level, finest))
+    shared = sorted(set(own) & set(theirs))
+    if level is finest or not shared:
+        return True
+    onto = [_plane(transforms[shared[0]]) for transforms in (own, theirs)]
+    size = np.array([level.sizes["x"], level.sizes["y"]], dtype=np.float64)
+    full = np.array([finest.sizes["x"], finest.sizes["y"]], dtype=np.float64)
+    corners = np.array([[0.0, 0.0, 1.0], [*size, 1.0], [size[0], 0.0, 1.0]])
+    seen = (corners @ (np.linalg.inv(onto[1]) @ onto[0]).T)[:, :2]
+    return bool((np.abs(seen - corners[:, :2] / size * full) <= full / size).all())
+
+
 def _all_agree(matrices: list[Matrix3]) -> bool:
     return all(_agree(matrix, matrices[0]) for matrix in matrices[1:])
 
@@ -88,4 +120,8 @@ def _matrix(sdata: SpatialData, source: Any, target: Any, through: str | None) -
     transform = get_transformation_between_coordinate_systems(
         sdata, source, target, intermediate_coordinate_systems=through
     )
+    return _plane(transform)
+
+
+def _plane(transform: Any) -> Matrix3:
     return np.asarray(transform.to_affine_matrix(input_axes=("x", "y"), output_axes=("x", "y")), dtype=np.float64)

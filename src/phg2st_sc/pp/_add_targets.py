@@ -214,8 +214,7 @@ def _mpp(slide: Slide) -> float:
             if opened.mpp is not None:
                 return opened.mpp
         finally:
-            if opened is not slide.image_source:
-                opened.close()
+            opened.close()
     msg = (
         f"Slide {slide.name!r}: `pitch_um` is in µm, but the size of a pixel is unknown, and is never guessed. Pass `mpp=` "
         "(µm per pixel) or `platform=` ('ST', 'Visium', ...), or `pitch_um=None` for the pitch of the measured spots."
@@ -252,8 +251,7 @@ def _tissue(slide: Slide, spots: NDArray[np.float64]) -> Region:
         warn_of_another_picture(slide, Picture.of(opened, slide.image_name))
         return tissue_mask(opened, spots, slide.pitch_px)
     finally:
-        if opened is not slide.image_source:
-            opened.close()
+        opened.close()
 
 
 def _in_pixels(slide: Slide, found: Polygon) -> Polygon:

@@ -216,8 +216,7 @@ def _encode_slide(slide: Slide, job: _Job) -> _Embedded:
     try:
         return _encode_on(slide, opened, job)
     finally:
-        if opened is not slide.image_source:
-            opened.close()
+        opened.close()
 
 
 def _encode_on(slide: Slide, image: SlideImage, job: _Job) -> _Embedded:
