@@ -83,3 +83,21 @@ def test_every_centre_on_padding_is_told_of_by_name(padded):
     names = [f"spot{i}" for i in range(len(centers))]
     with pytest.warns(UserWarning, match=r"2 of 452 spots lie on .*: 'spot450', 'spot451'\."):
         check_tissue(centers, 30.0, image, slide="s", names=names)
+
+
+@pytest.mark.parametrize("kind", ["array", "dask", "file"])
+def test_centres_on_transparent_padding_are_told_of_and_those_on_glass_are_not(section, kind, tmp_path):
+    import dask.array as da
+    from PIL import Image
+
+    image, centers = section
+    pixels = np.dstack([image.read(0, 0, 1000, 1000), np.full((1000, 1000), 255, np.uint8)])
+    pixels[:200, :, :3] = 252
+    pixels[:100, :, 3] = 0
+    Image.fromarray(pixels).save(tmp_path / "he.png")
+    source = {"array": pixels, "dask": da.from_array(pixels, chunks=(250, 250, 4)), "file": tmp_path / "he.png"}[kind]
+    with pytest.warns(UserWarning, match=r"1 of 91 spots lie on black or transparent padding .*: 90\."):
+        check_tissue(np.concatenate([centers, [(300.0, 50.0)]]), 30.0, open_image(source), slide="s")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_tissue(np.concatenate([centers, [(300.0, 150.0)]]), 30.0, open_image(source), slide="s")

@@ -40,6 +40,11 @@ class ArrayImage:
         """Width of the base level in pixels."""
         return self.levels[0].width
 
+    @property
+    def has_transparent(self) -> bool:
+        """Whether transparent pixels were among those that were read."""
+        return self._samples.has_transparent
+
     def read(self, y0: int, x0: int, y1: int, x1: int, *, level: int = 0) -> NDArray[np.uint8]:
         """Return a box of a level; see :class:`SlideImage`."""
         check_box(self.levels[level], (y0, x0, y1, x1))

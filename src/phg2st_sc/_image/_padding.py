@@ -30,7 +30,7 @@ def on_padding(centers: NDArray[np.float64], size_px: float, image: SlideImage) 
     size_px
         Side of a tile in pixels.
     image
-        An opened image. Pure white is padding too where it has an alpha channel, which is shown on white.
+        An opened image. Pure white is padding too where the image has transparent parts, which are shown on white.
     """
     number = choose_level(image, size_px * _PROBE_SHARE / _PROBE_PX)
     level = image.levels[number]
@@ -42,7 +42,7 @@ def on_padding(centers: NDArray[np.float64], size_px: float, image: SlideImage) 
         x1, y1 = int(min(np.ceil(x + half), level.width)), int(min(np.ceil(y + half), level.height))
         seen = image.read(y0, x0, max(y1, y0 + 1), max(x1, x0 + 1), level=number)
         blank = is_padding(seen)
-        if getattr(image, "has_alpha", False):
+        if getattr(image, "has_transparent", False):
             blank |= seen.min(axis=-1) == WHITE
         found[i] = blank.mean() > _MOST
     return found

@@ -36,6 +36,7 @@ class PictureImage:
     """
 
     mpp: float | None = None
+    has_transparent = False
 
     def __init__(self, path: Path, *, white: float | None = None, max_pixels: float | None = None) -> None:
         self._path, self._said_white = path, white
@@ -71,7 +72,9 @@ class PictureImage:
         samples = Samples(stored.dtype, where=self.where, white=self._said_white or white)
         if samples.unsure:
             samples.look(stored)
-        return samples.rgb(stored, axes)
+        pixels = samples.rgb(stored, axes)
+        self.has_transparent = samples.has_transparent
+        return pixels
 
     def close(self) -> None:
         """Drop the decoded pixels; a later read decodes the file again."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._warn import warn_user
-from ._colors import plain
+from ._colors import plain, premultiplied
 
 Convert = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 _BITS = (8, 10, 12, 14, 16)
@@ -37,6 +37,8 @@ class Samples:
     ----------
     order
         Order of the channels that makes them red, green, blue; ``None`` where they are so already.
+    has_transparent
+        Whether transparent pixels, which become white, were among those that were converted.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Samples:
     ) -> None:
         self.where, self.convert, self.raw = where, convert, raw
         self.order: list[int] | None = None
+        self.has_transparent = False
         self.white = _white_of(np.dtype(dtype), white, where)
 
     @property
@@ -87,6 +90,8 @@ class Samples:
             values = values[..., None]
         if self.order is not None:
             values = values[..., self.order]
+        if self.convert in (plain, premultiplied) and values.shape[-1] in (2, 4) and not self.has_transparent:
+            self.has_transparent = bool((values[..., -1] == 0).any())
         return np.ascontiguousarray(self.convert(values if self.raw else self._eight_bits(values)))
 
     def _eight_bits(self, values: NDArray[Any]) -> NDArray[np.uint8]:

@@ -53,9 +53,9 @@ class NamedImage:
         return self._image.mpp
 
     @property
-    def has_alpha(self) -> bool:
-        """Whether parts of it may be transparent."""
-        return bool(getattr(self._image, "has_alpha", False))
+    def has_transparent(self) -> bool:
+        """Whether transparent pixels were among those that were read."""
+        return bool(getattr(self._image, "has_transparent", False))
 
     def read(self, y0: int, x0: int, y1: int, x1: int, *, level: int = 0) -> NDArray[np.uint8]:
         """Return a box of a level; see :class:`phg2st_sc._image.SlideImage`."""
