@@ -203,6 +203,11 @@ class Prediction:
     trust: NDArray[np.float32] | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
 
+    def take(self, genes: NDArray[np.int64]) -> Prediction:
+        """The prediction of some genes of the panel, by position."""
+        std = None if self.std is None else self.std[:, genes]
+        return replace(self, mean=self.mean[:, genes], std=std, trust=None if self.trust is None else self.trust[genes])
+
 
 def log_expression(rate: NDArray[np.floating], target_sum: float) -> NDArray[np.float32]:
     """Depth-free expression log1p(s * rate), negative rates taken as zero."""

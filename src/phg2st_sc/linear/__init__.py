@@ -18,13 +18,14 @@ from ._cohort_regression import (
 from ._comparison import Record, join, record
 from ._dispersion import gene_spread
 from ._episodes import EpisodeSource, LinearOutput, TrainingEpisode
+from ._field import Field
 from ._folds import matched_folds
 from ._gaussian import COMPONENT_RATIOS, RATIOS, Covariance, Skill, System
 from ._gene_basis import NEIGHBOR_RADIUS, GeneBasis, learn_gene_basis, prompt_gene_basis
 from ._image_regression import within_slide
 from ._image_space import image_components, require_features, standardize
 from ._kernels import LENGTH_SCALES, MIXES, Kernel, Places
-from ._krige import MAX_EXACT, MAX_JUDGED, choose, even_subset, predict_columns
+from ._krige import MAX_EXACT, MAX_JUDGED, choose, even_subset, krige_columns, predict_columns
 from ._rates import RateScale
 from ._working import Working, gene_signal
 
@@ -40,6 +41,7 @@ __all__ = [
     "CohortRegression",
     "Covariance",
     "EpisodeSource",
+    "Field",
     "GeneBasis",
     "GeneLevels",
     "Kernel",
@@ -63,6 +65,7 @@ __all__ = [
     "gene_spread",
     "image_components",
     "join",
+    "krige_columns",
     "learn_cohort_regression",
     "learn_gene_basis",
     "learn_regression",

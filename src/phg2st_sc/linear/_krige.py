@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from ._field import Field
 from ._gaussian import Covariance, Skill, System
 from ._kernels import Kernel, Places
 from ._working import Working
@@ -23,8 +24,9 @@ MIN_TO_CHOOSE = 100
 """Prompts below which the default covariance is kept: a choice made on fewer was worse than none on real sections."""
 NEIGHBORS = 48
 """Prompts in a moving neighbourhood, plus half as many by the image where the kernel sees it."""
-_ROWS = 4096
 _LOCAL_ROWS = 256
+_LOCAL_VALUES = 1 << 23
+"""Values of the neighbours of some spots, 64 MB, that are held at a time."""
 
 
 def predict_columns(
@@ -35,7 +37,19 @@ def predict_columns(
     covariance: Covariance,
     signal: Array | float = 1.0,
 ) -> Array:
-    """Best linear prediction (n, C) of columns known at the prompts.
+    """Best linear prediction (n, C) of columns known at the prompts, all at once; see :func:`krige_columns`."""
+    return krige_columns(places, index, noise, columns, covariance, signal).whole()
+
+
+def krige_columns(
+    places: Places,
+    index: NDArray[np.int64],
+    noise: Array,
+    columns: Array,
+    covariance: Covariance,
+    signal: Array | float = 1.0,
+) -> Field:
+    """Best linear prediction of columns known at the prompts, made where it is asked for.
 
     Parameters
     ----------
@@ -53,14 +67,11 @@ def predict_columns(
         (C,) factors of its ratio by column.
     """
     if index.size > MAX_EXACT:
-        return _predict_locally(places, index, noise, columns, covariance, signal)
+        return _krige_locally(places, index, noise, columns, covariance, signal)
     prompts = places[index]
     weights = covariance.weights(prompts, noise, columns, signal)
-    out = np.empty((places.n, columns.shape[1]))
-    for start in range(0, places.n, _ROWS):
-        rows = np.arange(start, min(start + _ROWS, places.n))
-        out[rows] = covariance.signal(places[rows], prompts) @ weights
-    return out
+    every = np.arange(places.n)
+    return Field(places.n, columns.shape[1], lambda rows: covariance.signal(places[every[rows]], prompts) @ weights)
 
 
 def choose(
@@ -120,30 +131,37 @@ def even_subset(n: int, limit: int) -> NDArray[np.int64]:
     return np.arange(n) if n <= limit else np.unique(np.linspace(0, n - 1, limit).astype(np.int64))
 
 
-def _predict_locally(
+def _krige_locally(
     places: Places,
     index: NDArray[np.int64],
     noise: Array,
     columns: Array,
     covariance: Covariance,
     signal: Array | float,
-) -> Array:
+) -> Field:
     prompts = places[index]
     neighbors = _neighborhoods(places, prompts, covariance)
     ratios, which = np.unique(covariance.ratio * np.broadcast_to(signal, columns.shape[1]), return_inverse=True)
-    out = np.empty((places.n, columns.shape[1]))
-    for start in range(0, places.n, _LOCAL_ROWS):
-        rows = slice(start, start + _LOCAL_ROWS)
+    alike = [(ratio, np.flatnonzero(which == position)) for position, ratio in enumerate(ratios)]
+    step = int(np.clip(_LOCAL_VALUES // (neighbors.shape[1] * max(columns.shape[1], 1)), 1, _LOCAL_ROWS))
+
+    def few(rows: slice) -> Array:
         near = neighbors[rows]
         among, towards = _local_covariances(places, prompts, rows, near, covariance)
-        diagonal = np.arange(near.shape[1])
-        for position, ratio in enumerate(ratios):
+        values, diagonal = columns[near], np.arange(near.shape[1])
+        out = np.empty((near.shape[0], columns.shape[1]))
+        for ratio, same in alike:
             system = ratio * among
             system[:, diagonal, diagonal] += noise[near]
             weights = np.linalg.solve(system, ratio * towards[..., None])[..., 0]
-            same = np.flatnonzero(which == position)
-            out[rows, same] = np.einsum("rk,rkc->rc", weights, columns[near][:, :, same], optimize=True)
-    return out
+            out[:, same] = np.einsum("rk,rkc->rc", weights, values[:, :, same], optimize=True)
+        return out
+
+    def at(rows: slice) -> Array:
+        start, stop, _ = rows.indices(places.n)
+        return np.concatenate([few(slice(s, min(s + step, stop))) for s in range(start, stop, step)])
+
+    return Field(places.n, columns.shape[1], at)
 
 
 def _neighborhoods(places: Places, prompts: Places, covariance: Covariance) -> NDArray[np.int64]:

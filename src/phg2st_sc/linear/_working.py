@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._arrays import Prediction, Prompts, log_expression
+from ._field import Field
 from ._rates import RateScale
 
 Array = NDArray[np.float64]
@@ -72,11 +73,25 @@ class Working:
             target_sum=prompts.target_sum,
         )
 
-    def finish(self, whitened: Array, *, details: Mapping[str, Any] | None = None) -> Prediction:
-        """Expression of whitened predictions (n, G)."""
-        rate = self.scale.rates(whitened)
-        rate *= self.fraction * self.scale.level.sum() / rate.sum(axis=1, keepdims=True)
-        return Prediction(log_expression(rate, self.target_sum), details=dict(details or {}))
+    def finish(
+        self,
+        whitened: Array | Field,
+        *,
+        details: Mapping[str, Any] | None = None,
+        genes: NDArray[np.int64] | None = None,
+    ) -> Prediction:
+        """Expression of whitened predictions (n, G).
+
+        The rates of a spot add up to the share of the panel, so that every gene has a say in every other, also where only
+        some, ``genes``, are to be returned.
+        """
+        field = whitened if isinstance(whitened, Field) else Field.of(whitened)
+        mean = np.empty((field.n, field.width if genes is None else genes.size), dtype=np.float32)
+        for rows in field.blocks():
+            rate = self.scale.rates(field.at(rows))
+            rate *= self.fraction * self.scale.level.sum() / rate.sum(axis=1, keepdims=True)
+            mean[rows] = log_expression(rate if genes is None else rate[:, genes], self.target_sum)
+        return Prediction(mean, details=dict(details or {}))
 
     def whitened_of(self, prediction: Prediction) -> Array:
         """Inverse of :meth:`finish` for a prediction of any method (n, G), composition only."""

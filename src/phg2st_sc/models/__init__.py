@@ -5,6 +5,7 @@ from .._registry import open_rooms
 from ._arguments import check_parameters as check_parameters
 from ._arguments import check_seed as check_seed
 from ._base import Estimator
+from ._base import predict_genes as predict_genes
 from ._choice import DEFAULT_METHOD as DEFAULT_METHOD
 from ._choice import choose_estimator as choose_estimator
 from ._limits import AtLeast, Positive

@@ -227,7 +227,7 @@ def _predict_slide(
     shown: NDArray[np.int64],
     target_sum: float,
 ) -> Prediction:
-    from ..models import Prediction
+    from ..models import predict_genes
 
     arrays = slide_arrays(
         measured.slide,
@@ -239,21 +239,15 @@ def _predict_slide(
     # a model knows its genes; a method without one learns from what was measured here
     seen = panel if estimator.genes is not None else panel.take(~lacking)
     prompts = seen.prompts(measured, target_sum)
-    prediction = estimator.adapt(arrays, prompts).predict(arrays, prompts)
-    _check_prediction(prediction, (measured.slide.n_spots, len(seen.genes)), estimator)
-    prediction = _with_gaps(prediction, lacking)
-    if np.array_equal(shown, np.arange(len(panel.genes))):
-        return prediction
-    return Prediction(
-        prediction.mean[:, shown],
-        None if prediction.std is None else prediction.std[:, shown],
-        None if prediction.trust is None else prediction.trust[shown],
-        prediction.details,
-    )
+    there = shown[~lacking[shown]]
+    places = there if estimator.genes is not None else np.cumsum(~lacking)[there] - 1
+    prediction = predict_genes(estimator.adapt(arrays, prompts), arrays, prompts, places)
+    _check_prediction(prediction, (measured.slide.n_spots, there.size), estimator)
+    return _with_gaps(prediction, lacking[shown])
 
 
 def _with_gaps(prediction: Prediction, lacking: NDArray[np.bool_]) -> Prediction:
-    """The prediction over the whole panel, with NaN at the genes that were not measured on the slide."""
+    """The prediction over all genes that are returned, with NaN at those that were not measured on the slide."""
     from ..models import Prediction
 
     if not lacking.any():
@@ -268,7 +262,7 @@ def _with_gaps(prediction: Prediction, lacking: NDArray[np.bool_]) -> Prediction
 
 def _spread(values: NDArray[np.float32], lacking: NDArray[np.bool_]) -> NDArray[np.float32]:
     out = np.full((*values.shape[:-1], lacking.size), np.nan, dtype=np.float32)
-    out[..., ~lacking] = values[..., ~lacking] if values.shape[-1] == lacking.size else values
+    out[..., ~lacking] = values
     return out
 
 

@@ -17,6 +17,7 @@ from ...linear import (
     MAX_EXACT,
     MAX_JUDGED,
     Covariance,
+    Field,
     Kernel,
     Places,
     Skill,
@@ -25,7 +26,7 @@ from ...linear import (
     choose,
     even_subset,
     gene_signal,
-    predict_columns,
+    krige_columns,
 )
 from .knowledge import Expectations, Knowledge
 from .propagated import propagated_components
@@ -87,10 +88,10 @@ class Conditioned:
 
     Attributes
     ----------
-    whitened
+    prediction
         (n, G) predicted whitened rates.
-    columns
-        (n, k) the part of them in gene components; in the single-slide form ``whitened`` itself.
+    components
+        (n, k) the part of them in gene components; in the single-slide form ``prediction`` itself.
     observed, left_out
         (p, k) measured columns, and their leave-one-out predictions, at the prompts ``kept``.
     kept
@@ -101,14 +102,24 @@ class Conditioned:
         What to tell of it.
     """
 
-    whitened: Array
-    columns: Array
+    prediction: Field
+    components: Field
     observed: Array
     left_out: Array
     kept: NDArray[np.int64]
     covariance: Covariance
     ratio: Array
     details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def whitened(self) -> Array:
+        """(n, G) the prediction, all at once."""
+        return self.prediction.whole()
+
+    @property
+    def columns(self) -> Array:
+        """(n, k) the components, all at once."""
+        return self.components.whole()
 
 
 def condition(
@@ -152,15 +163,16 @@ def condition(
     problem = _Problem(encoded.places, working, columns, signal, default, propagation)
     trend, slopes = problem.trend(knowledge, trends)
     out = problem.solve(trend, np.zeros_like(columns) if trends else problem.level(vectors))
-    whitened = out.columns
+    prediction = out.components
     if vectors is not None:
-        whitened = whitened @ vectors.T + problem.remainder(vectors, trends.remainder, out.covariance)
+        rest = problem.remainder(vectors, trends.remainder, out.covariance)
+        prediction = prediction.change(lambda values, rows: values @ vectors.T + rest.at(rows), width=rest.width)
     amplitude = problem.amplitude(out)
     told = {"mix": out.covariance.kernel.mix, "ratio": out.covariance.ratio, **slopes, "amplitude": amplitude}
     return replace(
         out,
-        whitened=amplitude * whitened,
-        columns=amplitude * out.columns,
+        prediction=prediction.change(lambda values, _: amplitude * values),
+        components=out.components.change(lambda values, _: amplitude * values),
         left_out=amplitude * out.left_out,
         details=told,
     )
@@ -182,10 +194,10 @@ class _Problem:
     default: Covariance
     propagation: bool
 
-    def trend(self, knowledge: Knowledge | None, trends: Trends) -> tuple[Array, dict[str, Any]]:
-        """Trend (n, k) under slopes that the prompts have corrected."""
+    def trend(self, knowledge: Knowledge | None, trends: Trends) -> tuple[Array | None, dict[str, Any]]:
+        """Trend (n, k) under slopes that the prompts have corrected; ``None`` where there is none."""
         if not trends or knowledge is None:
-            return np.zeros((self.places.n, self.columns.shape[1])), {}
+            return None, {}
         slopes = np.asarray(knowledge.slopes[trends.kinds], dtype=np.float64)
         if self.working.index.size:
             kept = even_subset(self.working.index.size, MAX_JUDGED)
@@ -202,25 +214,28 @@ class _Problem:
         level = self.working.leave_one_out_level()
         return level if vectors is None else level @ vectors
 
-    def solve(self, trend: Array, level: Array) -> Conditioned:
+    def solve(self, trend: Array | None, level: Array) -> Conditioned:
         """Trend plus kriging of the residuals at the prompts; ``level`` as in :func:`choose`."""
         working, n_columns = self.working, self.columns.shape[1]
         if working.index.size == 0 or not self.propagation:
             nothing = np.zeros((0, n_columns))
             ratio = self.default.ratio * self.signal
-            return Conditioned(trend, trend, nothing, nothing, np.zeros(0, np.int64), self.default, ratio)
-        residual = self.columns - trend[working.index]
+            flat = _zeros(self.places.n, n_columns) if trend is None else Field.of(trend)
+            return Conditioned(flat, flat, nothing, nothing, np.zeros(0, np.int64), self.default, ratio)
+        residual = self.columns if trend is None else self.columns - trend[working.index]
         candidates = list(self._candidates())
         covariance, _ = choose(self.places, working, residual, level, self.default, candidates, self.signal)
-        krige = predict_columns(self.places, working.index, working.noise, residual, covariance, self.signal)
+        kriged = krige_columns(self.places, working.index, working.noise, residual, covariance, self.signal)
+        if trend is not None:
+            kriged = kriged.change(lambda values, rows: trend[rows] + values)
         kept = even_subset(working.index.size, MAX_EXACT)
         prompts, noise = self.places[working.index[kept]], working.noise[kept]
         left_out = covariance.leave_one_out(prompts, noise, residual[kept], self.signal)
         return Conditioned(
-            trend + krige,
-            trend + krige,
+            kriged,
+            kriged,
             self.columns[kept],
-            trend[working.index[kept]] + left_out,
+            left_out if trend is None else trend[working.index[kept]] + left_out,
             kept,
             covariance,
             covariance.ratio * self.signal,
@@ -232,15 +247,18 @@ class _Problem:
             for factor in _FACTORS:
                 yield Covariance(replace(kernel, mix=mix), self.default.ratio * factor)
 
-    def remainder(self, vectors: Array, expected: Array | None, covariance: Covariance) -> Array:
+    def remainder(self, vectors: Array, expected: Array | None, covariance: Covariance) -> Field:
         """(n, G) what the components miss: mostly noise, predicted too, but flat."""
         working = self.working
-        trend = np.zeros((self.places.n, vectors.shape[0])) if expected is None else expected
         if working.index.size == 0 or not self.propagation:
-            return trend
-        missed = working.values - self.columns @ vectors.T - trend[working.index]
+            return _zeros(self.places.n, vectors.shape[0]) if expected is None else Field.of(expected)
+        missed = working.values - self.columns @ vectors.T
         rest = Covariance(covariance.kernel, _REMAINDER_RATIO)
-        return trend + predict_columns(self.places, working.index, working.noise, missed, rest)
+        if expected is None:
+            return krige_columns(self.places, working.index, working.noise, missed, rest)
+        missed = missed - expected[working.index]
+        kriged = krige_columns(self.places, working.index, working.noise, missed, rest)
+        return kriged.change(lambda values, rows: expected[rows] + values)
 
     def amplitude(self, out: Conditioned) -> float:
         """Factor by which left-out prompts say that predictions should be stretched, shrunk towards 1."""
@@ -253,6 +271,10 @@ class _Problem:
         if power <= 0:
             return 1.0
         return float(np.clip((skill.cross.sum() + prior) / (power + prior), _LEAST_AMPLITUDE, _MOST_AMPLITUDE))
+
+
+def _zeros(n: int, width: int) -> Field:
+    return Field.of(np.broadcast_to(0.0, (n, width)))
 
 
 def unexplained(encoded: Encoded, working: Working, covariance: Covariance, ratio: Array) -> Array:

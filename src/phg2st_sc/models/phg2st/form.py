@@ -93,8 +93,10 @@ class Predictor:
             expected = replace(expected, laid=())
         return Encoded(encoded.places, expected)
 
-    def predict(self, slide: SlideArrays, encoded: Forms, prompts: Prompts) -> Prediction:
-        """Predict every spot of a slide from its prompts."""
+    def predict(
+        self, slide: SlideArrays, encoded: Forms, prompts: Prompts, genes: NDArray[np.int64] | None = None
+    ) -> Prediction:
+        """Predict every spot of a slide from its prompts; ``genes`` of the panel, by position, or all."""
         working = self._working(prompts)
         forms = encoded.linear
         details: dict[str, Any] = {}
@@ -110,7 +112,7 @@ class Predictor:
             out = self._corrected(forms[first], encoded.tokens, working, out)
             details["corrected"] = True
         if GUARD in self.without or working.index.size < MIN_PROMPTS or PROPAGATION in self.without:
-            return working.finish(out.whitened, details=details)
+            return working.finish(out.prediction, details=details, genes=genes)
         stack = self._stack(slide, forms, prompts)
         if first == COHORT and stack.records[1].beats(stack.records[0], standard_errors=_MISLED):
             # weights are drawn towards the first form: few prompts would hardly leave a cohort that misleads
@@ -124,17 +126,18 @@ class Predictor:
             details["weights"] = [[float(weight) for weight in row] for row in stack.weights]
         others = [one for name, one in forms.items() if name != first]
         used = [
-            self._condition(one, working).whitened if stack.weights[:, number].any() else np.zeros_like(out.whitened)
+            self._condition(one, working).prediction if stack.weights[:, number].any() else None
             for number, one in enumerate(others, start=1)
         ]
-        return working.finish(stack.combine([out.whitened, *used]), details=details)
+        return working.finish(stack.combine([out.prediction, *used]), details=details, genes=genes)
 
     def _corrected(self, encoded: Encoded, tokens: Any, working: Working, out: Conditioned) -> Conditioned:
         """The linear prediction plus what the network makes of it."""
         if self.correction is None or self.knowledge is None or working.index.size == 0:
             return out
         added = self.correction.predict(tokens, linear_output(encoded, working, out))
-        return replace(out, whitened=out.whitened + added @ self.knowledge.basis.vectors.T)
+        vectors = self.knowledge.basis.vectors
+        return replace(out, prediction=out.prediction.change(lambda values, rows: values + added[rows] @ vectors.T))
 
     def _level_agreement(self, prompts: Prompts) -> float:
         """Rank correlation of the genes' levels between prompts and cohort; 1 where there is nothing to compare."""

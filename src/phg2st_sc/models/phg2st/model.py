@@ -8,6 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
 from ..._docs import documented
 from ..._state import Later
@@ -207,6 +210,10 @@ class PHG2ST(NetworkEstimator):
     def predict(self, slide: SlideArrays, prompts: Prompts) -> Prediction:
         """Predict every spot of a slide from its prompts."""
         return self._predictor().predict(slide, self._encoded(slide), prompts)
+
+    def predict_genes(self, slide: SlideArrays, prompts: Prompts, genes: NDArray[np.int64]) -> Prediction:
+        """Predict some genes of the panel; the others are worked out too, a few spots at a time, and not kept."""
+        return self._predictor().predict(slide, self._encoded(slide), prompts, genes)
 
 
 _settings = inspect.signature(PHG2ST.__init__)

@@ -7,14 +7,15 @@ the first prediction alone: few prompts cannot tell, many can.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from ..._arrays import Prompts
-from ...linear import Record, Working, join, record
+from ..._progress import part
+from ...linear import Field, Record, Working, join, record
 
 Array = NDArray[np.float64]
 Predict = Callable[[Working], Array]
@@ -52,10 +53,11 @@ class Stack:
         """Whether the first prediction is taken as it is."""
         return bool((self.weights == np.eye(self.weights.shape[1])[0]).all())
 
-    def combine(self, predictions: Sequence[Array]) -> Array:
-        """Weighted sum of predictions (n, G)."""
+    def combine(self, predictions: Sequence[Field | None]) -> Field:
+        """Weighted sum of predictions (n, G), the first of which is there; ``None`` for one without a weight."""
         by_gene = self.weights[self.groups]
-        return np.asarray(sum(one * by_gene[:, number] for number, one in enumerate(predictions)))
+        there = [(one, by_gene[:, number]) for number, one in enumerate(predictions) if one is not None]
+        return replace(there[0][0], at=lambda rows: np.asarray(sum(one.at(rows) * weight for one, weight in there)))
 
 
 def gene_groups(working: Working) -> NDArray[np.int64]:
@@ -82,7 +84,8 @@ def learn_stack(
         Brings prompts to the working scale.
     """
     groups = gene_groups(working_of(prompts))
-    parts = [_left_out(predict, prompts, folds == fold, working_of) for fold in np.unique(folds)]
+    every = part(np.unique(folds), desc="leave prompts out", unit="fold")
+    parts = [_left_out(predict, prompts, folds == fold, working_of) for fold in every]
     prior = _PRIOR_PROMPTS / prompts.n_prompts
     weights = [_group_weights([part.of(groups == group) for part in parts], prior) for group in range(_N_GROUPS)]
     records = tuple(join(one) for one in zip(*(part.records() for part in parts), strict=True))

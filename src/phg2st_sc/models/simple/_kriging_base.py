@@ -17,6 +17,7 @@ from ...linear import (
     PRIOR_COUNTS,
     RATIOS,
     Covariance,
+    Field,
     GeneBasis,
     GeneLevels,
     Kernel,
@@ -29,8 +30,8 @@ from ...linear import (
     episodes,
     gene_signal,
     image_components,
+    krige_columns,
     learn_gene_basis,
-    predict_columns,
     require_features,
 )
 from .._base import Estimator
@@ -86,16 +87,23 @@ class KrigingEstimator(Estimator):
 
     def predict(self, slide: SlideArrays, prompts: Prompts) -> Prediction:
         """Predict every spot of a slide from its prompts."""
+        return self._predict(slide, prompts, None)
+
+    def predict_genes(self, slide: SlideArrays, prompts: Prompts, genes: NDArray[np.int64]) -> Prediction:
+        """Predict some genes of the panel; the others are worked out too, a few spots at a time, and not kept."""
+        return self._predict(slide, prompts, genes)
+
+    def _predict(self, slide: SlideArrays, prompts: Prompts, genes: NDArray[np.int64] | None) -> Prediction:
         working = self._working(prompts)
         whitened, details = self._krige(self._encoded(slide), working, working.values)
-        return working.finish(whitened, details=details)
+        return working.finish(whitened, details=details, genes=genes)
 
     def _working(self, prompts: Prompts) -> Working:
         return Working.of(prompts, prior=self.levels, prior_counts=PRIOR_COUNTS)
 
-    def _krige(self, places: Places, working: Working, values: Array) -> tuple[Array, dict[str, Any]]:
+    def _krige(self, places: Places, working: Working, values: Array) -> tuple[Field, dict[str, Any]]:
         if working.index.size == 0:
-            return np.zeros((places.n, values.shape[1])), {}
+            return Field.of(np.broadcast_to(0.0, (places.n, values.shape[1]))), {}
         level = working.leave_one_out_level() if values is working.values else np.zeros_like(values)
         columns, levels = self._columns(values), self._columns(level)
         signal = self._signal(working)
@@ -108,7 +116,8 @@ class KrigingEstimator(Estimator):
             "ratio": covariance.ratio,
             "amplitude": skill.amplitude,
         }
-        return skill.amplitude * self._under(places, working, values, covariance), details
+        kriged = self._under(places, working, values, covariance)
+        return kriged.change(lambda found, _: skill.amplitude * found), details
 
     def _columns(self, values: Array) -> Array:
         return values if self.basis is None else values @ self.basis.vectors
@@ -116,20 +125,21 @@ class KrigingEstimator(Estimator):
     def _signal(self, working: Working) -> Array | float:
         return gene_signal(working) if self.basis is None else self.basis.signal(working.depth)
 
-    def _under(self, places: Places, working: Working, values: Array, covariance: Covariance) -> Array:
+    def _under(self, places: Places, working: Working, values: Array, covariance: Covariance) -> Field:
         """Whitened predictions (n, G) under a given covariance."""
         index, noise = working.index, working.noise
         columns = self._columns(values)
-        out = predict_columns(places, index, noise, columns, covariance, self._signal(working))
+        out = krige_columns(places, index, noise, columns, covariance, self._signal(working))
         if self.basis is None:
             return out
         vectors = self.basis.vectors
         # what the components miss is mostly noise: predicted too, but flat
-        rest = Covariance(covariance.kernel, self.remainder_ratio)
-        return out @ vectors.T + predict_columns(places, index, noise, values - columns @ vectors.T, rest)
+        flat = Covariance(covariance.kernel, self.remainder_ratio)
+        rest = krige_columns(places, index, noise, values - columns @ vectors.T, flat)
+        return out.change(lambda found, rows: found @ vectors.T + rest.at(rows), width=rest.width)
 
     def _trial(self, places: Places, working: Working, covariance: Covariance) -> Array:
-        return self._under(places, working, working.values, covariance)
+        return self._under(places, working, working.values, covariance).whole()
 
     def _default(self) -> Covariance:
         if self.learned is not None:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..._arrays import Prediction, Prompts, SlideArrays
 from ..._docs import documented
 from ...linear import Record, even_subset, matched_folds
-from .._base import Estimator
+from .._base import Estimator, predict_genes
 from .._registry import METHODS, get_method, register
 from ._compare import compare
 
@@ -67,13 +68,17 @@ class BestSimple(Estimator):
 
     def predict(self, slide: SlideArrays, prompts: Prompts) -> Prediction:
         """Predict every spot of a slide from its prompts."""
+        return self.predict_genes(slide, prompts, np.arange(prompts.n_genes))
+
+    def predict_genes(self, slide: SlideArrays, prompts: Prompts, genes: NDArray[np.int64]) -> Prediction:
+        """Predict some genes of the panel by the method that predicts all of it best."""
         methods = self._able(slide, prompts)
         chosen, scores = methods[0], {}
         if prompts.n_prompts >= MIN_TO_COMPARE and len(methods) > 1:
             records = self._compare(methods, slide, prompts)
             scores = {m.name: record.scores for m, record in zip(methods, records, strict=True)}
             chosen = methods[_pick(methods, records)]
-        prediction = chosen.predict(slide, prompts)
+        prediction = predict_genes(chosen, slide, prompts, genes)
         details = {"chosen": chosen.name, "compared": scores, **prediction.details}
         return Prediction(prediction.mean, prediction.std, prediction.trust, details)
 

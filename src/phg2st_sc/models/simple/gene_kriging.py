@@ -5,6 +5,9 @@ from __future__ import annotations
 import copy
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..._arrays import Prediction, Prompts, SlideArrays
 from ..._docs import documented
 from ...linear import prompt_gene_basis
@@ -53,13 +56,12 @@ class GeneKriging(KrigingEstimator):
         super().__init__(length_scale=length_scale, ratio=ratio, n_components=n_components, seed=seed)
         self.n_prompt_components = n_prompt_components
 
-    def predict(self, slide: SlideArrays, prompts: Prompts) -> Prediction:
-        """Predict every spot of a slide from its prompts."""
+    def _predict(self, slide: SlideArrays, prompts: Prompts, genes: NDArray[np.int64] | None) -> Prediction:
         if self.is_fitted:
-            return super().predict(slide, prompts)
+            return super()._predict(slide, prompts, genes)
         working = self._working(prompts)
         single = copy.copy(self)
         k = min(self.n_prompt_components, working.index.size // 3)
         single.basis = prompt_gene_basis(working.values, working.noise, k)
         whitened, details = single._krige(single._encoded(slide), working, working.values)
-        return working.finish(whitened, details=details)
+        return working.finish(whitened, details=details, genes=genes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from ..._arrays import Prediction, Prompts, SlideArrays, log_expression
@@ -49,15 +50,20 @@ class IDW(Estimator):
 
     def predict(self, slide: SlideArrays, prompts: Prompts) -> Prediction:
         """Predict every spot of a slide from its prompts."""
+        return self.predict_genes(slide, prompts, np.arange(prompts.n_genes))
+
+    def predict_genes(self, slide: SlideArrays, prompts: Prompts, genes: NDArray[np.int64]) -> Prediction:
+        """Predict some genes of the panel: of the others, only the totals of the prompts are needed."""
         k = min(self.n_neighbors, prompts.n_prompts)
         tree = cKDTree(slide.positions[prompts.index])
         distance, nearest = (a.reshape(slide.n_spots, k) for a in tree.query(slide.positions, k=k))
         weight = 1.0 / np.maximum(distance, _NEAREST) ** self.power
         weight /= weight.sum(axis=1, keepdims=True)
-        counts = np.zeros((slide.n_spots, prompts.n_genes))
+        counts = np.zeros((slide.n_spots, genes.size))
+        measured = prompts.counts[:, genes]
         panel = prompts.counts.sum(axis=1, dtype=np.float64)
         for rank in range(k):
-            counts += weight[:, rank, None] * prompts.counts[nearest[:, rank]]
+            counts += weight[:, rank, None] * measured[nearest[:, rank]]
         pooled = (weight * panel[nearest]).sum(axis=1)
         fraction = float(panel.sum() / max(prompts.totals.sum(), 1.0))
         rate = fraction * counts / np.maximum(pooled, 1e-12)[:, None]

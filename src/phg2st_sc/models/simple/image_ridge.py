@@ -85,13 +85,20 @@ class ImageRidge(Estimator):
 
     def predict(self, slide: SlideArrays, prompts: Prompts) -> Prediction:
         """Predict every spot of a slide from its prompts."""
+        return self._predict(slide, prompts, None)
+
+    def predict_genes(self, slide: SlideArrays, prompts: Prompts, genes: NDArray[np.int64]) -> Prediction:
+        """Predict some genes of the panel; the others are worked out too."""
+        return self._predict(slide, prompts, genes)
+
+    def _predict(self, slide: SlideArrays, prompts: Prompts, genes: NDArray[np.int64] | None) -> Prediction:
         working = Working.of(prompts, prior=self.levels, prior_counts=PRIOR_COUNTS)
         encoded = self._encoded(slide)
         if self.regression is None:
             whitened, _ = within_slide(encoded, working.index, working.values, working.noise)
-            return working.finish(whitened)
+            return working.finish(whitened, genes=genes)
         whitened, amplitude = at_prompt_level(encoded, working)
-        return working.finish(whitened, details={"amplitude": amplitude})
+        return working.finish(whitened, details={"amplitude": amplitude}, genes=genes)
 
 
 def at_prompt_level(cohort: Array, working: Working) -> tuple[Array, float]:

@@ -46,5 +46,12 @@ class PromptMean(Estimator):
 
     def predict(self, slide: SlideArrays, prompts: Prompts) -> Prediction:
         """Predict every spot of a slide from its prompts."""
+        return self._predict(slide, prompts, None)
+
+    def predict_genes(self, slide: SlideArrays, prompts: Prompts, genes: NDArray[np.int64]) -> Prediction:
+        """Predict some genes of the panel."""
+        return self._predict(slide, prompts, genes)
+
+    def _predict(self, slide: SlideArrays, prompts: Prompts, genes: NDArray[np.int64] | None) -> Prediction:
         working = Working.of(prompts, prior=self.levels, prior_counts=PRIOR_COUNTS)
-        return working.finish(np.zeros((slide.n_spots, prompts.n_genes)))
+        return working.finish(np.broadcast_to(0.0, (slide.n_spots, prompts.n_genes)), genes=genes)

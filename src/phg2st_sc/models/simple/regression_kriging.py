@@ -12,6 +12,7 @@ from ..._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
 from ..._docs import documented
 from ...linear import (
     CohortRegression,
+    Field,
     check_training,
     image_components,
     learn_cohort_regression,
@@ -83,17 +84,16 @@ class RegressionKriging(KrigingEstimator):
         super().fit(slides)
         return self
 
-    def predict(self, slide: SlideArrays, prompts: Prompts) -> Prediction:
-        """Predict every spot of a slide from its prompts."""
+    def _predict(self, slide: SlideArrays, prompts: Prompts, genes: NDArray[np.int64] | None) -> Prediction:
         features = require_features(slide, self.name)
         working = self._working(prompts)
         if self.regression is None:
             trend, left_out = within_slide(image_components(features), working.index, working.values, working.noise)
             residual, facts = self._krige(self._encoded(slide), working, working.values - left_out)
-            return working.finish(trend + residual, details=facts)
+            return working.finish(_plus(trend, residual), details=facts, genes=genes)
         trend, amplitude = at_prompt_level(self._trend(slide, features), working)
         residual, facts = self._krige(self._encoded(slide), working, working.values - trend[working.index])
-        return working.finish(trend + residual, details={**facts, "image_amplitude": amplitude})
+        return working.finish(_plus(trend, residual), details={**facts, "image_amplitude": amplitude}, genes=genes)
 
     def _trend(self, slide: SlideArrays, features: NDArray[np.float32]) -> Array:
         if self.regression is None:
@@ -102,3 +102,7 @@ class RegressionKriging(KrigingEstimator):
         if self.basis is None:
             return trend
         return _OUTSIDE_BASIS * trend + (1.0 - _OUTSIDE_BASIS) * (trend @ self.basis.vectors) @ self.basis.vectors.T
+
+
+def _plus(trend: Array, residual: Field) -> Field:
+    return residual.change(lambda values, rows: trend[rows] + values)
