@@ -10,8 +10,9 @@ VENV ?= .venv
 JOBS ?= 2
 
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
-SPEC := pyproject.toml constraints.txt
+CONSTRAINTS ?= constraints.txt
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c $(CONSTRAINTS)
+SPEC := pyproject.toml $(CONSTRAINTS)
 
 .PHONY: help demo test lint types unit docs clean
 
@@ -21,7 +22,7 @@ help:
 	@echo "make docs   build the documentation, tutorials executed, into docs/_build/html"
 	@echo "make clean  remove .venv and everything that was built"
 
-$(VENV)/.stamp-venv: constraints.txt
+$(VENV)/.stamp-venv: $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) "pip>=25.1"
