@@ -110,7 +110,7 @@ def _sections(container: str) -> dict[str, ad.AnnData] | dict[str, sd.SpatialDat
 
 def _prepare(slide: ad.AnnData | sd.SpatialData) -> None:
     phg2st.pp.normalize(slide)
-    phg2st.pp.extract_embeddings(slide, encoder="texture", progress=False)
+    phg2st.pp.extract_embeddings(slide, encoder="texture", context=5, progress=False)
     phg2st.pp.sample_prompts(slide, fraction=0.2, seed=0)
     phg2st.pp.build_hypergraph(slide)
 

@@ -301,7 +301,9 @@ def _opened(kind: Any) -> tuple[Any, bool]:
     """Type of a value that is there, and whether there may be none."""
     if get_origin(kind) in (Union, types.UnionType):
         (kind,) = (one for one in get_args(kind) if one is not types.NoneType)
-        return kind, True
+        return _opened(kind)[0], True
+    if hasattr(alias := get_origin(kind), "__value__"):  # `NDArray[...]` of numpy 2.5 is the name of a type
+        return alias.__value__[get_args(kind)], False
     if isinstance(kind, TypeVar):
         return kind.__bound__, False
     return kind, isinstance(kind, Later)
