@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 import numpy as np
 import pytest
 import torch
@@ -249,6 +251,18 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     (tmp_path / "last.ckpt").write_bytes(b"half of a file")
     with pytest.raises(ValueError, match="no checkpoint, or only part of one"):
         fit(TrainingConfig(max_epochs=4), again)
+
+
+def test_a_checkpoint_with_other_objects_is_not_read(tmp_path):
+    class Payload:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "owned"), "w"))
+
+    torch.save({"state_dict": Payload()}, tmp_path / "last.ckpt")
+    with pytest.raises(ValueError, match="holds other objects than a checkpoint of this package") as told:
+        fit(TrainingConfig(max_epochs=4), Machine("cpu", progress=False, resume_from=str(tmp_path / "last.ckpt")))
+    assert "weights_only" not in "".join(traceback.format_exception(told.value))
+    assert not (tmp_path / "owned").exists()
 
 
 def test_a_second_run_replaces_the_checkpoint_of_the_first(tmp_path):

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 from zipfile import is_zipfile
 
@@ -159,6 +160,14 @@ def _check_resumable(path: str | None) -> None:
     if not is_zipfile(path):
         msg = f"{path!r} is no checkpoint, or only part of one: resume from a whole `last.ckpt`."
         raise ValueError(msg)
+    try:
+        torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (RuntimeError, UnpicklingError):
+        msg = (
+            f"{path!r} is damaged, or holds other objects than a checkpoint of this package does. Such objects can run code when they "
+            "are read, so they are not: resume from a `last.ckpt` that training wrote."
+        )
+        raise ValueError(msg) from None  # torch's own words advise to run what is in the file
 
 
 def _trainer(module: TrainingModule, machine: Machine, best: KeepBest, *, validated: bool) -> L.Trainer:
