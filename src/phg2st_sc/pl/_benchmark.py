@@ -11,6 +11,7 @@ import pandas as pd
 from .._deprecated import renamed_parameters
 from .._docs import documented
 from .._text import meant
+from ._save import save_figure
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,7 +92,7 @@ def benchmark(
         axis.set_xlabel(metric)
     figure.suptitle(title or "")
     if save is not None:
-        figure.savefig(save, dpi=150)
+        save_figure(figure, save, dpi=150)
     if show:
         plt.show()
     return figure

@@ -12,6 +12,7 @@ from .._docs import documented
 from .._image import SlideImage, Tiles, choose_level, context_grid, read_padded, tile_pixels
 from .._reading import Reading
 from .._slide import Slide
+from ._save import save_figure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -116,7 +117,7 @@ def tiles(
     ax.set_title(chosen.name if title is None else title)
     figure = ax.get_figure(root=True)
     if save is not None and figure is not None:
-        figure.savefig(save, dpi=200, bbox_inches="tight")
+        save_figure(figure, save, dpi=200, bbox_inches="tight")
     if show:
         plt.show()
     return ax
