@@ -2,6 +2,8 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
+from scipy import sparse
 
 from phg2st_sc._reading._mask import full_mask, resolve_mask
 
@@ -14,6 +16,7 @@ ROWS = np.array([5, 0, 1, 6])
 def table():
     a = ad.AnnData(np.ones((N, 2), dtype=np.float32), obs=pd.DataFrame(index=[f"s{i}" for i in range(N)]))
     a.obs["prompt"] = MEASURED
+    a.obs["arrow"] = pd.array(MEASURED, dtype="bool[pyarrow]")
     a.obs["mine"] = pd.array(MEASURED, dtype="boolean")
     a.obs["kind"] = pd.Categorical(np.where(MEASURED, "yes", "no"))
     a.obs["number"] = MEASURED.astype(int)
@@ -37,6 +40,16 @@ def forms(table):
         "shuffled series": by_name.sample(frac=1, random_state=0),
         "nullable series": by_name.astype("boolean"),
         "reversed view": MEASURED[::-1][::-1],
+        "arrow": pd.array(MEASURED, dtype="bool[pyarrow]"),
+        "arrow series": by_name.astype("bool[pyarrow]"),
+        "shuffled arrow series": by_name.astype("bool[pyarrow]").sample(frac=1, random_state=0),
+        "arrow words": by_name.astype(str).astype("string[pyarrow]"),
+        "arrow column": "arrow",
+        "sparse series": by_name.astype(pd.SparseDtype(bool)),
+        "sparse row": sparse.csr_matrix(MEASURED),
+        "sparse column": sparse.csc_array(MEASURED[:, None]),
+        "masked without gaps": np.ma.array(MEASURED),
+        "named values in another order": xr.DataArray(MEASURED, dims="obs", coords={"obs": table.obs_names})[::-1],
     }
 
 
@@ -69,11 +82,36 @@ BAD = {
     "frame": (lambda t: t.obs[["prompt"]], TypeError, r"one of its columns"),
     "categorical column": (lambda t: "kind", TypeError, r"obs\['kind'\] is of dtype category.*== 'yes'"),
     "integer column": (lambda t: "number", TypeError, r"data\.obs\['number'\]\.astype\(bool\)"),
-    "No column": (lambda t: "measured", KeyError, r"no obs\['measured'\].*'prompt', 'mine'"),
+    "No column": (lambda t: "measured", KeyError, r"no obs\['measured'\].*'prompt', 'arrow', 'mine'"),
     "gaps": (
         lambda t: pd.Series([True, None] + [False] * 6, index=t.obs_names),
         ValueError,
         r"1 missing values.*fillna\(False\)",
+    ),
+    "masked values": (
+        lambda t: np.ma.array(MEASURED, mask=[True] + [False] * 7),
+        ValueError,
+        r"1 missing values.*pandas.Series\(mask\).fillna",
+    ),
+    "arrow gaps": (
+        lambda t: pd.Series(pd.array([True, None] + [False] * 6, dtype="bool[pyarrow]"), index=t.obs_names),
+        ValueError,
+        r"1 missing values.*fillna\(False\)",
+    ),
+    "words with gaps": (
+        lambda t: pd.Series(["True", None] + ["False"] * 6, index=t.obs_names),
+        ValueError,
+        r"1 missing values.*`\(mask.astype\(str\).str.lower\(\) == 'true'\)`",
+    ),
+    "categories of numbers": (
+        lambda t: pd.Series(MEASURED.astype(int), index=t.obs_names).astype("category"),
+        TypeError,
+        r"`mask == 1`",
+    ),
+    "other words": (
+        lambda t: pd.Series(np.where(MEASURED, "yes", "no"), index=t.obs_names),
+        TypeError,
+        r"`mask == 'yes'`",
     ),
     "series lacks spots": (
         lambda t: pd.Series(MEASURED, index=t.obs_names)[:6],
@@ -117,3 +155,30 @@ def test_zero_and_all_prompts_can_be_allowed(table):
     # what counts are the rows asked for
     with pytest.raises(ValueError, match="none of the 2"):
         resolve_mask(table, np.array([1, 2]), MEASURED)
+
+
+# --- what messages print ----------------------------------------------------------------------------------------------
+WAYS = {
+    "masked": lambda t: np.ma.array(MEASURED, mask=[False, True] + [False] * 6),
+    "objects": lambda t: np.array([*MEASURED[:-1], None], dtype=object),
+    "arrow": lambda t: pd.Series(pd.array([*MEASURED[:-1], None], dtype="bool[pyarrow]"), index=t.obs_names),
+    "words": lambda t: pd.Series([*MEASURED.astype(str)[:-1], None], index=t.obs_names),
+    "array of words": lambda t: np.array([*MEASURED.astype(str)[:-1], None], dtype=object),
+    "categories": lambda t: pd.Series([*MEASURED.astype(str)[:-1], None], index=t.obs_names, dtype="category"),
+}
+
+
+@pytest.mark.parametrize("case", list(WAYS))
+def test_the_way_to_say_what_gaps_are_works_as_it_is_printed(table, case):
+    mask = WAYS[case](table)
+    with pytest.raises(ValueError, match="1 missing values") as caught:
+        full_mask(table, mask)
+    code = str(caught.value).split("e.g. `")[1].split("`")[0]
+    mended = eval(code, {"mask": mask, "pandas": pd})
+    np.testing.assert_array_equal(full_mask(table, mended), MEASURED)
+
+
+def test_names_that_are_numbers_only_outside_of_the_object(table):
+    table.obs_names = [str(i) for i in range(N)]
+    shuffled = pd.Series(MEASURED).sample(frac=1, random_state=0)
+    np.testing.assert_array_equal(full_mask(table, shuffled), MEASURED)

@@ -172,7 +172,7 @@ def test_centers_outside_for_no_known_reason(visium_adata):
 
 def test_centers_that_are_no_number(visium_adata):
     visium_adata.obsm["spatial"][7] = np.nan
-    with pytest.raises(ValueError, match=r"1 spot centres are NaN.*'spot7'"):
+    with pytest.raises(ValueError, match=r"centres of 1 spot\(s\).*NaN.*'spot7'"):
         check_positions_in_image(open_slides(visium_adata)[0], 480, 560)
 
 

@@ -247,7 +247,9 @@ def _grouped(patients: Sequence[str], n: int) -> dict[str, str]:
 
 
 def _explicit(name: str, test: Any, names: Sequence[str]) -> tuple[str, list[str], list[str]]:
-    wanted = [test] if isinstance(test, str) else list(test)
+    wanted = [
+        str(one) for one in ([test] if isinstance(test, (str, int, np.integer)) else test)
+    ]  # names of slides may be given as numbers
     unknown = [one for one in wanted if one not in names]
     if unknown:
         msg = f"Fold {name!r} names sections that are not there ({quoted(unknown)}); there are: {quoted(names)}."

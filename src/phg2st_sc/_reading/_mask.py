@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import sparse
 
 from .. import _keys
 from .._slide import is_target
@@ -68,6 +69,8 @@ def full_mask(table: AnnData, prompt_mask: Any) -> NDArray[np.bool_]:
     """Return the mask over every row of the table, however many prompts it holds."""
     if prompt_mask is None or isinstance(prompt_mask, str):
         return _from_column(table, prompt_mask)
+    if getattr(prompt_mask, "indexes", None):  # an xarray whose values have names
+        prompt_mask = prompt_mask.to_series()
     if isinstance(prompt_mask, pd.Series):
         return _from_series(table, prompt_mask)
     if isinstance(prompt_mask, pd.DataFrame):
@@ -120,7 +123,7 @@ def _from_column(table: AnnData, column: str | None) -> NDArray[np.bool_]:
 
 def _from_series(table: AnnData, series: pd.Series) -> NDArray[np.bool_]:
     values = _as_bool(series, "The prompt mask", "mask")
-    index = series.index
+    index = _as_names(series.index, table.obs_names)
     if not index.is_unique:
         msg = (
             f"The index of the prompt mask names spots more than once ({quoted(index[index.duplicated()])}): "
@@ -139,6 +142,13 @@ def _from_series(table: AnnData, series: pd.Series) -> NDArray[np.bool_]:
     return values[index.get_indexer(table.obs_names)]
 
 
+def _as_names(index: pd.Index, names: pd.Index) -> pd.Index:
+    """The index as text, where it holds numbers that are names only so: AnnData turns 0, 1, ... into "0", "1", ..."""
+    if pd.api.types.is_integer_dtype(index.dtype) and index.astype(str).isin(names).all():
+        return index.astype(str)
+    return index
+
+
 def _from_array(table: AnnData, mask: Any) -> NDArray[np.bool_]:
     if isinstance(mask, (set, frozenset, dict)) or callable(mask):
         msg = (
@@ -146,6 +156,10 @@ def _from_array(table: AnnData, mask: Any) -> NDArray[np.bool_]:
             "by obs_names, or the name of a boolean obs column."
         )
         raise TypeError(msg)
+    if sparse.issparse(mask) and 1 in mask.shape:
+        mask = mask.toarray().ravel()
+    if isinstance(mask, np.ma.MaskedArray):
+        mask = _with_gaps(mask)
     extension = isinstance(mask, pd.api.extensions.ExtensionArray)
     values = _as_bool(pd.Series(mask) if extension else np.asarray(mask), "The prompt mask", "mask")
     if values.ndim != 1:
@@ -160,6 +174,15 @@ def _from_array(table: AnnData, mask: Any) -> NDArray[np.bool_]:
     return values.copy()
 
 
+def _with_gaps(mask: Any) -> NDArray[Any]:
+    """Values of a masked array, ``None`` where they are masked."""
+    if not np.ma.is_masked(mask):
+        return np.asarray(mask)
+    values = np.asarray(mask.data, dtype=object).copy()
+    values[np.ma.getmaskarray(mask)] = None
+    return values
+
+
 def _as_bool(values: Any, what: str, code: str) -> NDArray[np.bool_]:
     """Accept bool, nullable boolean without gaps, and objects, strings or categories that are all true or false.
 
@@ -167,19 +190,27 @@ def _as_bool(values: Any, what: str, code: str) -> NDArray[np.bool_]:
     """
     if values.dtype == np.bool_:
         return np.asarray(values)
-    values = _spelled_out(values)
-    gaps = pd.isna(values)
-    if isinstance(values.dtype, pd.BooleanDtype) or values.dtype == object:
+    given, values = values, _spelled_out(values)
+    gaps = np.asarray(pd.isna(values))
+    if pd.api.types.is_bool_dtype(values.dtype) or values.dtype == object:
         known = np.asarray(values[~gaps], dtype=object)
         if all(isinstance(value, (bool, np.bool_)) for value in known.ravel()):
             if gaps.any():
+                mend = _fill(given, code, words=values is not given)
                 msg = (
-                    f"{what} has {int(gaps.sum())} missing values: say whether those spots were measured, e.g. "
-                    f"`{code}.fillna(False).astype(bool)`."
+                    f"{what} has {int(gaps.sum())} missing values: say whether those spots were measured, e.g. {mend}."
                 )
                 raise ValueError(msg)
             return np.asarray(values, dtype=bool)
     raise TypeError(f"{what} is of dtype {values.dtype}, not bool: {_mend(values, code)}")
+
+
+def _fill(values: Any, code: str, *, words: bool) -> str:
+    """How to say that gaps were not measured; of words, all that are not empty would become True by `astype`."""
+    series = isinstance(values, pd.Series)
+    start = code if series else f"pandas.Series({code})"
+    mend = f"({start}.astype(str).str.lower() == 'true')" if words else f"{start}.fillna(False).astype(bool)"
+    return f"`{mend if series else mend + '.to_numpy()'}`"
 
 
 def _spelled_out(values: Any) -> Any:
@@ -193,6 +224,8 @@ def _spelled_out(values: Any) -> Any:
     series = pd.Series(np.asarray(values, dtype=object).ravel())
     known = series[~series.isna()]
     words = known.astype(str).str.lower()
+    if known.map(lambda value: isinstance(value, (bool, np.bool_))).all() and values.dtype == object:
+        return values
     if known.empty or np.ndim(values) != 1 or not words.isin(("true", "false")).all():
         return values
     truth = words.eq("true").reindex(series.index).astype(object)
@@ -203,7 +236,7 @@ def _mend(values: Any, code: str) -> str:
     dtype = values.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         first = dtype.categories[-1] if len(dtype.categories) else True
-        return f"compare it with the category that means measured, e.g. `{code} == {first!r}`."
+        return f"compare it with the category that means measured, e.g. `{code} == {_plain(first)!r}`."
     if pd.api.types.is_integer_dtype(dtype):
         if set(np.unique(np.asarray(values))) <= {0, 1}:
             return f"if 1 means measured, pass `{code}.astype(bool)`."
@@ -213,5 +246,10 @@ def _mend(values: Any, code: str) -> str:
     if pd.api.types.is_float_dtype(dtype):
         return f"pass the comparison that means measured, e.g. `{code} > 0.5`."
     if isinstance(values, pd.Series):
-        return f"pass the comparison that means measured, e.g. `{code} == 'yes'`."
+        held = sorted(values.dropna().unique(), key=str)
+        return f"pass the comparison that means measured, e.g. `{code} == {_plain(held[-1]) if held else 'yes'!r}`."
     return "if these are names of spots, pass `data.obs_names.isin(names)`."
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._slide import Slide, open_cohort, open_slides, spots_table, warn_off_lattice
+from .._slide import Slide, check_finite_centers, open_cohort, open_slides, spots_table, warn_off_lattice
 from .._text import quoted
 from ._counts import CountRows, read_counts, read_rows
 from ._gex import GexOnly, is_gene, say_no_genes
@@ -217,14 +217,7 @@ def _by_place(slide: Slide) -> Slide:
     table happen to be sorted.
     """
     places = slide.pitch_positions()
-    finite = np.isfinite(places).all(axis=1)
-    if not finite.all():
-        names = slide.table.obs_names[slide.rows[~finite]]
-        msg = (
-            f"The centres of {len(names)} spot(s) of slide {slide.name!r} are NaN or infinite ({quoted(names)}): correct "
-            f"obsm[{_keys.SPATIAL!r}], or leave these spots out."
-        )
-        raise ValueError(msg)
+    check_finite_centers(slide)
     x, y = np.round(places, 6).T
     order = np.lexsort((y, x))
     return replace(slide, rows=slide.rows[order], positions=slide.positions[order])

@@ -6,6 +6,7 @@ from ._disk import HeldInterrupts, Outcome, StoreLockedError, recover
 from ._embedded import embedding_records
 from ._extend import extend
 from ._extend_table import Added
+from ._finite import check_finite_centers
 from ._lattice import PLATFORM_PITCH_UM
 from ._model import Slide
 from ._new import new_table
@@ -15,7 +16,7 @@ from ._owner import Owner, refuse_foreign
 from ._pictures import overlap, picture_source
 from ._places import warn_off_lattice
 from ._record import check_table
-from ._targets import is_target
+from ._targets import is_target, is_true
 from ._update import SlotUpdate
 from ._write import write_slots
 from ._write_table import write_table
@@ -29,11 +30,13 @@ __all__ = [
     "Slide",
     "SlotUpdate",
     "StoreLockedError",
+    "check_finite_centers",
     "check_positions_in_image",
     "check_table",
     "embedding_records",
     "extend",
     "is_target",
+    "is_true",
     "n_columns",
     "new_table",
     "numbers",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .. import _keys
 from .._text import quoted
 from .._warn import warn_user
+from ._finite import check_finite_centers
 from ._model import THUMBNAILS, Slide
 
 _SHAPE_TOLERANCE_PX = 1
@@ -32,12 +33,8 @@ def check_positions_in_image(slide: Slide, height: int, width: int) -> None:
         If centres are not finite, are swapped, are full-resolution pixels beside a thumbnail, or lie outside for
         another reason: each with its own message.
     """
+    check_finite_centers(slide)
     positions = slide.positions
-    finite = np.isfinite(positions).all(axis=1)
-    if not finite.all():
-        bad = slide.table.obs_names[slide.rows[~finite]]
-        msg = f"Slide {slide.name!r}: {len(bad)} spot centres are NaN or infinite, the first of spot {bad[0]!r}."
-        raise ValueError(msg)
     outside = ~_inside(positions, height, width)
     if not outside.any():
         return

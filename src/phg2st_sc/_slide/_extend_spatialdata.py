@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ._extend_table import Added, back_to, extend_table
+from ._instances import find_instances, new_instances
 from ._spatialdata import _attrs, _centroids, _element
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def extend_spatialdata(
 def _with_circles(
     sdata: SpatialData, element: Any, region: str, one: Added, instance_key: str
 ) -> tuple[Any, NDArray[Any]]:
-    """Circles of a region with the new places at the end, and the ids of these."""
+    """Circles of a region with the new places at the end, and the ids of these in the table."""
     import geopandas as gpd
     from spatialdata.models import ShapesModel
     from spatialdata.transformations import get_transformation
@@ -68,11 +69,12 @@ def _with_circles(
         )
         raise ValueError(msg)
     instances = one.slide.table.obs[instance_key].iloc[one.slide.rows]
-    centers, _ = _centroids(element.loc[instances.to_numpy()])
+    own = element.iloc[find_instances(element.index, instances)]
+    centers, _ = _centroids(own)
     places = back_to(one.slide, centers.to_numpy(dtype=np.float64), one.places)
-    index = _new_ids(element.index, len(places))
+    index, named = new_instances(element.index, instances, len(places))
     circles = gpd.GeoDataFrame(
-        {"radius": np.full(len(places), float(np.median(element.loc[instances.to_numpy(), "radius"])))},
+        {"radius": np.full(len(places), float(np.median(own["radius"])))},
         geometry=gpd.points_from_xy(*places.T),
         index=index,
     )
@@ -80,14 +82,4 @@ def _with_circles(
     joined.index.name = element.index.name
     joined.attrs = {}
     transformations = get_transformation(element, get_all=True)
-    return ShapesModel.parse(joined, transformations=dict(transformations)), np.asarray(index)
-
-
-def _new_ids(known: pd.Index, n_new: int) -> pd.Index:
-    if pd.api.types.is_integer_dtype(known.dtype):
-        return pd.Index(np.arange(n_new) + int(known.max()) + 1, dtype=known.dtype)
-    taken = set(known)
-    start = len(known)
-    while any(f"target{start + i}" in taken for i in range(n_new)):
-        start += n_new
-    return pd.Index([f"target{start + i}" for i in range(n_new)])
+    return ShapesModel.parse(joined, transformations=dict(transformations)), np.asarray(named)

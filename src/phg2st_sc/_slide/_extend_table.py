@@ -22,6 +22,8 @@ from ._targets import is_target
 if TYPE_CHECKING:
     from anndata import AnnData
 
+_GAPS = {"c": np.nan, "m": "NaT", "M": "NaT", "O": None, "U": "", "S": b"", "V": 0}
+"""What stands for a gap among values that are neither counts nor real numbers."""
 _BY_SLIDE = (_keys.PATIENT, _keys.LIBRARY, _keys.SECTION)
 
 
@@ -84,7 +86,8 @@ def extend_table(
     names = _names(table, added)
     layers = {key: _longer(value, n_new) for key, value in table.layers.items() if key is not None}
     gone = {key for key in table.obsm if _is_image_side(table, key)}
-    obsm = {key: _longer(table.obsm[key], n_new, names, gaps=True) for key in table.obsm if key not in gone}
+    kept = [key for key in table.obsm if key not in gone and key != _keys.SPATIAL]
+    obsm = {key: _longer(table.obsm[key], n_new, names, gaps=True) for key in kept}
     if _keys.SPATIAL in table.obsm:
         obsm[_keys.SPATIAL] = _centers(table, added)
     return AnnData(
@@ -118,7 +121,11 @@ def _longer(values: Any, n_new: int, names: pd.Index | None = None, *, counts: b
     if sparse.issparse(values):
         stacked = sparse.vstack([values, sparse.csr_matrix(shape, dtype=values.dtype)], format=values.format)
         return type(values)(stacked)
+    if isinstance(values, np.ma.MaskedArray):
+        return np.ma.concatenate([values, np.ma.masked_all(shape, dtype=values.dtype)])
     values = np.asarray(values)
+    if values.dtype.kind in _GAPS:
+        return np.concatenate([values, np.full(shape, _GAPS[values.dtype.kind], dtype=values.dtype)])
     if counts or (not gaps and _are_counts(values)):
         return np.concatenate([values, np.zeros(shape, dtype=values.dtype)])
     kind = values.dtype if values.dtype.kind == "f" else np.float64
@@ -175,9 +182,7 @@ def _joined(old: pd.Series, new: pd.Series) -> Any:
     if isinstance(old.dtype, pd.CategoricalDtype):
         values = np.concatenate([old.to_numpy(dtype=object), new.to_numpy(dtype=object)])
         return pd.Categorical(values, categories=old.cat.categories, ordered=old.cat.ordered)
-    if not new.isna().any():
-        return pd.concat([old, new.astype(old.dtype)]).to_numpy(dtype=old.dtype)
-    if pd.api.types.is_extension_array_dtype(old.dtype):
+    if not new.isna().any() or pd.api.types.is_extension_array_dtype(old.dtype):
         return pd.concat([old, new.astype(old.dtype)]).array
     if old.dtype.kind in "iuf":
         joined = pd.concat([old, new.astype(np.float64)]).to_numpy(dtype=np.float64)

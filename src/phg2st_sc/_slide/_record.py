@@ -21,7 +21,13 @@ DEFAULT_NAME = "slide"
 
 
 def check_table(table: AnnData) -> None:
-    """Refuse views, half-written tables and names that occur twice: results are matched by name and written in place."""
+    """Refuse lazy objects, half-written tables, views and names that occur twice: results are matched by name and written in place."""
+    if not isinstance(table.obs, pd.DataFrame):
+        msg = (
+            "The AnnData is lazy (`anndata.experimental.read_lazy`): its obs is not in memory. Pass `adata.to_memory()`, or open "
+            "the file by `anndata.read_h5ad(path, backed='r')`, of which only the rows that are needed are read."
+        )
+        raise TypeError(msg)
     check_finished(table)
     if table.is_view:
         msg = "The AnnData is a view of another one, which results cannot be written to. Pass a copy: `adata.copy()`."
@@ -79,7 +85,7 @@ def split_rows(
     if values.isna().any():
         msg = f"obs[{key!r}] is missing for {int(values.isna().sum())} spots: every spot must belong to a slide."
         raise ValueError(msg)
-    names = values.astype(str).to_numpy(dtype=object)
+    names = _whole(values).astype(str).to_numpy(dtype=object)
     return {str(name): rows[names == name] for name in pd.unique(names)}
 
 
@@ -105,7 +111,16 @@ def _split_column(table: AnnData, rows: NDArray[np.int64]) -> str | None:
 def _values(table: AnnData, key: str, rows: NDArray[np.int64]) -> list[str]:
     if key not in table.obs:
         return []
-    return [str(value) for value in table.obs[key].iloc[rows].dropna().unique()]
+    return [str(value) for value in _whole(table.obs[key].iloc[rows].dropna()).unique()]
+
+
+def _whole(values: pd.Series) -> pd.Series:
+    """Values without gaps; whole numbers without the decimal point that gaps once gave them: slide 1.0 is slide 1."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(values.cat.categories.dtype)
+    if pd.api.types.is_float_dtype(values.dtype) and (values % 1 == 0).all():
+        values = values.astype(np.int64)
+    return values
 
 
 def find_record(table: AnnData, rows: NDArray[np.int64], name: str | None) -> tuple[str | None, Mapping[str, Any]]:

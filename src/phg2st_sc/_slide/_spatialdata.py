@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from .. import _keys
 from .._text import quoted
 from ._align import Alignment, Asked, align
+from ._instances import find_instances
 from ._lattice import Scale, measure
 from ._model import Slide, find_file, pick_image
 from ._record import check_table, find_patient, find_record, measured_places, split_rows, spot_diameter
@@ -195,7 +196,7 @@ def _spots(sdata: SpatialData, region: str, instances: pd.Series) -> _Spots:
         twice = instances[instances.duplicated()]
         msg = f"{len(twice)} rows of the table name an instance of region {region!r} that another row names: {quoted(twice)}."
         raise ValueError(msg)
-    where = frame.index.get_indexer(pd.Index(instances.to_numpy()))
+    where = find_instances(frame.index, instances)
     missing = instances[where < 0]
     if len(missing):
         msg = (

@@ -127,7 +127,7 @@ def _choose(slides: list[Slide], name: str | None) -> Slide:
     if name is None:
         return slides[0]
     for slide in slides:
-        if slide.name == name:
+        if slide.name == str(name):
             return slide
     msg = f"No slide named {name!r}; there are: {', '.join(repr(s.name) for s in slides)}."
     raise KeyError(msg)

@@ -14,7 +14,8 @@ from .._deprecated import renamed_parameters
 from .._docs import documented
 from .._image import Picture, pictures_record
 from .._reading import Reading, pictures_of, warn_of_another_picture
-from .._slide import Added, Slide, check_positions_in_image, extend, is_target, warn_off_lattice
+from .._slide import Added, Slide, check_finite_centers, check_positions_in_image, extend, is_target, warn_off_lattice
+from .._text import quoted
 from .._warn import warn_user
 from ._target_lattice import Lattice, LatticeKind, fit_lattice
 from ._target_region import Polygon, Region, capture_area, polygon
@@ -141,6 +142,7 @@ def add_targets(
     warn_off_lattice(slides)
     added, laid = [], []
     for slide in slides:
+        check_finite_centers(slide)
         places, fitted, factor = _places(slide, call)
         added.append(Added(slide, places))
         laid.append((fitted.kind, slide.pitch_px * factor, len(places)))
@@ -180,8 +182,7 @@ def _places(slide: Slide, call: _Laying) -> tuple[NDArray[np.float64], Lattice, 
     from scipy.spatial import cKDTree
 
     slide.pitch_positions()  # raises where there is no pitch
-    finite = np.isfinite(slide.positions).all(axis=1)
-    spots = slide.positions[finite & ~is_target(slide.table, slide.rows)]
+    spots = slide.positions[~is_target(slide.table, slide.rows)]
     if np.linalg.matrix_rank(spots - spots.mean(axis=0)) < 2:
         msg = (
             f"The {len(spots)} spots of slide {slide.name!r} lie on one line: a lattice needs spots beside each other."
@@ -192,7 +193,7 @@ def _places(slide: Slide, call: _Laying) -> tuple[NDArray[np.float64], Lattice, 
     fitted = fit_lattice(spots, slide.pitch_px, call.lattice)
     places = fitted.finer(factor).places(*where.bounds())
     places = places[where.contains(places)]
-    away, _ = cKDTree(slide.positions[finite]).query(places)
+    away, _ = cKDTree(slide.positions).query(places)
     return places[away >= call.min_distance * factor * slide.pitch_px], fitted, factor
 
 
@@ -225,9 +226,10 @@ def _mpp(slide: Slide) -> float:
 def _region(slide: Slide, spots: NDArray[np.float64], call: _Laying) -> Region:
     region = call.region
     if isinstance(region, Mapping):
-        if slide.name not in region:
-            raise KeyError(f"`region=` has no entry for slide {slide.name!r}.")
-        region = region[slide.name]
+        keys = [key for key in region if key == slide.name] or [key for key in region if str(key) == slide.name]
+        if not keys:
+            raise KeyError(f"`region=` has no entry for slide {slide.name!r}, only for {quoted(region)}.")
+        region = region[keys[0]]
     if isinstance(region, str) and region == _TISSUE:
         return _tissue(slide, spots)
     if isinstance(region, str) and region == _CAPTURE:

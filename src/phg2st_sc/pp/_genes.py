@@ -11,7 +11,7 @@ from .. import _keys
 from .._deprecated import renamed_parameters
 from .._docs import documented
 from .._reading import THETA, Reading, common_genes, rank_genes
-from .._slide import Owner, SlotUpdate, is_target, refuse_foreign, write_slots
+from .._slide import Owner, SlotUpdate, is_target, is_true, refuse_foreign, write_slots
 from .._text import quoted
 from .._warn import warn_user
 
@@ -147,7 +147,7 @@ def _warn_of_prompts(slides: list[Slide]) -> None:
         slide.name
         for slide in slides
         if _keys.PROMPT in slide.table.obs
-        and not (slide.table.obs[_keys.PROMPT].isin([True]) | is_target(slide.table)).all()
+        and not (is_true(slide.table.obs[_keys.PROMPT]) | is_target(slide.table)).all()
     ]
     if marked:
         warn_user(

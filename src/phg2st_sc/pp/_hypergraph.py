@@ -14,7 +14,7 @@ from .. import _keys
 from .._deprecated import renamed_parameters
 from .._docs import documented
 from .._reading import Reading, choose_rep, features_of, hypergraph_update
-from .._slide import embedding_records, warn_off_lattice, write_slots
+from .._slide import check_finite_centers, embedding_records, warn_off_lattice, write_slots
 from .._text import quoted
 from .._warn import warn_user
 from ..graph import Given, Hypergraph, HypergraphBuilder, get_builder, scatter_blocks
@@ -110,6 +110,7 @@ def build_hypergraph(
     warn_off_lattice(slides)
     by_table: dict[int, list[Slide]] = {}
     for slide in slides:
+        check_finite_centers(slide)
         by_table.setdefault(id(slide.table), []).append(slide)
     updates = []
     for group in by_table.values():

@@ -11,7 +11,7 @@ from .. import _keys
 from .._deprecated import renamed_parameters
 from .._docs import documented
 from .._reading import Reading, full_mask
-from .._slide import Owner, SlotUpdate, is_target, write_slots
+from .._slide import Owner, SlotUpdate, check_finite_centers, is_target, write_slots
 from ..prompts import STRATEGIES, generator_of, number_of_prompts, sample_mask
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ def sample_prompts(
     mask = np.zeros(target.n_obs, dtype=bool)
     for slide, these, number in zip(slides, open_to, numbers, strict=True):
         if number:
+            check_finite_centers(slide, these)
             drawn = sample_mask(slide.positions[these], number, strategy, generator_of(seed, slide.name))
             mask[slide.rows[these]] = drawn
     record: dict[str, Any] = {

@@ -23,7 +23,7 @@ from .._reading import (
     why_ignored,
     without_features,
 )
-from .._slide import is_target
+from .._slide import is_target, is_true
 from .._text import quoted
 from .._warn import warn_user
 from ..models import check_parameters, check_seed
@@ -204,7 +204,7 @@ def _warn_of_prompts(slides: Sequence[Slide]) -> None:
 def _some_prompted(slide: Slide) -> bool:
     if _keys.PROMPT not in slide.table.obs:
         return False
-    marked = slide.table.obs[_keys.PROMPT].isin([True]).to_numpy()[slide.rows]
+    marked = is_true(slide.table.obs[_keys.PROMPT])[slide.rows]
     marked = marked[~is_target(slide.table, slide.rows)]
     return bool(marked.any() and not marked.all())
 
