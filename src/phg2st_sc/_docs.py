@@ -62,7 +62,9 @@ method:section
     :class:`phg2st_sc.models.PHG2ST` as it is without training.
 genes:returned
     Genes to return. The method works with all genes detected in at least three prompts (or those that
-    :func:`phg2st_sc.pp.select_genes` marked) whatever is asked for here. ``None`` returns all of these.
+    :func:`phg2st_sc.pp.select_genes` marked) whatever is asked for here: what is predicted of a gene is its share of all of
+    them, and the same to the last bit as without ``genes``. A gene that fewer prompts detected joins them. Fewer genes take
+    less memory. ``None`` returns all of these.
 **parameters
     Settings of the method, e.g. ``length_scale=4.0`` for ``"kriging"``.
 seed

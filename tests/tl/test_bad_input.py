@@ -171,7 +171,6 @@ def test_key_that_cannot_be_stored(adata, refused):
 
 def test_write_of_an_anndata(adata, refused):
     refused(ValueError, "write_h5ad", adata, write=True, method="idw")
-    refused(ValueError, "tl.predict", adata, write="table", method="idw")
 
 
 # --- methods and models -----------------------------------------------------------------------------------------------

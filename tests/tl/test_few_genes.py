@@ -76,3 +76,42 @@ def test_a_method_with_a_prediction_of_its_own_is_asked_for_it(make_section):
     genes = list(adata.var_names[:3])
     few = phg2st.tl.predict(adata, model=Doubled(), genes=genes, progress=False).X
     np.testing.assert_array_equal(few, 2 * phg2st.tl.predict(adata, method="idw", genes=genes, progress=False).X)
+
+
+# --- where they go ----------------------------------------------------------------------------------------------------
+def test_a_table_of_its_own(make_section, snapshot, unchanged):
+    adata = make_section(image=False)
+    before, genes = snapshot(adata), [adata.var_names[number] for number in (7, 2)]
+    made = phg2st.tl.impute(adata, method="kriging", genes=genes, write="table")
+    after = snapshot(adata)
+    unchanged(before, after)
+    assert set(before) == set(after)
+    expected = phg2st.tl.predict(adata, method="kriging", genes=genes)
+    np.testing.assert_array_equal(made.X, expected.X)
+    assert list(made.var_names) == genes
+    assert list(made.obs_names) == list(adata.obs_names)
+    np.testing.assert_array_equal(made.obs["prompt"], adata.obs["prompt"])
+    np.testing.assert_array_equal(made.obsm["spatial"], adata.obsm["spatial"])
+    assert made.uns["method"] == "kriging"
+
+
+def test_tables_of_several_objects_come_as_the_objects_did(make_section):
+    slides = {"a": make_section(image=False), "b": make_section(image=False)}
+    made = phg2st.tl.impute(slides, method="idw", write="table", copy=True)
+    assert list(made) == ["a", "b"]
+    assert all("idw" not in one.layers for one in slides.values())
+    listed = phg2st.tl.impute(list(slides.values()), method="idw", write="table")
+    np.testing.assert_array_equal(listed[0].X, made["a"].X)
+
+
+def test_a_large_layer_of_nan_is_told_of_once(make_section, monkeypatch, recwarn):
+    monkeypatch.setattr("phg2st_sc.tl._impute._LARGE_LAYER", 1000)
+    slides = [make_section(image=False), make_section(image=False)]
+    genes = list(slides[0].var_names[:3])
+    phg2st.tl.impute(slides, method="idw", genes=genes, write="table")
+    phg2st.tl.impute(slides, method="idw")
+    assert not [one for one in recwarn if "NaN" in str(one.message)]
+    phg2st.tl.impute(slides, method="idw", genes=genes)
+    told = [str(one.message) for one in recwarn if "NaN" in str(one.message)]
+    assert len(told) == 1
+    assert "3 of 40 genes are predicted. Pass `write='table'`" in told[0]

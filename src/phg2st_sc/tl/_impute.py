@@ -14,6 +14,7 @@ from .._docs import documented
 from .._progress import bar
 from .._reading import Reading, check_gene_names
 from .._slide import Owner, SlotUpdate, check_table, refuse_foreign, write_slots, write_table
+from .._warn import warn_user
 from ..models import choose_estimator
 from ._predict_slides import predict_slides
 from ._predictions import Predicted
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
     from ..models import Estimator
+
+
+_LARGE_LAYER = 50_000_000
+"""Values, 200 MB, from which on a layer that is nearly all NaN is told of."""
+_FEW_GENES = 0.1
 
 
 @renamed_parameters(table="table_key")
@@ -69,13 +75,15 @@ def impute(
     key_added
         Name of the result. ``None``: ``"phg2st"`` for the default, else the name of the method.
     {seed} {copy} {write}
-        ``"table"``: put the prediction into a table of its own named ``key_added``, for panels too large for a layer; saved
-        too where there is a store.
+        ``"table"``: put the prediction into a table of its own, for panels too large for a layer and for few genes of many. Of
+        a SpatialData it is named ``key_added``, and saved too where there is a store; of an AnnData it is returned, an object
+        over the same spots and the predicted genes, as by :func:`phg2st_sc.tl.predict`, and ``data`` stays as it is.
     {progress:long} {**parameters}
 
     Returns
     -------
-    ``None``, or the copy (of several objects a list or dict of copies).
+    ``None``, or the copy (of several objects a list or dict of copies). With ``write="table"`` the table of an AnnData (of
+    several objects a list or dict of tables).
 
     Raises
     ------
@@ -92,7 +100,8 @@ def impute(
     -----
     UserWarning
         With neither ``model`` nor ``method``, if slides that have an image have no embeddings with a record. If ``model``
-        was trained on the very slide. If the default finds on 10 or more prompts that nothing is predictable from them.
+        was trained on the very slide. If the default finds on 10 or more prompts that nothing is predictable from them. If a
+        layer would be large, and nearly all of it NaN.
 
     Notes
     -----
@@ -120,9 +129,11 @@ def impute(
     estimator = choose_estimator(model, method, seed, parameters, impute)
     by_default = model is None and method is None
     key = key_added or estimator.name
-    targets = [_copy(one) if copy else one for one in objects]
+    alone = write == "table"
+    targets = [_copy(one) if copy and not (alone and _is_table(one)) else one for one in objects]
     for target in targets:
-        _refuse_early(target, key)
+        if not alone:
+            _refuse_early(target, key)
     results = [  # all are predicted before any is written
         predict_slides(
             target,
@@ -136,8 +147,12 @@ def impute(
         )
         for target in bar(targets, progress=progress and len(targets) > 1, desc="predict", unit="object")
     ]
+    if alone:
+        tables = [_write_table(target, done, key, copy) for target, done in zip(targets, results, strict=True)]
+        return None if all(one is None for one in tables) else _like(data, tables)
+    _warn_of_empty(results, key)
     for target, done in zip(targets, results, strict=True):
-        _write(target, done, key, write)
+        write_slots(target, done.table, _update(done, key), write=bool(write))
     return _like(data, targets) if copy else None
 
 
@@ -161,17 +176,14 @@ def _like(data: Any, targets: list[Any]) -> Any:
     return targets if isinstance(data, (list, tuple)) else targets[0]
 
 
-def _write(target: AnnData | SpatialData, done: Predicted, key: str, write: bool | str) -> None:
-    if write == "table":
-        _write_table(target, done, key)
-    else:
-        write_slots(target, done.table, _update(done, key), write=bool(write))
-
-
 def _copy(data: AnnData | SpatialData) -> AnnData | SpatialData:
     from copy import deepcopy
 
-    return data.copy() if hasattr(data, "obs_names") else deepcopy(data)
+    return data.copy() if _is_table(data) else deepcopy(data)
+
+
+def _is_table(data: AnnData | SpatialData) -> bool:
+    return hasattr(data, "obs_names")
 
 
 def _owner(key: str) -> Owner:
@@ -180,18 +192,35 @@ def _owner(key: str) -> Owner:
 
 def _refuse_early(data: AnnData | SpatialData, key: str) -> None:
     """Refuse a view, and a key that holds something of the user's, before the work rather than after it."""
-    if hasattr(data, "obs_names"):
+    if _is_table(data):
         check_table(data)
         slots = (("layers", key), ("uns", key), ("obs", _keys.used_prompts(key)), ("var", _keys.predicted(key)))
         refuse_foreign(data, slots, _owner(key))
 
 
-def _write_table(data: AnnData | SpatialData, done: Predicted, key: str) -> None:
-    if hasattr(data, "obs_names"):
-        msg = "`write='table'` is for a SpatialData; for an AnnData use `phg2st_sc.tl.predict`, which returns a table."
-        raise ValueError(msg)
+def _write_table(data: Any, done: Predicted, key: str, copy: bool) -> Any:
+    """Put the prediction into a table of its own; returns it where the object cannot hold it, or the copy that does."""
+    if _is_table(data):
+        return done.as_table()
     source = next(name for name, table in data.tables.items() if table is done.table)
     write_table(data, key, done.as_table(), source=source, overwrite=True, write=data.is_backed())
+    return data if copy else None
+
+
+def _warn_of_empty(results: Sequence[Predicted], key: str) -> None:
+    """Tell of layers that take much memory to hold next to nothing."""
+    sizes = {}
+    for done in results:
+        n_obs, n_vars = done.table.shape
+        if n_obs * n_vars >= _LARGE_LAYER and len(done.genes) < _FEW_GENES * n_vars:
+            sizes[len(done.genes), n_vars] = n_obs * n_vars * np.dtype(np.float32).itemsize
+    if sizes:
+        (n_genes, n_vars), size = max(sizes.items(), key=lambda item: item[1])
+        msg = (
+            f"layers[{key!r}] takes {size / 1e6:,.0f} MB, and {100 * (1 - n_genes / n_vars):.3g} % of it is NaN: {n_genes} of "
+            f"{n_vars:,} genes are predicted. Pass `write='table'` for an object of these genes alone."
+        )
+        warn_user(msg)
 
 
 def _update(done: Predicted, key: str) -> SlotUpdate:
