@@ -201,3 +201,29 @@ def test_no_gene_of_the_public_sections_is_called_unmeasured(real_data):
         pairs = list(zip(slides.values(), rows, strict=True))[subset]
         sums = np.stack([np.asarray(a[r, shared].X.sum(axis=0)).ravel() for a, r in pairs])
         assert not never_measured(sums, [a.X[r].sum() for a, r in pairs]).any()
+
+
+def test_a_model_tells_what_a_slide_by_itself_never_measured(tmp_path):
+    whole, made, last = joined(n_slides=3)
+    model = phg2st.tl.train({name: one for name, one in made.items() if name != last}, progress=False)
+    loaded = phg2st.models.load(model.save(tmp_path / "model"))
+    alone = whole[whole.obs["slide"] == last].copy()  # the genes that it lacks are zeros
+    with pytest.warns(UserWarning, match=f"12 of slide '{last}'") as caught:
+        phg2st.tl.impute(alone, model=loaded, key_added="done")
+    assert sum("never measured" in str(one.message) for one in caught) == 1
+    layer = pd.DataFrame(alone.layers["done"], alone.obs_names, alone.var_names)
+    assert layer[GONE].isna().all(axis=None) or not alone.var.loc[GONE, "done_predicted"].any()
+    assert layer.drop(columns=GONE).notna().all(axis=None)
+    assert "gene_counts" not in alone.uns["done"]["model"]
+
+
+def test_genes_that_are_asked_for_in_training_are_told_of():
+    whole, _, last = joined(n_slides=3)
+    with pytest.warns(UserWarning, match=f"`genes` seem never to have been measured.*8 of slide '{last}'"):
+        phg2st.tl.train(
+            whole,
+            method="kriging",
+            genes=list(whole.var_names[whole.var_names <= "GENE0023"]),
+            slide_key="slide",
+            progress=False,
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 
@@ -27,10 +28,13 @@ def names_hash(names: Iterable[object]) -> str:
 
 def package_versions(packages: Iterable[str] = _RECORDED) -> dict[str, str]:
     """Return the installed versions of the packages that shape results; absent ones are left out."""
-    found = {}
-    for package in packages:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    found = {package: _version(package) for package in packages}
+    return {package: known for package, known in found.items() if known is not None}
+
+
+@cache  # what was imported stays what it is, and looking it up takes longer than a small prediction
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -15,6 +15,7 @@ from ._pictures import pictures_of, warn_of_another_picture, warn_of_one_picture
 from ._reading import Reading
 from ._slide_arrays import slide_arrays, training_slide
 from ._source import Matrix, Source, open_source, row_totals
+from ._unmeasured import never_measured
 
 __all__ = [
     "DEFAULT_TARGET_SUM",
@@ -47,6 +48,7 @@ __all__ = [
     "is_gene",
     "measured_by_all",
     "model_panel",
+    "never_measured",
     "one_kind",
     "open_source",
     "pictures_of",

@@ -64,23 +64,36 @@ def read_measured(reading: Reading, slide: Slide, prompt_mask: Any, *, allow_zer
     return Measured(slide, mask, index, counts, totals, read.genes, read.lacking)
 
 
-def find_unmeasured(measured: Sequence[Measured]) -> list[Measured]:
+def find_unmeasured(
+    measured: Sequence[Measured], cohort: tuple[NDArray[np.float64], float] | None = None
+) -> list[Measured]:
     """The slides of one object, with the genes that each of them never measured, by NaN or beside the others; and say so.
 
     See :mod:`._unmeasured` for what zeros tell.
+
+    Parameters
+    ----------
+    measured
+        The slides.
+    cohort
+        (features,) counts of each feature over the slides that a model was trained on, and their counts in all.
     """
     known = [one.lacking & one.genes for one in measured]
     sums = np.stack([np.asarray(one.counts.sum(axis=0, dtype=np.float64)).ravel() for one in measured])
-    zeros = never_measured(sums, [float(one.totals.sum()) for one in measured]) & ~np.stack(known)
+    totals = [float(one.totals.sum()) for one in measured]
+    if cohort is not None:
+        sums, totals = np.concatenate([sums, cohort[0][None]]), [*totals, cohort[1]]
+    zeros = never_measured(sums, totals)[: len(measured)] & ~np.stack(known)
     names = measured[0].slide.table.var_names
     if any(gaps.any() for gaps in known):
         warn_user(
             f"Genes that are NaN at every prompt of a slide were not measured there, and are not predicted there: "
             f"{_by_slide(measured, known, names)}."
         )
+    others = "the other slides" if cohort is None else "other slides, or those of the model,"
     if zeros.any():
         warn_user(
-            f"Genes without a single count at the prompts of a slide, of which the other slides lead to expect {EXPECTED:g} counts "
+            f"Genes without a single count at the prompts of a slide, of which {others} lead to expect {EXPECTED:g} counts "
             f"or more, were never measured there, and are not predicted there: {_by_slide(measured, list(zeros), names)}. Joining "
             "objects (`anndata.concat(..., join='outer')`) leaves such zeros; join='inner' keeps the genes that all slides have."
         )

@@ -8,8 +8,8 @@ and with two. Genes that were never measured leave a gap between nothing and wha
 
 So a slide never measured its genes with no count and ``E`` of 20 or more (and 20 counts on the others), where these are
 
-- 10 or more, or a fifth of all genes with such an ``E`` and 3 or more; and
-- five times as many as those with one count, or two, of the same ``E`` (their mean, plus one).
+- 10 or more, or a fifth of all genes with such an ``E``; and
+- five times as many as those with one count, or two, of the same ``E`` (their mean, plus one): at least 5.
 
 Of weaker genes nothing can be known, and zeros are taken as they are.
 """
@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 EXPECTED = 20.0
 """Counts to be expected on a slide, and to be there on the others, before a zero says anything."""
-MANY, FEW, PART = 10, 3, 0.2
-"""How many such genes are a block that was not measured: many, or a part of all of them that is no fewer than a few."""
+MANY, PART = 10, 0.2
+"""How many such genes are a block that was not measured: many, or this part of all of them."""
 GAP = 5.0
 """How many times as many as genes with one count or with two."""
 
@@ -54,6 +54,6 @@ def never_measured(counts: NDArray[np.floating], totals: NDArray[np.floating] | 
     for slide, (count, well) in enumerate(zip(counts, strong, strict=True)):
         zero = well & (count == 0)
         low = (well & (count > 0) & (count <= 2)).sum() / 2.0
-        if zero.sum() >= max(FEW, min(MANY, PART * well.sum()), GAP * (low + 1.0)):
+        if zero.sum() >= max(min(MANY, PART * well.sum()), GAP * (low + 1.0)):
             found[slide] = zero
     return found

@@ -34,6 +34,8 @@ _CARD: dict[str, Any] = {
     _keys.READING: dict[str, Any] | None,
     _keys.TARGET_SUM: Annotated[float, "> 0"] | None,
     _keys.HYPERGRAPH_KEY: str | None,
+    _keys.GENE_COUNTS: list[int] | None,
+    _keys.N_COUNTS: Annotated[int, ">= 0"] | None,
 }
 """What the package itself reads in a card; a method may say more."""
 

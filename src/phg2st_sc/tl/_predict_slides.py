@@ -83,7 +83,7 @@ def predict_slides(
     measured = [read_measured(reading, slide, prompt_mask, allow_zero=estimator.is_fitted) for slide in slides]
     for one in measured:
         _check_number(estimator, one)
-    measured = find_unmeasured(measured)
+    measured = find_unmeasured(measured, None if panel is None else _cohort_counts(estimator, panel, table))
     panel = prompted_panel(table, measured, genes) if panel is None else panel.among(_somewhere(measured))
     shown = panel.shown(table, genes)
     fallback = float(estimator.card.get(_keys.TARGET_SUM, DEFAULT_TARGET_SUM))
@@ -109,6 +109,17 @@ def predict_slides(
         seed=seed,
         not_measured={one.slide.name: _names(table, panel, panel.lacking(one)) for one in measured},
     )
+
+
+def _cohort_counts(estimator: Estimator, panel: Panel, table: AnnData) -> tuple[NDArray[np.float64], float] | None:
+    """Counts of each feature on the slides of a model, and all of them; ``None`` where it was saved without."""
+    counts, total = (estimator.card.get(name) for name in (_keys.GENE_COUNTS, _keys.N_COUNTS))
+    if counts is None or total is None or len(counts) != len(panel.genes):
+        return None
+    there = panel.columns >= 0
+    sums = np.zeros(table.n_vars)
+    sums[panel.columns[there]] = np.asarray(counts, dtype=np.float64)[there]
+    return sums, float(total)
 
 
 def _somewhere(measured: Sequence[Measured]) -> NDArray[np.bool_]:

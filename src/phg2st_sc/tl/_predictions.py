@@ -99,7 +99,7 @@ class Predicted:
         estimator, slides = self.estimator, self.slides
         record = embedding_records(self.table).get(self.rep, {}) if self.rep else {}
         pitches = {slide.name: slide.pitch for slide in slides if slide.pitch_source != "lattice"}
-        card = {key: value for key, value in estimator.card.items() if key != FINGERPRINTS}
+        card = {key: value for key, value in estimator.card.items() if key not in (FINGERPRINTS, _keys.GENE_COUNTS)}
         return {
             _keys.METHOD: estimator.name,
             "parameters": storable(estimator.kept_parameters()),

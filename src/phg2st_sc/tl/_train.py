@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import _keys
 from .._deprecated import renamed_parameters
@@ -18,6 +19,7 @@ from .._reading import (
     check_patient_key,
     choose_reps,
     measured_by_all,
+    never_measured,
     same_features,
     training_slide,
     why_ignored,
@@ -132,6 +134,8 @@ def train(
     ]
     training = [slide for slide, _ in read]
     features = same_features(slides, reps, training)
+    if genes is not None:
+        _warn_of_unmeasured(training, panel)
     estimator.fit(training)
     estimator.card = {
         **_card(training, features, seed),
@@ -209,6 +213,27 @@ def _some_prompted(slide: Slide) -> bool:
     return bool(marked.any() and not marked.all())
 
 
+def _sums(read: TrainingSlide) -> NDArray[np.float64]:
+    sums: NDArray[np.float64] = read.counts.sum(axis=0, dtype=np.float64)
+    return sums
+
+
+def _warn_of_unmeasured(read: Sequence[TrainingSlide], genes: Sequence[str]) -> None:
+    """Tell of genes that were asked for, although a slide does not seem to have measured them."""
+    lacking = never_measured(np.stack([_sums(one) for one in read]), [float(one.totals.sum()) for one in read])
+    if lacking.any():
+        names = np.asarray(genes, dtype=object)
+        parts = (
+            f"{int(some.sum())} of slide {one.arrays.name!r} ({quoted(map(str, names[some]))})"
+            for one, some in zip(read, lacking, strict=True)
+            if some.any()
+        )
+        warn_user(
+            f"Some of `genes` seem never to have been measured on a slide, and are learned as not expressed there: "
+            f"{', '.join(parts)}. Leave them out, or the slide."
+        )
+
+
 def _card(read: Sequence[TrainingSlide], features: Mapping[str, Any], seed: int) -> dict[str, Any]:
     return {
         "slides": [one.arrays.name for one in read],
@@ -216,6 +241,8 @@ def _card(read: Sequence[TrainingSlide], features: Mapping[str, Any], seed: int)
         "n_spots": int(sum(one.arrays.n_spots for one in read)),
         _keys.FEATURES: dict(features),
         _keys.TARGET_SUM: float(np.median(np.concatenate([one.totals for one in read]))),
+        _keys.GENE_COUNTS: sum(_sums(one) for one in read).astype(np.int64).tolist(),  # type: ignore[union-attr]
+        _keys.N_COUNTS: int(sum(one.totals.sum() for one in read)),
         "seed": seed,
         "versions": package_versions(),
     }
