@@ -31,7 +31,11 @@ import phg2st_sc as phg2st
 
 KEY, AGAIN = "phg2st", "again"
 TOLERANCE = 1e-4
-METHODS = {"phg2st": {}, "regression_kriging": {}, "phg2st_paper": {"max_epochs": 2, "network": {"width": 32, "hypergraph_width": 32}}}
+METHODS = {
+    "phg2st": {},
+    "regression_kriging": {},
+    "phg2st_paper": {"max_epochs": 2, "network": {"width": 32, "hypergraph_width": 32}},
+}
 PLAN = {"fraction": 0.2, "strategies": ("random",), "n_masks": 1}
 
 
@@ -130,7 +134,9 @@ def _predict(slide: ad.AnnData, model: Path) -> np.ndarray:
 
 
 def _keep(folder: Path, slide: ad.AnnData, predicted: dict[str, np.ndarray]) -> None:
-    np.savez(folder / "kept.npz", stored=slide.layers[KEY], score=phg2st.tl.evaluate(slide, layer=KEY)["pcc"], **predicted)
+    np.savez(
+        folder / "kept.npz", stored=slide.layers[KEY], score=phg2st.tl.evaluate(slide, layer=KEY)["pcc"], **predicted
+    )
 
 
 def _check_table(slide: ad.AnnData, kept: dict[str, np.ndarray]) -> None:
