@@ -26,7 +26,7 @@ from .._reading import (
     one_kind,
     rank_genes,
 )
-from .._slide import Slide, is_target
+from .._slide import Slide, is_target, is_true
 from .._text import quoted
 from .._warn import warn_user
 from ..models import by_name, check_parameters
@@ -273,7 +273,7 @@ def choose_genes(sections: Mapping[str, Section], train: Sequence[str], genes: A
             raise KeyError(msg)
         return tuple(genes)
     if genes is None or not train:
-        marked = [s.table.var_names[s.table.var[_keys.PANEL]] for s in everyone if _keys.PANEL in s.table.var]
+        marked = [s.table.var_names[is_true(s.table.var[_keys.PANEL])] for s in everyone if _keys.PANEL in s.table.var]
         if genes is None and len(marked) == len(everyone):
             shared = shared[np.logical_and.reduce([shared.isin(one) for one in marked])]
         return tuple(shared)

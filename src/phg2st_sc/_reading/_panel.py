@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .. import _keys
 from .._arrays import Prompts
+from .._slide import is_true
 from .._text import quoted
 from .._warn import warn_user
 from ._counts import gene_columns, refuse_lacking
@@ -104,7 +105,7 @@ def prompted_panel(table: AnnData, measured: Sequence[Measured], wanted: Sequenc
     together, or in every prompt when there are fewer), and in any case those asked for.
     """
     if _keys.PANEL in table.var:
-        keep = table.var[_keys.PANEL].to_numpy(dtype=bool)
+        keep = is_true(table.var[_keys.PANEL])
     else:
         detected = sum(np.asarray((m.counts > 0).sum(axis=0)).ravel() for m in measured)
         n_prompts = sum(m.index.size for m in measured)

@@ -65,6 +65,8 @@ class Source:
         else:  # h5py, zarr and backed sparse matrices want rows once and in order
             unique, back = np.unique(rows, return_inverse=True)
             picked = _read_lazy(self.values, unique)[back]
+        if isinstance(picked, np.ma.MaskedArray) and np.ma.is_masked(picked):
+            picked = np.ma.filled(picked.astype(np.float64), np.nan)  # what is masked is no count
         picked = picked.tocsr() if sparse.issparse(picked) else np.asarray(picked)
         return _as_numeric(picked, self.where)
 

@@ -16,6 +16,7 @@ from .. import _keys
 from ._anndata import spot_centers
 from ._embedded import embedding_records
 from ._model import Slide
+from ._numbers import numbers
 from ._record import records
 from ._targets import is_target
 
@@ -117,6 +118,7 @@ def _longer(values: Any, n_new: int, names: pd.Index | None = None, *, counts: b
     """Append empty rows: zeros to counts and to what is sparse, gaps to what was derived from counts."""
     if isinstance(values, pd.DataFrame):
         return values.reindex(values.index.append(pd.Index([]) if names is None else names))
+    values = values.compute() if hasattr(values, "compute") else values
     shape = (n_new, *values.shape[1:])
     if sparse.issparse(values):
         stacked = sparse.vstack([values, sparse.csr_matrix(shape, dtype=values.dtype)], format=values.format)
@@ -124,6 +126,8 @@ def _longer(values: Any, n_new: int, names: pd.Index | None = None, *, counts: b
     if isinstance(values, np.ma.MaskedArray):
         return np.ma.concatenate([values, np.ma.masked_all(shape, dtype=values.dtype)])
     values = np.asarray(values)
+    if values.dtype.kind == "O" and not gaps:
+        values = numbers(values, "A layer")
     if values.dtype.kind in _GAPS:
         return np.concatenate([values, np.full(shape, _GAPS[values.dtype.kind], dtype=values.dtype)])
     if counts or (not gaps and _are_counts(values)):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .. import _keys
 from .._reading import full_mask
+from .._slide import is_true, numbers
 from .._text import quoted
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Stored:
 
     def rows(self, rows: NDArray[np.int64], slide: Slide) -> NDArray[np.floating]:
         """Predictions of some rows over its genes; an error where they have gaps."""
-        values = np.asarray(self.values[rows][:, self.columns])
+        values = numbers(self.values, f"layers[{self.layer!r}]", rows)[:, self.columns]
         if not np.isfinite(values).all():
             msg = (
                 f"layers[{self.layer!r}] is not finite everywhere on slide {slide.name!r}: predict this slide too, "
@@ -122,7 +123,7 @@ def stored(table: AnnData, layer: str) -> Stored:
             f"predict the joined one, `phg2st_sc.tl.impute(data, key_added={layer!r}, slide_key=...)`."
         )
         raise KeyError(msg)
-    columns = np.flatnonzero(table.var[predicted].to_numpy(dtype=bool))
+    columns = np.flatnonzero(is_true(table.var[predicted]))
     return Stored(
         layer=layer,
         values=table.layers[layer],

@@ -182,7 +182,7 @@ def _shared_panel(slides: Sequence[Slide], reading: Reading) -> list[str]:
         shared = shared[shared.isin(table.var_names[reading.genes(table)])]
     if all(_keys.PANEL in table.var for table in tables):
         for table in tables:
-            marked = table.var_names[table.var[_keys.PANEL].to_numpy(dtype=bool)]
+            marked = table.var_names[is_true(table.var[_keys.PANEL])]
             shared = shared[shared.isin(marked)]
     if len(slides) > 1 and len(shared):
         shared = measured_by_all(reading, slides, shared)
