@@ -262,6 +262,9 @@ def _tiff_colors() -> Iterator[Case]:
     for compression in (None, "lzw", "deflate"):
         yield _tiff(f"YCbCr at full resolution, {compression}", ycc, rgb, photometric="ycbcr", compression=compression,
                     subsampling=(1, 1), tolerance=3.0)  # fmt: skip
+    for transform, photometric in itertools.product((False, True), ("rgb", "ycbcr")):
+        yield Case(f"tiff JPEG 2000 of Aperio, transform {transform}, said to be {photometric}",
+                   lambda t, m=transform, p=photometric: _aperio_jpeg2000(t / "a.svs", mct=m, photometric=p), rgb, 3.0)  # fmt: skip
     labs = np.asarray(lab(picture))
     yield _tiff("Lab, tiles", labs, rgb, photometric="cielab", tile=(32, 32), compression="deflate", tolerance=LOSSY)
     shifted = labs.copy()
@@ -287,6 +290,16 @@ def _tiff_colors() -> Iterator[Case]:
     for number in range(2, 9):
         tag = [(274, "H", 1, number, False)]
         yield _tiff(f"orientation {number}", rgb, extratags=tag)
+
+
+def _aperio_jpeg2000(path: Path, *, mct: bool, photometric: str) -> Path:
+    """Compression 33003: YCbCr whatever the tag says, unless the stream has a transform of its own."""
+    stored = chart() if mct else np.asarray(Image.fromarray(chart()).convert("YCbCr"))
+    data = imagecodecs.jpeg2k_encode(stored, mct=mct, codecformat="j2k", level=0)
+    tifffile.imwrite(
+        path, iter([data]), shape=stored.shape, dtype="u1", tile=(96, 128), photometric=photometric, compression=33003
+    )
+    return path
 
 
 def dense_cmyk(rgb: np.ndarray) -> np.ndarray:

@@ -104,6 +104,29 @@ def test_a_file_that_is_cut_short_is_refused_by_name(suffix, share, tmp_path):
     assert str(path) in problem or np.abs(np.asarray(read).astype(int) - chart()).max() < 60
 
 
+def test_pictures_that_are_lost_from_the_end_are_told_of(tmp_path):
+    planes = np.moveaxis(chart(), -1, 0)
+    tifffile.imwrite(tmp_path / "a.ome.tif", planes, photometric="minisblack", metadata={"axes": "CYX"})
+    whole = (tmp_path / "a.ome.tif").read_bytes()
+    (tmp_path / "a.ome.tif").write_bytes(whole[:-2000])
+    with pytest.warns(
+        UserWarning, match=r"a\.ome\.tif is cut short or damaged: pictures beyond the first 1 in it are lost"
+    ):
+        open_image(tmp_path / "a.ome.tif").close()
+
+
+def test_a_palette_that_is_missing(tmp_path):
+    Image.fromarray(chart()).quantize(16).save(tmp_path / "a.tif")
+    path = tmp_path / "a.tif"
+    with tifffile.TiffFile(path) as file:
+        tag = file.pages.first.tags[320]
+    content = bytearray(path.read_bytes())
+    content[tag.offset : tag.offset + 2] = (65000).to_bytes(2, "little")
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.tif stores colours through a palette that is missing"):
+        open_image(path)
+
+
 def test_a_damaged_tile_and_a_damaged_chunk_are_named(tmp_path):
     SAVED["svs"](tmp_path / "a.svs")
     with tifffile.TiffFile(tmp_path / "a.svs") as file:

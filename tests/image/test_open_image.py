@@ -202,7 +202,7 @@ def test_one_huge_chunk_warns_once(monkeypatch):
     from phg2st_sc._image import _chunked
 
     monkeypatch.setattr(_chunked, "_HUGE_PIXELS", 1000)
-    image = open_image(da.zeros((50, 60, 3), chunks=-1, dtype=np.uint8))
+    image = open_image(da.ones((50, 60, 3), chunks=-1, dtype=np.uint8))
     with pytest.warns(UserWarning, match="one chunk of 50 x 60.*read it back"):
         image.read(0, 0, 5, 5)
     with warnings.catch_warnings():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ._base import ImageLevel, SlideImage, is_slide_image
 from ._identity import Picture, pictures_record, recorded_pictures
 from ._on_tissue import check_tissue
-from ._open import open_image
+from ._open import open_image, open_named
 from ._padding import is_padding
 from ._tiles import (
     Tiles,
@@ -34,6 +34,7 @@ __all__ = [
     "is_slide_image",
     "iter_tiles",
     "open_image",
+    "open_named",
     "pictures_record",
     "read_padded",
     "recorded_pictures",

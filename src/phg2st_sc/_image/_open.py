@@ -75,7 +75,14 @@ def open_image(
         return _open_path(Path(source).expanduser(), series, white, max_pixels)
     if is_slide_image(source):
         return source
-    return _open_object(source, series, white)
+    return _open_object(source, series, white, "")
+
+
+def open_named(source: Any, name: str) -> SlideImage:
+    """Open an image whose messages call it ``name`` where it is no file, such as an element of a container."""
+    if isinstance(source, (str, os.PathLike)) or is_slide_image(source):
+        return open_image(source)
+    return _open_object(source, None, None, name)
 
 
 def _open_path(path: Path, series: int | str | None, white: float | None, max_pixels: float | None) -> SlideImage:
@@ -97,26 +104,28 @@ def _is_tiff(path: Path) -> bool:
         return file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
-def _open_object(source: Any, series: int | str | None, white: float | None) -> SlideImage:
+def _open_object(source: Any, series: int | str | None, white: float | None, where: str) -> SlideImage:
     module, name = type(source).__module__, type(source).__name__
     if module.startswith("zarr"):
         from ._zarr import from_zarr
 
-        return from_zarr(source, series=series, white=white)
-    _refuse_series(series, f"The {name}")
+        return from_zarr(source, series=series, white=white, where=where or "The zarr group")
+    _refuse_series(series, where or f"The {name}")
     if module.startswith("xarray"):
         from ._xarray import from_data_array, from_data_tree
 
         if name == "DataTree":
-            return from_data_tree(source, white=white)
+            return from_data_tree(source, where or "The image", white=white)
         if name == "Dataset":
-            return from_data_array(layer_of(source), white=white)
+            return from_data_array(layer_of(source), where or "The image", white=white)
+        if name == "DataArray" and not is_unnamed(source):
+            return from_data_array(source, where or "The image", white=white)
         if name == "DataArray":
-            return _open_array(source.data, white) if is_unnamed(source) else from_data_array(source, white=white)
+            return _open_object(source.data, None, white, where)
     if name == "ImageContainer":
-        return _open_object(source.data, None, white)
+        return _open_object(source.data, None, white, where)
     if (hasattr(source, "dask") and hasattr(source, "chunks")) or isinstance(source, np.ndarray):
-        return _open_array(source, white)
+        return _open_array(source, white, where or f"The image, an array of shape {tuple(source.shape)},")
     msg = (
         f"Cannot open an image from {module}.{name}. Pass a path, a numpy, dask or zarr array, an xarray DataArray or a "
         "multiscale DataTree."
@@ -124,9 +133,9 @@ def _open_object(source: Any, series: int | str | None, white: float | None) -> 
     raise TypeError(msg)
 
 
-def _open_array(array: Any, white: float | None) -> SlideImage:
+def _open_array(array: Any, white: float | None, where: str) -> SlideImage:
     axes = axes_of_shape(array.shape)
-    samples = Samples(array.dtype, where=f"The image, an array of shape {tuple(array.shape)}", white=white)
+    samples = Samples(array.dtype, where=where, white=white)
     if isinstance(array, np.ndarray):
         return ArrayImage([array], axes, samples)
     from ._chunked import ChunkedImage

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._warn import warn_user
 from ._channels import channel_order
 from ._chunked import ChunkedImage
 from ._files import other_content
@@ -32,6 +34,7 @@ def open_tiff(
     file = None
     try:
         file = tifffile.TiffFile(path)
+        _tell_lost_pages(path, file)
         chosen = choose_series(path, file, series)
         metadata = metadata_of(file, chosen.series, chosen.index, len(file.series))
         return _open_series(path, file, chosen.series, metadata, white, max_pixels)
@@ -138,6 +141,20 @@ def _check_whole(path: Path, level: TiffPageSeries) -> None:
         if page.parent is level.parent and end > size:
             msg = f"{path} is cut short: its data end at byte {end}, the file at {size}. Fetch it again."
             raise ValueError(msg)
+
+
+def _tell_lost_pages(path: Path, file: TiffFile) -> None:
+    """Warn where the list of pictures in the file goes on beyond its end: what is left may not be the scan."""
+    form, handle, last = file.tiff, file.filehandle, file.pages[-1]
+    handle.seek(last.offset)
+    tags = struct.unpack(form.tagnoformat, handle.read(form.tagnosize))[0]
+    handle.seek(last.offset + form.tagnosize + tags * form.tagsize)
+    following = handle.read(form.offsetsize)
+    if len(following) == form.offsetsize and struct.unpack(form.offsetformat, following)[0] > handle.size:
+        warn_user(
+            f"{path} is cut short or damaged: pictures beyond the first {len(file.pages)} in it are lost. Fetch it again; what is "
+            "left is read, and may not be the scan."
+        )
 
 
 def _across(page: Any) -> int:

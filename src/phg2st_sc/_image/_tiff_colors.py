@@ -52,7 +52,7 @@ def colors_of(page: TiffPage) -> str:
     if photometric == "YCBCR" and page.planarconfig == 1 and compression in (*_JPEG, "WEBP", "JPEGXL", "JPEGXR"):
         return "RGB"
     if compression == "APERIO_JP2000_YCBC" and photometric in ("RGB", "YCBCR"):
-        return "RGB" if _subsampled(page) else "YCBCR"
+        return "RGB" if _decoded_to_rgb(page) else "YCBCR"
     return photometric
 
 
@@ -66,6 +66,8 @@ def color_problem(page: TiffPage, channels: int) -> str:
         return f"stores colours as {colors}, which cannot be read. Save the image as RGB"
     if isinstance(page.bitspersample, tuple):
         return f"stores colours in {page.bitspersample} bits, which cannot be read. Save the image as RGB of 8 bits"
+    if colors == "PALETTE" and np.shape(page.colormap) != (3, 2**page.bitspersample):
+        return "stores colours through a palette that is missing or damaged. Fetch the file again, or save the image as RGB"
     if colors == "YCBCR" and page.is_subsampled:
         return "stores colours as YCbCr at a lower resolution and without JPEG, which cannot be read. Save the image as RGB"
     if channels not in (own, own + 1):
@@ -152,10 +154,11 @@ def _fractions(page: TiffPage, tag: int) -> tuple[float, ...]:
     return tuple((pairs[:, 0] / pairs[:, 1]).tolist())
 
 
-def _subsampled(page: TiffPage) -> bool:
-    """Whether the second component of a JPEG 2000 stream is coarser than the first: then the codec returns RGB."""
+def _decoded_to_rgb(page: TiffPage) -> bool:
+    """Whether decoding a JPEG 2000 stream gives RGB: it has a colour transform, or a coarser second component."""
     filehandle = page.parent.filehandle
     filehandle.seek(page.dataoffsets[0])
-    start = filehandle.read(200)
-    size = start.find(b"\xff\x51")
-    return size >= 0 and start[size + 44 : size + 46] != b"\x01\x01"
+    start = filehandle.read(400)
+    size, coding = start.find(b"\xff\x51"), start.find(b"\xff\x52")
+    transformed = coding >= 0 and start[coding + 8 : coding + 9] == b"\1"
+    return transformed or (size >= 0 and start[size + 44 : size + 46] != b"\1\1")

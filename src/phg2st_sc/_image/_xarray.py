@@ -13,13 +13,13 @@ from ._samples import Samples
 Opened = ArrayImage | ChunkedImage
 
 
-def from_data_array(array: Any, *, white: float | None = None) -> Opened:
+def from_data_array(array: Any, where: str, *, white: float | None = None) -> Opened:
     """Wrap a DataArray with dimensions (c, y, x) in any order, backed by numpy or dask."""
     ordered, axes = _order(array)
-    return from_backing([ordered.data], axes, _samples(ordered, white))
+    return from_backing([ordered.data], axes, _samples(ordered, where, white))
 
 
-def from_data_tree(tree: Any, *, white: float | None = None) -> Opened:
+def from_data_tree(tree: Any, where: str, *, white: float | None = None) -> Opened:
     """Wrap a multiscale DataTree: one child per level, one image variable each, finest first."""
     levels = []
     for child in tree.children.values():
@@ -33,7 +33,7 @@ def from_data_tree(tree: Any, *, white: float | None = None) -> Opened:
         raise ValueError(msg)
     levels.sort(key=lambda level: -level.sizes.get("y", 0))
     ordered = [_order(level) for level in levels]
-    return from_backing([level.data for level, _ in ordered], ordered[0][1], _samples(ordered[0][0], white))
+    return from_backing([level.data for level, _ in ordered], ordered[0][1], _samples(ordered[0][0], where, white))
 
 
 def from_backing(arrays: list[Any], axes: str, samples: Samples) -> Opened:
@@ -43,8 +43,7 @@ def from_backing(arrays: list[Any], axes: str, samples: Samples) -> Opened:
     return ArrayImage(arrays, axes, samples)
 
 
-def _samples(array: Any, white: float | None) -> Samples:
-    where = f"The image {array.name!r}" if isinstance(array.name, str) and array.name != "image" else "The image"
+def _samples(array: Any, where: str, white: float | None) -> Samples:
     samples = Samples(array.dtype, where=where, white=white)
     if "c" in array.coords and "c" in array.dims:
         samples.order = channel_order(array.coords["c"].values.tolist(), where)

@@ -118,7 +118,7 @@ class Slide:
         ValueError
             If ``image`` names a thumbnail or an element in whose pixels ``positions`` are not.
         """
-        from .._image import open_image
+        from .._image import open_named
 
         source = self.image_source if image is None else pick_image(image, self.name)
         if source is None:
@@ -137,7 +137,7 @@ class Slide:
             source = find_file(source, self.folders)
         name = self.image_name if source is self.image_source else name_of(source)
         with naming(self.name, name):
-            opened = open_image(levels_in_place(source))
+            opened = open_named(levels_in_place(source), f"Image {name!r} of slide {self.name!r}")
         return NamedImage(opened, self.name, name, is_own=opened is not source)
 
     @property
@@ -145,9 +145,9 @@ class Slide:
         """Which picture it is, as far as it has a name: the path, the element or the thumbnail."""
         if self.image_key is not None:
             return self.image_key
-        return (
-            str(self.image_source) if isinstance(self.image_source, (str, Path)) else type(self.image_source).__name__
-        )
+        source = self.image_source
+        opened = getattr(source, "where", None)  # of `io.open_image`
+        return str(source) if isinstance(source, (str, Path)) else str(opened or type(source).__name__)
 
     def _no_image(self) -> str:
         return (
