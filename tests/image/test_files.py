@@ -115,6 +115,24 @@ def test_pictures_that_are_lost_from_the_end_are_told_of(tmp_path):
         open_image(tmp_path / "a.ome.tif").close()
 
 
+@pytest.mark.parametrize(
+    ("height", "width", "said"),
+    [(0, 128, "(has no pixels|cannot be read as a TIFF)"), (96, 3 * 10**9, "of the .* tiles or strips")],
+)
+def test_sizes_that_cannot_be(height, width, said, tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", chart(), photometric="rgb", tile=(32, 32))
+    content = bytearray((tmp_path / "a.tif").read_bytes())
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        tags = file.pages.first.tags
+        for number, value in ((256, width), (257, height)):
+            place = tags[number].offset
+            content[place + 2 : place + 4] = (4).to_bytes(2, "little")  # 32 bits
+            content[place + 8 : place + 12] = value.to_bytes(4, "little")
+    (tmp_path / "a.tif").write_bytes(content)
+    with pytest.raises(ValueError, match=rf"a\.tif .*{said}"):
+        open_image(tmp_path / "a.tif")
+
+
 def test_a_palette_that_is_missing(tmp_path):
     Image.fromarray(chart()).quantize(16).save(tmp_path / "a.tif")
     path = tmp_path / "a.tif"

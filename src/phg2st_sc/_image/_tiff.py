@@ -127,7 +127,8 @@ def _check_whole(path: Path, level: TiffPageSeries) -> None:
     """Refuse a file that ends before its data do, or has fewer tiles than its size asks for."""
     size = level.parent.filehandle.size if level.parent is not None else np.inf
     keyframe: Any = level.keyframe
-    asked = math.prod(keyframe.chunked)
+    asked, across = math.prod(keyframe.chunked), _across(keyframe)
+    least = asked - across if asked > across else asked  # some scanners leave out the last row
     for page in level.pages:
         if page is None:
             msg = f"{path} is one file of several, and others that it names are missing. Keep them in one folder."
@@ -135,7 +136,7 @@ def _check_whole(path: Path, level: TiffPageSeries) -> None:
         offsets, counts = np.asarray(page.dataoffsets), np.asarray(page.databytecounts)
         n = min(len(offsets), len(counts))
         end = int((offsets[:n] + counts[:n]).max(initial=0))
-        if n == 0 or n < asked - _across(keyframe):  # some scanners leave out the last row
+        if n < least:
             msg = f"{path} is damaged: it has {n} of the {asked} tiles or strips that it should have. Fetch it again."
             raise ValueError(msg)
         if page.parent is level.parent and end > size:

@@ -114,6 +114,8 @@ def _candidate(index: int, series: TiffPageSeries) -> Candidate:
 
 def _problem(series: TiffPageSeries) -> str:
     """Say why a series is no picture of (y, x), (y, x, c) or (c, y, x)."""
+    if 0 in series.shape:
+        return f"has no pixels (axes {series.axes} of sizes {tuple(series.shape)}). Fetch or export the file again"
     planes = {letter: size for letter, size in zip(series.axes, series.shape, strict=True) if size != 1}
     stack = [letter for letter in planes if letter not in "YXSCQ"]
     if stack:
