@@ -58,7 +58,7 @@ def test_a_chunk_that_a_store_lost_is_white_and_told_of_by_slide_and_element(tmp
         path for path in (tmp_path / "s.zarr/images/he").rglob("*") if path.is_file() and path.suffix != ".json"
     )
     chunks[5].unlink()
-    with pytest.warns(UserWarning, match=r"Image 'he' of slide 'spots' has no data in rows 100-200, columns 100-200"):
+    with pytest.warns(UserWarning, match=r"Slide 'spots', image 'he' has no data in rows 100-200, columns 100-200"):
         pp.extract_embeddings(
             read_zarr(tmp_path / "s.zarr"), tile_um=100.0, mpp=5.0, encoder=color, progress=False, context=None
         )

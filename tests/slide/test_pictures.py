@@ -136,7 +136,7 @@ def test_faults_of_a_picture_name_it(spot_adata, he_image, tmp_path):
         pp.extract_embeddings(spot_adata, image=cut, **settings)
     element = make.picture(480, 560)
     lost = element.copy(data=element.data.map_blocks(broken, dtype=np.uint8, meta=np.empty((0, 0, 0), np.uint8)))
-    with pytest.raises(ValueError, match=r"^Slide 'slide', image 'DataArray': .*the chunk is gone"):
+    with pytest.raises(ValueError, match=r"^Slide 'slide', image 'DataArray' .*the chunk is gone"):
         pp.extract_embeddings(spot_adata, image=lost, **settings)
 
 

@@ -125,7 +125,7 @@ def _open_object(source: Any, series: int | str | None, white: float | None, whe
     if name == "ImageContainer":
         return _open_object(source.data, None, white, where)
     if (hasattr(source, "dask") and hasattr(source, "chunks")) or isinstance(source, np.ndarray):
-        return _open_array(source, white, where or f"The image, an array of shape {tuple(source.shape)},")
+        return _open_array(source, white, where or f"The image of shape {tuple(source.shape)}")
     msg = (
         f"Cannot open an image from {module}.{name}. Pass a path, a numpy, dask or zarr array, an xarray DataArray or a "
         "multiscale DataTree."

@@ -137,17 +137,13 @@ class Slide:
             source = find_file(source, self.folders)
         name = self.image_name if source is self.image_source else name_of(source)
         with naming(self.name, name):
-            opened = open_named(levels_in_place(source), f"Image {name!r} of slide {self.name!r}")
+            opened = open_named(levels_in_place(source), f"Slide {self.name!r}, image {name!r}")
         return NamedImage(opened, self.name, name, is_own=opened is not source)
 
     @property
     def image_name(self) -> str:
         """Which picture it is, as far as it has a name: the path, the element or the thumbnail."""
-        if self.image_key is not None:
-            return self.image_key
-        source = self.image_source
-        opened = getattr(source, "where", None)  # of `io.open_image`
-        return str(source) if isinstance(source, (str, Path)) else str(opened or type(source).__name__)
+        return name_of(self.image_source) if self.image_key is None else self.image_key
 
     def _no_image(self) -> str:
         return (
@@ -201,8 +197,11 @@ class Slide:
 
 
 def name_of(source: Any) -> str:
-    """Name of a picture: its path, or what kind of object it is."""
-    return str(source) if isinstance(source, (str, Path)) else type(source).__name__
+    """Name of a picture: its path, what :func:`phg2st_sc.io.open_image` calls it, or what kind of object it is."""
+    if isinstance(source, (str, Path)):
+        return str(source)
+    opened = getattr(source, "where", None)  # a method of other arrays
+    return opened if isinstance(opened, str) else type(source).__name__
 
 
 def in_spatialdata(table: AnnData) -> bool:
