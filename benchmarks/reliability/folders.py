@@ -3,7 +3,7 @@
 Each is read and used in a process of its own, with limits of memory and time, which is watched for files opened or changed outside
 of the folder, commands, connections and unpickled objects. Ends with status 1 where anything but that came out.
 
-    python benchmarks/reliability/folders.py --count 400 --seed 0 --out folders.csv
+    python benchmarks/reliability/folders.py --count 280 --seed 2 --out folders.csv
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ _SENTENCES = (
     "KeyError",
     "ConnectionError",
     "ImportError",
+    "UnknownNameError",
 )
 
 

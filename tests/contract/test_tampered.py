@@ -121,6 +121,7 @@ LIMITS = {
     "a kernel of no length": ("gene_kriging", lambda s: s["learned"]["kernel"].update(length_scale=0.0), "must be > 0"),
     "a mixture beyond 1": ("gene_kriging", lambda s: s["learned"]["kernel"].update(mix=1.5), "must be 0 to 1"),
     "a negative ratio": ("gene_kriging", lambda s: s["learned"].update(ratio=-0.1), "must be > 0"),
+    "no slopes": ("phg2st", lambda s: s["knowledge"]["slopes"].pop(), "The slopes of .* are missing"),
     "no scale": ("phg2st_paper", lambda s: s["trained"].update(scale=0.0), "must be > 0"),
     "many digits": ("gene_kriging", lambda s: s["learned"].update(ratio=10**400), "not finite"),
     "a wide network": (

@@ -74,7 +74,7 @@ OTHERS = {
         "a holds numbers that are not finite",
     ),
     "half": (lambda f, _: f.write_bytes(f.read_bytes()[: f.stat().st_size // 2]), "Was the download complete"),
-    "zeros": (lambda f, _: f.write_bytes(bytes(1000)), "cannot be read as weights"),
+    "zeros": (lambda f, _: f.write_bytes(bytes(10_000)), "it is a tar archive"),
     "nothing": (lambda f, _: f.write_bytes(b""), "Was the download complete"),
     "text": (lambda f, _: f.write_text("hello world"), "cannot be read as weights"),
     "names that are none": (lambda f, _: torch.save({1: torch.ones(2)}, f), "holds no tensors by name"),

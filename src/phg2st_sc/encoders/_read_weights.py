@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tarfile
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -56,6 +57,8 @@ def _without_objects(path: Path) -> Any:
 
 def _check_archive(path: Path) -> None:
     """A file of torch is an archive in which nothing is compressed: what is can be far larger than the file."""
+    if tarfile.is_tarfile(path):
+        raise ValueError("it is a tar archive, as torch wrote them ten years ago, or empty")
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as archive:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..._arrays import SlideArrays, TrainingSlide
 from ..._progress import bar
+from ..._text import quoted
 from ...linear import (
     CohortRegression,
     GeneBasis,
@@ -65,6 +66,14 @@ class Knowledge:
     imaged_patients: frozenset[str] = frozenset()
     references: tuple[Reference, ...] = ()
     slopes: Mapping[tuple[str, ...], tuple[float, ...]] = field(default_factory=lambda: dict(DEFAULT_SLOPES))
+
+    def __post_init__(self) -> None:
+        slopes = [kinds for kinds, one in DEFAULT_SLOPES.items() if len(self.slopes.get(kinds, ())) != len(one)]
+        if slopes:
+            msg = f"The slopes of {quoted(slopes)} are missing."
+            raise ValueError(msg)
+        if self.regression is not None and self.regression.coefficients.shape[1] != self.basis.vectors.shape[1]:
+            raise ValueError("The image regression and the gene components are not of one model.")
 
     @property
     def scale(self) -> Array:
