@@ -141,6 +141,18 @@ def test_errors_say_what_to_do(hub, trained, monkeypatch):
         phg2st.models.load("lab/tumour")
 
 
+def test_both_files_are_of_one_commit(tmp_path, monkeypatch):
+    asked = []
+
+    def download(repo_id, name, *, revision=None, token=None):
+        asked.append((name, revision))
+        return str(tmp_path / "models--lab--tumour" / "snapshots" / "0123abcd" / name)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    assert _hub.download("lab/tumour", revision="main").name == "0123abcd"
+    assert asked == [("model.json", "main"), ("arrays.safetensors", "0123abcd")]
+
+
 @pytest.mark.parametrize(
     ("path", "is_repo"),
     [("lab/x", True), ("x", False), ("./x", False), ("../x", False), ("~/x", False), ("/a/b", False)],

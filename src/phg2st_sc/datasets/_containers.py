@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from .. import _keys
+from .._files import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,15 +27,14 @@ def write_picture(path: Path, picture: NDArray[np.uint8], *, mpp: float) -> Path
 
     path.parent.mkdir(parents=True, exist_ok=True)
     per_cm = 1e4 / mpp
-    tifffile.imwrite(
-        path,
-        picture,
-        photometric="rgb",
-        tile=(256, 256),
-        compression="deflate",
-        resolution=(per_cm, per_cm),
-        resolutionunit="CENTIMETER",
-    )
+    settings = {
+        "photometric": "rgb",
+        "tile": (256, 256),
+        "compression": "deflate",
+        "resolution": (per_cm, per_cm),
+        "resolutionunit": "CENTIMETER",
+    }
+    write_whole(path, lambda part: tifffile.imwrite(part, picture, **settings))
     return path
 
 

@@ -14,6 +14,7 @@ from ._store import Keepable, save
 
 _REPO = re.compile(r"[\w.-]+/[\w.-]+")
 CARD = "README.md"
+_SNAPSHOTS = "snapshots"
 
 
 class Fitted(Keepable, Protocol):
@@ -54,7 +55,10 @@ def download(repo_id: str, *, revision: str | None = None, token: str | bool | N
 
     try:
         with hub_bars():
-            files = [hf_hub_download(repo_id, name, revision=revision, token=token) for name in (SETTINGS, ARRAYS)]
+            settings = Path(hf_hub_download(repo_id, SETTINGS, revision=revision, token=token))
+        # of the same commit, also where another is pushed in between
+        commit = settings.parent.name if settings.parent.parent.name == _SNAPSHOTS else revision
+        hf_hub_download(repo_id, ARRAYS, revision=commit, token=token)
     except RepositoryNotFoundError as error:
         msg = (
             f"{repo_id!r} is neither a folder here nor a repository of the hub that you may read. Check the name; for a "
@@ -70,7 +74,7 @@ def download(repo_id: str, *, revision: str | None = None, token: str | bool | N
     except EntryNotFoundError as error:
         msg = f"The repository {repo_id!r} holds no saved model ({SETTINGS} and {ARRAYS})."
         raise FileNotFoundError(msg) from error
-    return Path(files[0]).parent
+    return settings.parent
 
 
 def push(
