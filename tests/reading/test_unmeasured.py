@@ -227,3 +227,15 @@ def test_genes_that_are_asked_for_in_training_are_told_of():
             slide_key="slide",
             progress=False,
         )
+
+
+@pytest.mark.parametrize("method", ["gene_kriging", "kriging", "best_simple", None])
+def test_genes_that_one_slide_lacks_may_be_asked_for_alone(method):
+    whole, _, last = joined()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        predicted = phg2st.tl.predict(whole, method=method, slide_key="slide", genes=GONE[:2])
+    here = (whole.obs["slide"] == last).to_numpy()
+    assert np.isnan(predicted.X[here]).all()
+    assert np.isfinite(predicted.X[~here]).all()
+    assert list(predicted.uns["not_measured"][last]) == GONE[:2]

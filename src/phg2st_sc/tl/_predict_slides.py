@@ -107,7 +107,7 @@ def predict_slides(
         rep=rep,
         trained_on={one.slide.name: _training_slide(estimator, one) for one in measured},
         seed=seed,
-        not_measured={one.slide.name: _names(table, panel, panel.lacking(one)) for one in measured},
+        not_measured={one.slide.name: _names(table, panel, shown[panel.lacking(one)[shown]]) for one in measured},
     )
 
 
@@ -127,7 +127,7 @@ def _somewhere(measured: Sequence[Measured]) -> NDArray[np.bool_]:
     return measured[0].genes & ~np.all([one.lacking for one in measured], axis=0)
 
 
-def _names(table: AnnData, panel: Panel, which: NDArray[np.bool_]) -> list[str]:
+def _names(table: AnnData, panel: Panel, which: NDArray[np.int64]) -> list[str]:
     return [str(name) for name in table.var_names[panel.columns[which]]]
 
 
