@@ -5,13 +5,33 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
+from typing import Any, TypeVar
 
 _PACKAGE = str(Path(__file__).parent) + os.sep
+_SHOWN = 5
+
+_Call = TypeVar("_Call", bound=Callable[..., Any])
+
+
+@dataclass
+class _Said:
+    """What a call has said already, and faults of single slides that it is to say of all of them at its end."""
+
+    at_once: set[tuple[str, type[Warning]]] = field(default_factory=set)
+    at_the_end: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+_said: ContextVar[_Said | None] = ContextVar("said", default=None)
 
 
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the line that called the package.
+    """Warn at the line that called the package; within a call of :func:`one_message_per_fault` once.
 
     Parameters
     ----------
@@ -20,7 +40,68 @@ def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
     category
         Kind of warning.
     """
+    said = _said.get()
+    if said is not None:
+        if (message, category) in said.at_once:
+            return
+        said.at_once.add((message, category))
     warnings.warn(message, category, stacklevel=_levels_out())
+
+
+def warn_of_each(alone: str, *, each: str, several: str) -> None:
+    """Warn of something that single slides, folds or files have, at the end of the call, in one message for all that have it.
+
+    Parameters
+    ----------
+    alone
+        The message where only one has it.
+    each
+        What has it, as a list names it, e.g. ``"'P1_S1'"``.
+    several
+        The message where several have it, with ``{which}`` in the place of the list.
+    """
+    said = _said.get()
+    if said is None:
+        warn_user(alone)
+    else:
+        said.at_the_end.setdefault(several, {})[each] = alone
+
+
+@contextmanager
+def _one_message_per_fault() -> Iterator[None]:
+    if _said.get() is not None:  # a call within a call: the outer one speaks
+        yield
+        return
+    token = _said.set(_Said())
+    try:
+        yield
+    except BaseException:
+        with suppress(Warning):  # made an error by the user: the error that ended the call comes first
+            _say_the_rest()
+        raise
+    else:
+        _say_the_rest()
+    finally:
+        _said.reset(token)
+
+
+def one_message_per_fault(call: _Call) -> _Call:
+    """Make a public function warn of each fault once, whatever it calls, and name all slides that have it."""
+
+    @wraps(call)
+    def speaking_once(*args: Any, **settings: Any) -> Any:
+        with _one_message_per_fault():
+            return call(*args, **settings)
+
+    return speaking_once  # type: ignore[return-value]
+
+
+def _say_the_rest() -> None:
+    said = _said.get()
+    for several, found in ({} if said is None else said.at_the_end).items():
+        names = list(found)
+        shown = ", ".join([*names[:_SHOWN], "..."] if len(names) > _SHOWN else names)
+        warn_user(found[names[0]] if len(names) == 1 else several.replace("{which}", shown))
 
 
 def _levels_out() -> int:

@@ -13,7 +13,7 @@ import phg2st_sc as phg2st
 
 
 def test_a_failing_method_loses_no_other(slides):
-    with pytest.warns(UserWarning, match="'broken' failed in fold 'P1'.*RuntimeError: no such luck"):
+    with pytest.warns(UserWarning, match="'broken' failed in folds 'P1'.*RuntimeError: no such luck"):
         table = phg2st.tl.benchmark(slides, methods=["broken", "idw"], **QUICK)
     errors = table[table["metric"] == "error"]
     assert set(errors["method"]) == {"broken"}

@@ -23,7 +23,7 @@ from .._reading import (
     slide_arrays,
     training_slide,
 )
-from .._warn import warn_user
+from .._warn import warn_of_each
 from ..metrics import published_counts, score_published, score_section
 from ..prompts import generator_of, number_of_prompts, sample_mask
 from ._meter import Meter
@@ -211,7 +211,8 @@ def _each_section(
         raise next(iter(failed.values()))
     for name, one in {name: one for (_, name), one in failed.items()}.items():
         msg = f"Method {labels['method']!r} has no scores on section {name!r}: {_said(one)}."
-        warn_user(msg)
+        several = f"Method {labels['method']!r} has no scores on sections {{which}}: {_said(one)}."
+        warn_of_each(msg, each=repr(name), several=several)
     return rows, all(isinstance(one, (KeyError, ValueError)) for one in failed.values())
 
 
@@ -298,7 +299,8 @@ def guarded(run: Callable[[], tuple[pd.DataFrame, bool]], labels: Mapping[str, A
     except Exception as error:  # noqa: BLE001 - whatever a method raises, the other methods are still to be run
         said = _said(error)
         msg = f"Method {labels['method']!r} failed in fold {labels['fold']!r} and has no scores there: {said}."
-        warn_user(msg)
+        several = f"Method {labels['method']!r} failed in folds {{which}} and has no scores there: {said}."
+        warn_of_each(msg, each=repr(labels["fold"]), several=several)
         row = dict.fromkeys(COLUMNS, "") | dict(labels)
         row |= {"mask": -1, "metric": "error", "value": float("nan"), "error": said}
         return pd.DataFrame([row])[list(COLUMNS)], False

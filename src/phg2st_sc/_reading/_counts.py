@@ -13,7 +13,7 @@ from scipy import sparse
 
 from .. import _keys
 from .._text import quoted
-from .._warn import warn_user
+from .._warn import warn_of_each
 from ._gex import GexOnly, is_gene, refuse_no_genes
 from ._source import Matrix, Source, named_layers, open_source, row_totals
 
@@ -173,8 +173,11 @@ def drop_empty_prompts(
             "mask means measured."
         )
         raise ValueError(msg)
-    warn_user(
-        f"{int((~keep).sum())} of {keep.size} prompts have no counts at all and are not used: {quoted(labels[~keep])}."
+    number = f"{int((~keep).sum())} of {keep.size}"
+    warn_of_each(
+        f"{number} prompts have no counts at all and are not used: {quoted(labels[~keep])}.",
+        each=f"{number} ({quoted(labels[~keep])})",
+        several="Prompts of several slides have no counts at all and are not used: {which}.",
     )
     return index[keep], counts[keep], totals[keep]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .._docs import documented
 from .._progress import bar
-from .._warn import warn_user
+from .._warn import one_message_per_fault, warn_of_each
 from ._legacy import LegacyArray, read_legacy_section
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ ARRAY = LegacyArray(pitch_um=150.0, spot_um=110.0)
 _COUNTS = re.compile(r"^(?:GSM\d+_)?(?P<section>(?P<patient>P\d+)_ST_rep\d+)_stdata\.tsv(?:\.gz)?$")
 
 
+@one_message_per_fault
 @documented
 def cscc(
     path: str | Path, *, sections: str | Iterable[str] | None = None, with_images: bool = True, progress: bool = True
@@ -121,7 +122,11 @@ def _image(root: Path, name: str) -> Path | None:
     picture = _first(root, rf"^(?:GSM\d+_)?{name}\.jpe?g$")
     packed = _first(root, rf"^(?:GSM\d+_)?{name}\.jpe?g\.gz$")
     if picture is None and packed is not None:
-        warn_user(f"The picture of {name} is gzipped and was left out; run `gunzip {packed}` and read again.")
+        warn_of_each(
+            f"The picture of {name} is gzipped and was left out; run `gunzip {packed}` and read again.",
+            each=name,
+            several=f"The pictures of {{which}} are gzipped and were left out; run `gunzip {packed.parent}/*.gz` and read again.",
+        )
     return picture
 
 

@@ -28,6 +28,7 @@ from .._progress import bar
 from .._provenance import names_hash, package_versions
 from .._reading import Reading, pixel_size, warn_of_another_picture, warn_of_one_picture
 from .._slide import Owner, Slide, SlotUpdate, check_positions_in_image, refuse_foreign, write_slots
+from .._warn import one_message_per_fault
 from ..encoders import Encoder, check_name, encode_tiles, get_encoder
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class _Embedded:
 
 
 @renamed_parameters(table="table_key")
+@one_message_per_fault
 @documented
 def extract_embeddings(
     data: AnnData | SpatialData,

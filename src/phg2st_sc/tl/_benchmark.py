@@ -40,7 +40,7 @@ from .._progress import bar
 from .._provenance import package_versions
 from .._reading import Reading, check_gene_names, context_of, feature_kinds
 from .._text import quoted
-from .._warn import warn_user
+from .._warn import one_message_per_fault, warn_user
 from ..metrics import PUBLISHED_WARNING
 from ..models import check_seed
 from ..prompts import number_of_prompts
@@ -54,6 +54,7 @@ _Run = Callable[[], tuple[pd.DataFrame, bool]]
 
 
 @renamed_parameters(datas="adatas")
+@one_message_per_fault
 @documented
 def benchmark(
     adatas: Any,

@@ -17,7 +17,7 @@ from .._progress import part, parts
 from .._reading import Reading, clear_columns, is_gene, open_source
 from .._slide import Slide, is_target, spots_table
 from .._text import quoted
-from .._warn import warn_user
+from .._warn import one_message_per_fault, warn_user
 from ..metrics import published_counts, score_published, score_section, summarize
 from ._rivals import Rival, predict_rival, rivals
 from ._stored import HIDE, Stored, check_mask, find_layer, pitch_kept, reading_kept, stored, table_with_prediction
@@ -29,6 +29,7 @@ Protocol = Literal["honest", "published"]
 
 
 @renamed_parameters(table="table_key")
+@one_message_per_fault
 @documented
 def evaluate(
     data: Any,

@@ -14,7 +14,7 @@ from .._docs import documented
 from .._progress import bar
 from .._reading import Reading, check_gene_names
 from .._slide import Owner, SlotUpdate, check_table, refuse_foreign, write_slots, write_table
-from .._warn import warn_user
+from .._warn import one_message_per_fault, warn_user
 from ..models import choose_estimator
 from ._predict_slides import predict_slides
 from ._predictions import Predicted
@@ -32,6 +32,7 @@ _FEW_GENES = 0.1
 
 
 @renamed_parameters(table="table_key")
+@one_message_per_fault
 @documented
 def impute(
     data: AnnData | SpatialData | Sequence[AnnData | SpatialData] | Mapping[str, AnnData | SpatialData],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .._deprecated import renamed_parameters
 from .._docs import documented
 from .._reading import Reading, check_gene_names
+from .._warn import one_message_per_fault
 from ..models import choose_estimator
 from ._predict_slides import predict_slides
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 
 @renamed_parameters(table="table_key")
+@one_message_per_fault
 @documented
 def predict(
     data: AnnData | SpatialData,

@@ -31,7 +31,7 @@ from .._reading import (
 )
 from .._slide import embedding_records, n_columns
 from .._text import quoted
-from .._warn import warn_user
+from .._warn import warn_of_each, warn_user
 from ..models import DEFAULT_METHOD
 from ._predictions import Predicted
 
@@ -153,7 +153,8 @@ def _check_patient_key(said: Reading, table: AnnData) -> None:
 def _check_number(estimator: Estimator, measured: Measured) -> None:
     n, name = measured.index.size, measured.slide.name
     if n == 0 and estimator.is_fitted:
-        warn_user(f"Slide {name!r} has no prompts: predicted from the model alone, at the level of its cohort.")
+        rest = "no prompts: predicted from the model alone, at the level of its cohort."
+        warn_of_each(f"Slide {name!r} has {rest}", each=repr(name), several=f"Slides {{which}} have {rest}")
     elif not estimator.is_fitted and n < estimator.min_prompts:
         msg = (
             f"Method {estimator.name!r} needs at least {estimator.min_prompts} prompts, and slide {name!r} has {n}: measure "
@@ -172,7 +173,11 @@ def _training_slide(estimator: Estimator, measured: Measured) -> str:
             f"The model was trained on slide {slide.name!r} itself (as {known!r}) and has read every spot of it: a score on "
             "this slide means nothing. Train without it to predict or score it."
         )
-        warn_user(msg)
+        several = (
+            "The model was trained on the slides {which} themselves, and has read every spot of them: scores on these slides "
+            "mean nothing. Train without them to predict or score them."
+        )
+        warn_of_each(msg, each=f"{slide.name!r} (as {known!r})", several=several)
     return known
 
 
@@ -298,7 +303,12 @@ def _report(measured: Measured, prediction: Prediction) -> None:
             f"correlation of only {details['level_agreement']:.2f}. It is predicted from its own prompts, as without a model. "
             "Check that counts and gene names are what they should be."
         )
-        warn_user(msg)
+        several = (
+            "Slides {which} look like another tissue than the model was trained on: gene levels agree with a rank correlation "
+            "of no more than the number in brackets. They are predicted from their own prompts, as without a model. "
+            "Check that counts and gene names are what they should be."
+        )
+        warn_of_each(msg, each=f"{name!r} ({details['level_agreement']:.2f})", several=several)
     chosen, compared = details.get("chosen"), details.get("compared")
     if not compared:
         if chosen is not None:
@@ -316,4 +326,9 @@ def _report(measured: Measured, prediction: Prediction) -> None:
             f"in turn, neither correlation (best: {best:.2f}) nor squares explained come out above 0. Check that counts and "
             "spot centres belong together, or measure more spots."
         )
-        warn_user(msg)
+        several = (
+            "Nothing is predictable from the prompts of slides {which}: left out in turn, neither correlation (the best in "
+            "brackets) nor squares explained come out above 0. Check that counts and spot centres belong together, or measure "
+            "more spots."
+        )
+        warn_of_each(msg, each=f"{name!r} ({best:.2f})", several=several)

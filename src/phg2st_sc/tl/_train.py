@@ -27,7 +27,7 @@ from .._reading import (
 )
 from .._slide import is_target, is_true
 from .._text import quoted
-from .._warn import warn_user
+from .._warn import one_message_per_fault, warn_user
 from ..models import check_parameters, check_seed
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ DEFAULT_COHORT_METHOD = "phg2st"
 
 
 @renamed_parameters(datas="adatas")
+@one_message_per_fault
 @documented
 def train(
     adatas: Any,
