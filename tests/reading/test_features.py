@@ -18,6 +18,12 @@ from phg2st_sc._reading import Reading, choose_rep, features_of
 REP = "X_texture"
 METHOD = "image_ridge"
 
+@pytest.fixture
+def own_training(training):
+    """The training sections, to change."""
+    return {name: one.copy() for name, one in training.items()}
+
+
 FORMS = {
     "frame": lambda values, names: pd.DataFrame(values, index=names),
     "frame with integer columns out of order": lambda values, names: pd.DataFrame(
@@ -43,12 +49,12 @@ def test_predictions_are_the_same_from_every_form(adata):
         np.testing.assert_array_equal(phg2st.tl.predict(adata, method=METHOD).X, expected, err_msg=form)
 
 
-def test_a_model_learns_and_predicts_the_same_from_a_frame(adata, training):
-    arrays = phg2st.tl.train(training, method=METHOD, progress=False)
+def test_a_model_learns_and_predicts_the_same_from_a_frame(adata, own_training):
+    arrays = phg2st.tl.train(own_training, method=METHOD, progress=False)
     expected = phg2st.tl.predict(adata, model=arrays).X
-    for one in (adata, *training.values()):
+    for one in (adata, *own_training.values()):
         one.obsm[REP] = pd.DataFrame(one.obsm[REP], index=one.obs_names)
-    frames = phg2st.tl.train(training, method=METHOD, progress=False)
+    frames = phg2st.tl.train(own_training, method=METHOD, progress=False)
     assert frames.card["features"] == arrays.card["features"]
     np.testing.assert_array_equal(phg2st.tl.predict(adata, model=frames).X, expected)
 
@@ -129,16 +135,16 @@ def test_a_feature_that_is_nowhere_is_said_to_be_one(adata):
 
 
 @pytest.mark.parametrize("fill", [np.nan, np.inf])
-def test_named_features_that_hold_nothing_are_an_error(adata, training, fill):
+def test_named_features_that_hold_nothing_are_an_error(adata, own_training, fill):
     message = "holds nothing but NaN" if np.isnan(fill) else "not finite at 120 spots"
-    for one in (adata, *training.values()):
+    for one in (adata, *own_training.values()):
         one.obsm["X_mine"] = np.full((one.n_obs, 4), fill, dtype=np.float32)
     named = {"use_rep": "X_mine", "trust_rep": True}
     for call in (phg2st.tl.predict, phg2st.tl.impute, phg2st.pp.build_hypergraph):
         with pytest.raises(ValueError, match=rf"obsm\['X_mine'\] .*{message}"):
             call(adata, **named)
     with pytest.raises(ValueError, match=rf"obsm\['X_mine'\] .*{message}"):
-        phg2st.tl.train(training, method=METHOD, progress=False, **named)
+        phg2st.tl.train(own_training, method=METHOD, progress=False, **named)
 
 
 def test_recorded_features_that_hold_nothing_are_as_none(adata):
