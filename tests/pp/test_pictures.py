@@ -83,3 +83,20 @@ def test_a_cohort_of_two_slides_embedded_from_one_picture(spot_adata, he_image, 
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*both embedded")
         tl.train({"first": first, "second": second}, **settings)
+
+
+def test_a_record_of_one_of_the_objects_that_were_joined(spot_adata, he_image, other_image):
+    first, second = embed(spot_adata.copy(), he_image), embed(spot_adata.copy(), other_image)
+    first.obs["prompt"] = second.obs["prompt"] = np.arange(120) % 3 == 0
+    joined = {
+        merge: ad.concat({"a": first, "b": second}, label="sample", index_unique="-", uns_merge=merge)
+        for merge in ("first", "unique")
+    }
+    settings = {"method": "image_ridge", "slide_key": "sample", "progress": False}
+    with pytest.warns(UserWarning, match=r"record of obsm\['X_color'\] .* is of 120 spots, and the object has 240"):
+        tl.impute(joined["first"], **settings)
+    with pytest.warns(UserWarning, match="is of 120 spots, and the object has 240"):
+        tl.train(joined["first"], **settings)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*spots, and the object has")
+        tl.impute(joined["unique"], **settings)

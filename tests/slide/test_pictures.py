@@ -158,3 +158,14 @@ def test_an_image_that_the_user_opened_stays_open(spot_adata, he_image):
 
     pp.extract_embeddings(spot_adata, image=Mine(), encoder=color, platform="ST", progress=False)
     assert not closed
+
+
+def test_a_library_without_a_record_has_no_part_in_that_of_another(spot_adata, he_image):
+    both = joined(spot_adata, he_image)
+    both.uns["spatial"]["a"] = both.uns["spatial"].pop("library")
+    both.obs["library_id"] = both.obs["sample"]
+    first, second = open_slides(both)
+    assert (first.name, first.n_spots, first.mpp, first.open_image().width) == ("a", 120, 0.5, 560)
+    assert (second.name, second.n_spots, second.mpp, second.patient) == ("b", 120, None, None)
+    with pytest.raises(KeyError, match="'b' has no image"):
+        second.open_image()

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 from .. import _keys
 from .._image import Picture, recorded_pictures
 from .._slide import Slide, embedding_records, overlap, picture_source
 from .._warn import warn_user
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 
 def pictures_of(slide: Slide, rep: str | None = None) -> list[Picture]:
@@ -57,5 +61,20 @@ def warn_of_one_picture(slides: Sequence[Slide], pictures: Sequence[Iterable[Pic
                 f"Slides {first.name!r} and {second.name!r} were both embedded from the picture {shared}, and {found.share:.0%} of "
                 f"the spots of {second.name!r} lie on spots of {first.name!r}: one of them has the features of another slide, or "
                 "they are the same slide. Run `phg2st_sc.pp.extract_embeddings` with the picture of each, `image={slide: path}`."
+            )
+            return
+
+
+def warn_of_partial_record(tables: Iterable[AnnData], rep: str | None) -> None:
+    """Warn where a record of embeddings is that of fewer spots: one of several objects that were joined, and not of all."""
+    for table in tables:
+        record = {} if rep is None else embedding_records(table).get(rep, {})
+        # of records that were merged, only what they share is left, and that is no picture
+        if recorded_pictures(record) and int(record.get(_keys.N_OBS, table.n_obs)) < table.n_obs:
+            warn_user(
+                f"The record of obsm[{rep!r}] in uns[{_keys.EMBEDDINGS!r}] is of {int(record[_keys.N_OBS])} spots, and the object has "
+                f"{table.n_obs}: that of one of several objects which were joined with `uns_merge='first'`. Nothing tells of "
+                "which pictures, and by which encoder, the features of the others are: join the objects with "
+                "`uns_merge='unique'`, which keeps what all records share, or run `phg2st_sc.pp.extract_embeddings` again."
             )
             return

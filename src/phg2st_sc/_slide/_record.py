@@ -90,11 +90,14 @@ def split_rows(
 
 
 def _split_column(table: AnnData, rows: NDArray[np.int64]) -> str | None:
-    """Column that tells slides apart beyond doubt, because its values name the records."""
+    """Column that tells slides apart beyond doubt, because its values name records.
+
+    One record is enough: those of the others were lost, and they have no part in it.
+    """
     known = records(table)
     for key in (_keys.LIBRARY, _keys.SECTION):
         values = _values(table, key, rows)
-        if len(values) > 1 and set(values) <= set(known):
+        if len(values) > 1 and set(values) & set(known):
             return key
     for key in (_keys.LIBRARY, _keys.SECTION):
         values = _values(table, key, rows)

@@ -343,7 +343,7 @@ def _record(table: AnnData, encoded: Sequence[_Embedded], job: _Job, dim: int) -
         "mpp_source": np.array([one.mpp_source for one in encoded]),
         "n_padded": np.array([one.n_padded for one in encoded]),
         **pictures_record([one.picture for one in encoded]),
-        "n_obs": table.n_obs,
+        _keys.N_OBS: table.n_obs,
         _keys.NAMES_HASH: names_hash(table.obs_names),
         "versions": package_versions(("phg2st-sc", "numpy", "scipy", "scikit-image", "pillow", "torch", "timm")),
     }

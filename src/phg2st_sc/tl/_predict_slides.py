@@ -26,6 +26,7 @@ from .._reading import (
     prompted_panel,
     read_measured,
     slide_arrays,
+    warn_of_partial_record,
     why_ignored,
     without_features,
 )
@@ -189,6 +190,7 @@ def _features(table: AnnData, said: Reading, reading: Reading, estimator: Estima
         like = estimator.card.get(_keys.FEATURES)
         rep = choose_rep(table, reading.use_rep, trust_rep=reading.trust_rep, like=like)
     _check_features(table, rep, estimator)
+    warn_of_partial_record([table], rep)
     return rep
 
 
