@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ._hold import WORK
 from ._journal import FRAMES, MARK, TABLES, Item, Journal
-from ._metadata import bare, columns, consolidated, listing, metadata_files
+from ._metadata import bare, columns, consolidated, is_group, listing, metadata_files
 
 _NEW, _OLD, _KEPT, _BARE = "new", "old", "kept", "bare"
 
@@ -126,8 +126,8 @@ class Exchange:
         """Write consolidated metadata where there was some, without the mark."""
         mark = self.target(MARK).relative_to(self.store).as_posix()
         for level in self.journal.levels:
-            if not metadata_files(self.store / level, is_frame=False):
-                continue  # somebody has deleted the group since
+            if not is_group(self.store / level):
+                continue  # somebody has deleted it since
             self._put(*consolidated(self.store, level, lambda path: path == mark or path.startswith(WORK)))
 
     def _files(self) -> list[Path]:

@@ -8,9 +8,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-_V3, _V2, _V2_ALL = "zarr.json", ".zattrs", ".zmetadata"
+_V3, _V2, _V2_GROUP, _V2_ALL = "zarr.json", ".zattrs", ".zgroup", ".zmetadata"
 _CONSOLIDATED = "consolidated_metadata"
 _ORDER = "column-order"
+
+
+def is_group(folder: Path) -> bool:
+    """Whether a folder is a group of a store."""
+    return (folder / _V3).is_file() or (folder / _V2_GROUP).is_file()
 
 
 def is_consolidated(group: Path) -> bool:
