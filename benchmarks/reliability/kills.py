@@ -230,11 +230,11 @@ def _questions(store: Path, plan: Mapping[str, Any], job: Call) -> dict[str, Any
     marked = any(MARK in table.uns for table in sdata.tables.values())
     faults = []
     if marked:
-        faults += [f"{name} reads what is half written" for name, call in READERS.items() if not _is_told(call, store)]
+        faults += [f"{name} reads what is half written" for name, call in READERS.items() if not _is_told(call, sdata)]
     else:
         if _digest(store) not in (plan["old"], plan["new"]):
             faults.append("neither old nor new before the recovery, and no mark")
-        if "phg2st_unfinished" in str(_refused(READERS["build_hypergraph"], store)):
+        if "io.recover" in str(_refused(READERS["build_hypergraph"], sdata)):
             faults.append("refused although whole")
     outcome = phg2st.io.recover(store)
     after = _digest(store)
@@ -253,13 +253,13 @@ def _questions(store: Path, plan: Mapping[str, Any], job: Call) -> dict[str, Any
     return {"fault": "; ".join(faults), "outcome": outcome, "marked": marked}
 
 
-def _is_told(call: Call, store: Path) -> bool:
-    return "phg2st_sc.io.recover" in str(_refused(call, store))
+def _is_told(call: Call, sdata: Any) -> bool:
+    return "phg2st_sc.io.recover" in str(_refused(call, sdata))
 
 
-def _refused(call: Call, store: Path) -> Exception | None:
+def _refused(call: Call, sdata: Any) -> Exception | None:
     try:
-        call(_read(store))
+        call(sdata)
     except (ValueError, KeyError, TypeError, RuntimeError) as error:
         return error
     return None

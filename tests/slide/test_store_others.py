@@ -181,6 +181,18 @@ def test_a_read_only_file_system_is_told_of(stored, monkeypatch):
     assert_has(stored["table"], 2.0)
 
 
+def test_a_missing_store_is_told_of_before_the_work(sdata, monkeypatch):
+    def predicted(*_args, **_kwargs):
+        raise AssertionError("work was done")
+
+    monkeypatch.setattr("phg2st_sc.tl._impute.predict_slides", predicted)
+    monkeypatch.setattr("phg2st_sc.pp._embeddings._encode_slide", predicted)
+    calls = (phg2st.tl.impute, {}), (phg2st.pp.extract_embeddings, {"encoder": "texture"})
+    for call, settings in calls:
+        with pytest.raises(ValueError, match="no store behind this SpatialData"):
+            call(sdata, write=True, **settings)
+
+
 def test_a_store_that_was_moved_is_told_of(stored, tmp_path, monkeypatch):
     old = Path(stored.path)
     old.rename(tmp_path / "moved.zarr")

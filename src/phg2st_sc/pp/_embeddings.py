@@ -27,7 +27,7 @@ from .._image import (
 from .._progress import bar
 from .._provenance import names_hash, package_versions
 from .._reading import Reading, pixel_size, warn_of_another_picture, warn_of_one_picture
-from .._slide import Owner, Slide, SlotUpdate, check_positions_in_image, refuse_foreign, write_slots
+from .._slide import Owner, Slide, SlotUpdate, check_positions_in_image, refuse_foreign, store_behind, write_slots
 from .._warn import one_message_per_fault
 from ..encoders import Encoder, check_name, encode_tiles, get_encoder
 
@@ -173,6 +173,8 @@ def extract_embeddings(
         _batch(batch_size),
         progress,
     )
+    if write:
+        store_behind(data)
     for target in {id(slide.table): slide.table for slide in slides}.values():
         refuse_foreign(target, [("obsm", key) for key in _obsm_keys(rep)], _owner(rep))
     by_table: dict[int, list[_Embedded]] = {}
@@ -279,7 +281,7 @@ def _update(table: AnnData, encoded: Sequence[_Embedded], rep: str, job: _Job) -
         uns[_keys.TILES] = tiles
     record = _record(table, encoded, job, obsm[rep].shape[1])
     uns[_keys.EMBEDDINGS] = {**(table.uns.get(_keys.EMBEDDINGS) or {}), rep: record}
-    return SlotUpdate(obsm=obsm, uns=uns, remove={"obsm": _stale(table, rep, job)}, owner=_owner(rep))
+    return SlotUpdate(obsm=obsm, uns=uns, remove={"obsm": _stale(rep, job)}, owner=_owner(rep))
 
 
 def _owner(rep: str) -> Owner:
@@ -349,11 +351,11 @@ def _record(table: AnnData, encoded: Sequence[_Embedded], job: _Job, dim: int) -
     }
 
 
-def _stale(table: AnnData, rep: str, job: _Job) -> list[str]:
+def _stale(rep: str, job: _Job) -> list[str]:
     """Keys of ``obsm`` that hold the context of an earlier call under the same key, in a form that this one has not."""
     form = _context_form(job)
     keys = {"grid": _keys.context_index(rep), "exact": _keys.context(rep)}
-    return [key for name, key in keys.items() if name != form and key in table.obsm]
+    return [key for name, key in keys.items() if name != form]
 
 
 def _context_form(job: _Job) -> str:

@@ -13,7 +13,7 @@ from .._deprecated import renamed_parameters
 from .._docs import documented
 from .._progress import bar
 from .._reading import Reading, check_gene_names
-from .._slide import Owner, SlotUpdate, check_table, refuse_foreign, write_slots, write_table
+from .._slide import Owner, SlotUpdate, check_table, refuse_foreign, store_behind, write_slots, write_table
 from .._warn import one_message_per_fault, warn_user
 from ..models import choose_estimator
 from ._predict_slides import predict_slides
@@ -134,7 +134,7 @@ def impute(
     targets = [_copy(one) if copy and not (alone and _is_table(one)) else one for one in objects]
     for target in targets:
         if not alone:
-            _refuse_early(target, key)
+            _refuse_early(target, key, write)
     results = [  # all are predicted before any is written
         predict_slides(
             target,
@@ -191,8 +191,10 @@ def _owner(key: str) -> Owner:
     return Owner((key,), (_keys.METHOD, "scale"))
 
 
-def _refuse_early(data: AnnData | SpatialData, key: str) -> None:
-    """Refuse a view, and a key that holds something of the user's, before the work rather than after it."""
+def _refuse_early(data: AnnData | SpatialData, key: str, write: object) -> None:
+    """Refuse a view, a key that holds something of the user's, and a missing store, before the work rather than after it."""
+    if write:
+        store_behind(data)
     if _is_table(data):
         check_table(data)
         slots = (("layers", key), ("uns", key), ("obs", _keys.used_prompts(key)), ("var", _keys.predicted(key)))
@@ -241,6 +243,6 @@ def _update(done: Predicted, key: str) -> SlotUpdate:
             layer = np.full(shape, np.nan, dtype=np.float32)
             layer[:, columns] = values
             update.layers[name] = layer
-    stale = [name for name in (_keys.std(key),) if name not in update.layers and name in done.table.layers]
-    update.remove = {"layers": stale} if stale else {}
+    # also where only the table in the store has them
+    update.remove = {"layers": [name for name in (_keys.std(key),) if name not in update.layers]}
     return update
