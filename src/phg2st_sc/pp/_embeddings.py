@@ -136,12 +136,18 @@ def extract_embeddings(
     Raises
     ------
     KeyError
-        If there is no image, or no spot coordinates.
+        If there is no image, no spot coordinates, or slides whose spots lie on each other have one picture.
     ValueError
         If mpp is unknown, centres lie outside the image, x and y are swapped, ``data`` is a view, the encoder is
         unknown or returns unusable features, or ``obsm`` holds that key and it was not written by this function.
     ImportError, PermissionError, ConnectionError, FileNotFoundError
         If a network cannot be opened; see :func:`phg2st_sc.encoders.get_encoder`.
+
+    Warns
+    -----
+    UserWarning
+        If centres lie just outside the image, on black or transparent padding, or mostly on glass; or if a slide was embedded
+        from another picture before.
 
     Notes
     -----
