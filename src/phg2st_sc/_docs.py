@@ -134,8 +134,9 @@ engine
 device:features
     Where features are, and the convolution runs.
 length_scale
-    Range of the exponential spatial covariance, in lattice pitches. ``None``: 5, or learned from training slides, or chosen
-    on the prompts left out one at a time where there are at least 100.
+    Range of the exponential spatial covariance, in lattice pitches. ``None``: 5, or learned from training slides, or whatever
+    predicts the prompts better that are left out one at a time, up to the extent of the slide: where there are at least 100, or 20
+    that lie farther than 5 pitches from each other.
 ratio
     Squared coefficient of variation of a gene's rate over the slide: times the counts that the median prompt has of it, the
     signal variance in units of the noise variance. In gene components a factor of what is expected of each. ``None``: as

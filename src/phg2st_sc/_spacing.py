@@ -66,7 +66,7 @@ def spacing(positions: Array) -> Spacing:
     pitch = _pitch(distances)
     if len(points) < _FEWEST_TO_JUDGE:
         return Spacing(pitch, True)
-    typical = _density_spacing(points)
+    typical = density_spacing(points)
     ratio = pitch / typical
     regular = _AGREES[0] <= ratio <= _AGREES[1] or (ratio >= _LEAST_KEPT and _is_sharp(distances, pitch))
     return Spacing(pitch, True) if regular else Spacing(typical, False)
@@ -137,7 +137,7 @@ def _is_sharp(distances: Array, pitch: float) -> bool:
     return bool(near.std() < _SHARP * pitch and n_short < _FEW_SHORT * (n_short + near.size))
 
 
-def _density_spacing(points: Array) -> float:
+def density_spacing(points: Array) -> float:
     """Side of the square that a point has to itself, at the median point, near-doubles taken as one."""
     distances = _to_neighbors(points, _around(points))
     typical = _side(distances)

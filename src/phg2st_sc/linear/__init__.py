@@ -24,9 +24,11 @@ from ._gaussian import COMPONENT_RATIOS, RATIOS, Covariance, Skill, System
 from ._gene_basis import NEIGHBOR_RADIUS, GeneBasis, learn_gene_basis, prompt_gene_basis
 from ._image_regression import within_slide
 from ._image_space import image_components, require_features, standardize
+from ._judge import MAX_JUDGED, even_subset
 from ._kernels import LENGTH_SCALES, MIXES, Kernel, Places
-from ._krige import MAX_EXACT, MAX_JUDGED, choose, even_subset, krige_columns, predict_columns
+from ._krige import MAX_EXACT, choose, krige_columns, predict_columns
 from ._rates import RateScale
+from ._stretch import MIN_TO_CHOOSE, MIN_TO_LENGTHEN
 from ._working import Working, gene_signal
 
 __all__ = [
@@ -34,6 +36,8 @@ __all__ = [
     "LENGTH_SCALES",
     "MAX_EXACT",
     "MAX_JUDGED",
+    "MIN_TO_CHOOSE",
+    "MIN_TO_LENGTHEN",
     "MIXES",
     "NEIGHBOR_RADIUS",
     "PRIOR_COUNTS",

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from .._arrays import SlideArrays, TrainingSlide
 from ._gaussian import Covariance
+from ._judge import even_subset
 from ._kernels import Places
-from ._krige import even_subset
 from ._rates import RateScale
 from ._working import Working
 

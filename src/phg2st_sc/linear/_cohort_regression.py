@@ -13,7 +13,7 @@ from .._arrays import TrainingSlide
 from ._cohort import check_training
 from ._image_regression import ALPHAS, Radial
 from ._image_space import standardize
-from ._krige import even_subset
+from ._judge import even_subset
 from ._rates import RateScale
 
 Array = NDArray[np.float64]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
@@ -67,6 +67,11 @@ class Kernel:
         if self.longer is not None:
             by_space = 0.5 * (by_space + np.exp(-space / self.longer))
         return by_space if image is None else (1.0 - self.mix) * by_space + self.mix * np.exp(-image)
+
+    def stretched(self, factor: float) -> Kernel:
+        """The same with length scales times a factor."""
+        longer = None if self.longer is None else self.longer * factor
+        return replace(self, length_scale=self.length_scale * factor, longer=longer)
 
     def sees_image(self, places: Places) -> bool:
         """Whether the image enters the covariance of these places."""

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from ._field import Field
-from ._gaussian import Covariance, Skill, System
-from ._kernels import Kernel, Places
+from ._gaussian import Covariance, Skill
+from ._judge import Judge
+from ._kernels import Places
+from ._stretch import MIN_TO_CHOOSE, MIN_TO_LENGTHEN, stretched
 from ._working import Working
 
 Array = NDArray[np.float64]
 
 MAX_EXACT = 1500
 """Prompts up to which the full system is solved."""
-MAX_JUDGED = 400
-"""Prompts used to choose a covariance and the amplitude: an even subset when there are more."""
-MIN_TO_CHOOSE = 100
-"""Prompts below which the default covariance is kept: a choice made on fewer was worse than none on real sections."""
 NEIGHBORS = 48
 """Prompts in a moving neighbourhood, plus half as many by the image where the kernel sees it."""
 _LOCAL_ROWS = 256
@@ -82,53 +79,25 @@ def choose(
     default: Covariance,
     others: Iterable[Covariance],
     signal: Array | float = 1.0,
+    *,
+    stretch_from: float = MIN_TO_LENGTHEN,
 ) -> tuple[Covariance, Skill]:
     """Keep the default unless another covariance is clearly better on the prompts left out.
 
-    ``level`` is what is taken for known of ``columns`` at each prompt: its rows are linear combinations of theirs.
+    ``level`` is what is taken for known of ``columns`` at each prompt: its rows are linear combinations of theirs. The
+    length scales of the one that was kept are then followed wherever the prompts lead, from ``stretch_from`` prompts on.
     """
-    judge = _Judge.of(places, working, columns, level, signal)
-    best, skill = default, judge(default)
-    if working.index.size < MIN_TO_CHOOSE:
-        return best, skill
-    rated = [(other, judge(other)) for other in others]
-    if rated:
-        top, top_skill = max(rated, key=lambda pair: float(pair[1].explained.sum()))
-        if top_skill.beats(skill):
-            return top, top_skill
-    return best, skill
-
-
-@dataclass(eq=False)
-class _Judge:
-    """Skill of leave-one-out predictions beyond the leave-one-out level, under one covariance after another."""
-
-    prompts: Places
-    noise: Array
-    columns: Array
-    level: Array
-    signal: Array | float
-    systems: dict[Kernel, System] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, places: Places, working: Working, columns: Array, level: Array, signal: Array | float) -> _Judge:
-        if np.ndim(signal) == 0 and columns.shape[1] > columns.shape[0]:
-            # Skill sums over columns that are all treated alike, so they may be turned into as many as there are prompts
-            axes = np.linalg.qr(columns.T)[0]
-            columns, level = columns @ axes, level @ axes
-        keep = even_subset(working.index.size, MAX_JUDGED)
-        return cls(places[working.index[keep]], working.noise[keep], columns[keep], level[keep], signal)
-
-    def __call__(self, covariance: Covariance) -> Skill:
-        if covariance.kernel not in self.systems:
-            self.systems[covariance.kernel] = System.of(covariance, self.prompts, self.noise, self.columns)
-        predicted = self.systems[covariance.kernel].leave_one_out(covariance.ratio * np.atleast_1d(self.signal))
-        return Skill.of(self.columns - self.level, predicted - self.level, self.noise)
-
-
-def even_subset(n: int, limit: int) -> NDArray[np.int64]:
-    """At most ``limit`` of n positions, evenly spread."""
-    return np.arange(n) if n <= limit else np.unique(np.linspace(0, n - 1, limit).astype(np.int64))
+    judge = Judge.of(places, working, columns, level, signal)
+    best = default, judge(default)
+    if working.index.size >= MIN_TO_CHOOSE:
+        rated = [(other, judge(other)) for other in others]
+        top = max(rated, key=lambda pair: float(pair[1].skill.explained.sum()), default=best)
+        if top[1].skill.beats(best[1].skill):
+            best = top
+    if working.index.size >= stretch_from:
+        followed = stretched(judge.of_the_strongest(), best[0], places, working.index)
+        best = best if followed == best[0] else (followed, judge(followed))
+    return best[0], best[1].skill
 
 
 def _krige_locally(

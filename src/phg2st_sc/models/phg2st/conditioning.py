@@ -168,7 +168,13 @@ def condition(
         rest = problem.remainder(vectors, trends.remainder, out.covariance)
         prediction = prediction.change(lambda values, rows: values @ vectors.T + rest.at(rows), width=rest.width)
     amplitude = problem.amplitude(out)
-    told = {"mix": out.covariance.kernel.mix, "ratio": out.covariance.ratio, **slopes, "amplitude": amplitude}
+    told = {
+        "length_scale": out.covariance.kernel.length_scale,
+        "mix": out.covariance.kernel.mix,
+        "ratio": out.covariance.ratio,
+        **slopes,
+        "amplitude": amplitude,
+    }
     return replace(
         out,
         prediction=prediction.change(lambda values, _: amplitude * values),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Self
 
@@ -13,6 +14,8 @@ from ..._docs import documented
 from ...linear import (
     COMPONENT_RATIOS,
     LENGTH_SCALES,
+    MIN_TO_CHOOSE,
+    MIN_TO_LENGTHEN,
     MIXES,
     PRIOR_COUNTS,
     RATIOS,
@@ -108,7 +111,9 @@ class KrigingEstimator(Estimator):
         columns, levels = self._columns(values), self._columns(level)
         signal = self._signal(working)
         default = self._default()
-        covariance, skill = choose(places, working, columns, levels, default, self._candidates(), signal)
+        covariance, skill = choose(
+            places, working, columns, levels, default, self._candidates(), signal, stretch_from=self._stretch_from()
+        )
         kernel = covariance.kernel
         details = {
             "length_scale": kernel.length_scale,
@@ -118,6 +123,13 @@ class KrigingEstimator(Estimator):
         }
         kriged = self._under(places, working, values, covariance)
         return kriged.change(lambda found, _: skill.amplitude * found), details
+
+    def _stretch_from(self) -> float:
+        if self.length_scale is not None:
+            return math.inf
+        # components of the prompts themselves have seen the one that is left out
+        from_prompts = self.basis is not None and self.basis.variance is None
+        return MIN_TO_CHOOSE if from_prompts else MIN_TO_LENGTHEN
 
     def _columns(self, values: Array) -> Array:
         return values if self.basis is None else values @ self.basis.vectors

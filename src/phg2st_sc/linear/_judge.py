@@ -1,0 +1,64 @@
+"""How well a covariance predicts the prompts of a slide, each left out in turn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._comparison import Record, record
+from ._gaussian import Covariance, System
+from ._kernels import Kernel, Places
+from ._working import Working
+
+Array = NDArray[np.float64]
+
+MAX_JUDGED = 400
+"""Prompts used to choose a covariance and the amplitude: an even subset when there are more."""
+MAX_COLUMNS = 1000
+"""Columns that length scales are followed on."""
+
+
+@dataclass(eq=False)
+class Judge:
+    """Record of leave-one-out predictions beyond the leave-one-out level, under one covariance after another."""
+
+    prompts: Places
+    noise: Array
+    columns: Array
+    level: Array
+    signal: Array | float
+    systems: dict[Kernel, System] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, places: Places, working: Working, columns: Array, level: Array, signal: Array | float) -> Judge:
+        """Judge of the prompts of ``working``; ``columns``, ``level`` and ``signal`` as in :func:`choose`."""
+        if np.ndim(signal) == 0 and columns.shape[1] > columns.shape[0]:
+            # Skill sums over columns that are all treated alike, so they may be turned into as many as there are prompts
+            axes = np.linalg.qr(columns.T)[0]
+            columns, level = columns @ axes, level @ axes
+        keep = even_subset(working.index.size, MAX_JUDGED)
+        return cls(places[working.index[keep]], working.noise[keep], columns[keep], level[keep], signal)
+
+    def of_the_strongest(self) -> Judge:
+        """Judge of the columns that vary most, where there are very many: enough to tell length scales apart."""
+        n_columns = self.columns.shape[1]
+        if n_columns <= MAX_COLUMNS:
+            return self
+        power = (self.columns**2 / self.noise[:, None]).sum(axis=0)
+        kept = np.sort(np.argsort(-power, kind="stable")[:MAX_COLUMNS])
+        signal = np.broadcast_to(self.signal, n_columns)[kept]
+        return Judge(self.prompts, self.noise, self.columns[:, kept], self.level[:, kept], signal)
+
+    def __call__(self, covariance: Covariance) -> Record:
+        """How the prompts are predicted under a covariance."""
+        if covariance.kernel not in self.systems:
+            self.systems[covariance.kernel] = System.of(covariance, self.prompts, self.noise, self.columns)
+        predicted = self.systems[covariance.kernel].leave_one_out(covariance.ratio * np.atleast_1d(self.signal))
+        return record(self.columns - self.level, predicted - self.level, self.noise)
+
+
+def even_subset(n: int, limit: int) -> NDArray[np.int64]:
+    """At most ``limit`` of n positions, evenly spread."""
+    return np.arange(n) if n <= limit else np.unique(np.linspace(0, n - 1, limit).astype(np.int64))
