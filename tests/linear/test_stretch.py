@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -104,3 +106,10 @@ def test_a_wrong_unit_is_made_up_for_by_many_prompts(unit):
     right = correlation(create("phg2st").predict(slide, prompts).mean, rate, prompts)
     wrong = SlideArrays("a", slide.positions * unit)
     assert correlation(create("phg2st").predict(wrong, prompts).mean, rate, prompts) > right - 0.03
+
+
+def test_a_covariance_that_sees_the_image_keeps_its_scale():
+    slide, counts, _ = section(60.0)
+    slide = replace(slide, features=np.random.default_rng(2).normal(size=(len(counts), 8)).astype(np.float32))
+    made = create("space_image_kriging", n_components=0).predict(slide, scattered(150, counts))
+    assert made.details["length_scale"] in (3.0, 5.0, 8.0)
