@@ -15,6 +15,7 @@ import tifffile
 import xarray as xr
 import zarr
 from PIL import Image, ImageCms
+from skimage.color import rgb2lab
 
 SIDE, ROWS, COLUMNS = 32, 3, 4
 COLORS = np.array(
@@ -259,7 +260,7 @@ def _tiff_colors() -> Iterator[Case]:
     inkset = [(332, "H", 1, 2, False)]
     yield _tiff("four inks that are not CMYK", inks, photometric="separated", extratags=inkset, refused=True)
     ycc = np.asarray(picture.convert("YCbCr"))
-    for compression in (None, "lzw", "deflate"):
+    for compression in (None, "lzw", "deflate", "jpegxl", "zstd"):
         yield _tiff(f"YCbCr at full resolution, {compression}", ycc, rgb, photometric="ycbcr", compression=compression,
                     subsampling=(1, 1), tolerance=3.0)  # fmt: skip
     for transform, photometric in itertools.product((False, True), ("rgb", "ycbcr")):
@@ -267,6 +268,12 @@ def _tiff_colors() -> Iterator[Case]:
                    lambda t, m=transform, p=photometric: _aperio_jpeg2000(t / "a.svs", mct=m, photometric=p), rgb, 3.0)  # fmt: skip
     labs = np.asarray(lab(picture))
     yield _tiff("Lab, tiles", labs, rgb, photometric="cielab", tile=(32, 32), compression="deflate", tolerance=LOSSY)
+    daylight = rgb2lab(rgb)  # under D65
+    stored = np.stack([daylight[..., 0] * 2.55, daylight[..., 1], daylight[..., 2]], axis=-1)
+    point = [(318, "2I", 2, (3127, 10000, 3290, 10000), False)]
+    yield _tiff("Lab under D65", np.rint(stored).astype(np.int16).astype(np.uint8), rgb, photometric="cielab",
+                extratags=point, tolerance=LOSSY)  # fmt: skip
+    yield _tiff("Lab in JPEG", labs, photometric="cielab", compression="jpeg", refused=True)
     shifted = labs.copy()
     shifted[..., 1:] += 128
     yield _tiff("Lab of ICC", shifted, rgb, photometric="icclab", tolerance=LOSSY)

@@ -7,11 +7,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_D50 = np.array([0.96422, 1.0, 0.82521])
-# XYZ under D50, as Lab is defined in print and in files, to linear sRGB (Bradford adaptation included).
-_XYZ_TO_RGB = np.array(
-    [[3.1338561, -1.6168667, -0.4906146], [-0.9787684, 1.9161415, 0.0334540], [0.0719453, -0.2289914, 1.4052427]]
+# XYZ of white, and XYZ to linear sRGB: under D50, as Lab is in print and in most files (Bradford adaptation included), and
+# under D65, the white of screens.
+D50 = (
+    np.array([0.96422, 1.0, 0.82521]),
+    np.array(
+        [[3.1338561, -1.6168667, -0.4906146], [-0.9787684, 1.9161415, 0.0334540], [0.0719453, -0.2289914, 1.4052427]]
+    ),
 )
+D65 = (
+    np.array([0.95047, 1.0, 1.08883]),
+    np.array(
+        [[3.2404542, -1.5371385, -0.4985314], [-0.9692660, 1.8760108, 0.0415560], [0.0556434, -0.2040259, 1.0572252]]
+    ),
+)
+Light = tuple[NDArray[np.float64], NDArray[np.float64]]
 REC601 = (0.299, 0.587, 0.114)
 FULL_RANGES = (0.0, 255.0, 128.0, 255.0, 128.0, 255.0)
 
@@ -69,7 +79,7 @@ def ycbcr_to_rgb(
     return _eight(np.stack([red, green, blue], axis=-1))
 
 
-def lab_to_rgb(pixels: NDArray[Any], *, signed: bool) -> NDArray[np.uint8]:
+def lab_to_rgb(pixels: NDArray[Any], *, signed: bool, light: Light = D50) -> NDArray[np.uint8]:
     """CIE Lab of 8 or 16 bits, its a and b signed or offset by half, to sRGB."""
     wide = pixels.dtype.itemsize == 2
     lightness = pixels[..., 0] * (100.0 / ((65535.0 if signed else 65280.0) if wide else 255.0))
@@ -80,8 +90,8 @@ def lab_to_rgb(pixels: NDArray[Any], *, signed: bool) -> NDArray[np.uint8]:
     a, b = np.moveaxis(chroma / (256.0 if wide else 1.0), -1, 0)
     fy = (lightness + 16.0) / 116.0
     f = np.stack([fy + a / 500.0, fy, fy - b / 200.0], axis=-1)
-    xyz = np.where(f > 6 / 29, f**3, (f - 4 / 29) * 3 * (6 / 29) ** 2) * _D50
-    linear = np.clip(xyz @ _XYZ_TO_RGB.T, 0.0, 1.0)
+    xyz = np.where(f > 6 / 29, f**3, (f - 4 / 29) * 3 * (6 / 29) ** 2) * light[0]
+    linear = np.clip(xyz @ light[1].T, 0.0, 1.0)
     return _eight(255.0 * np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055))
 
 

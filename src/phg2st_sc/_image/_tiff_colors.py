@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from .._warn import warn_user
 from ._colors import (
+    D50,
+    D65,
     FULL_RANGES,
     REC601,
     cmyk_to_rgb,
@@ -26,21 +28,13 @@ from ._samples import Convert, Samples, full_scale
 if TYPE_CHECKING:
     from tifffile import TiffPage
 
-# The codecs of these return RGB where the tag says YCbCr.
+# Decoding these gives RGB where the tag says YCbCr.
 _JPEG = ("JPEG", "OJPEG", "ALT_JPEG", "JPEG_LOSSY")
-_CONVERT: dict[str, Convert] = {
-    "MINISBLACK": plain,
-    "MINISWHITE": inverted,
-    "PALETTE": plain,
-    "RGB": plain,
-    "YCBCR": ycbcr_to_rgb,
-    "SEPARATED": cmyk_to_rgb,
-    "CIELAB": partial(lab_to_rgb, signed=True),
-    "ICCLAB": partial(lab_to_rgb, signed=False),
-}
+_CONVERT: dict[str, Convert] = {"MINISWHITE": inverted, "SEPARATED": cmyk_to_rgb}
 _OWN = {"MINISWHITE": 1, "PALETTE": 1, "RGB": 3, "YCBCR": 3, "SEPARATED": 4, "CIELAB": 3, "ICCLAB": 3}
 _ASSOCIATED, _UNASSOCIATED = 1, 2
-_INK_SET, _LARGEST, _LUMA, _RANGES = 332, 281, 529, 532
+_INK_SET, _LARGEST, _LUMA, _RANGES, _WHITE_POINT = 332, 281, 529, 532, 318
+_D65_POINT = (0.31, 0.33)
 _NOT_CMYK = 2
 
 
@@ -49,7 +43,7 @@ def colors_of(page: TiffPage) -> str:
     tag: Any = page.photometric
     photometric = getattr(tag, "name", str(tag))
     compression = getattr(page.compression, "name", "")
-    if photometric == "YCBCR" and page.planarconfig == 1 and compression in (*_JPEG, "WEBP", "JPEGXL", "JPEGXR"):
+    if photometric == "YCBCR" and page.planarconfig == 1 and compression in _JPEG:
         return "RGB"
     if compression == "APERIO_JP2000_YCBC" and photometric in ("RGB", "YCBCR"):
         return "RGB" if _decoded_to_rgb(page) else "YCBCR"
@@ -66,6 +60,8 @@ def color_problem(page: TiffPage, channels: int) -> str:
         return f"stores colours as {colors}, which cannot be read. Save the image as RGB"
     if isinstance(page.bitspersample, tuple):
         return f"stores colours in {page.bitspersample} bits, which cannot be read. Save the image as RGB of 8 bits"
+    if colors in ("CIELAB", "ICCLAB") and getattr(page.compression, "name", "") in _JPEG:
+        return "stores colours as Lab in JPEG, which cannot be read. Save the image as RGB"
     if colors == "PALETTE" and np.shape(page.colormap) != (3, 2**page.bitspersample):
         return "stores colours through a palette that is missing or damaged. Fetch the file again, or save the image as RGB"
     if colors == "YCBCR" and page.is_subsampled:
@@ -90,12 +86,15 @@ def samples_of(page: TiffPage, channels: int, where: str, *, white: float | None
         Value of white, and bits of 16 that are used, where the user or the file's description says so.
     """
     colors = colors_of(page)
-    own, convert = _own_channels(colors, channels), _CONVERT[colors]
+    own, convert = _own_channels(colors, channels), _CONVERT.get(colors, plain)
     if colors == "PALETTE":
         convert = partial(palette_to_rgb, colors=_palette(page))
     if colors == "YCBCR":
         luma, ranges = _fractions(page, _LUMA), _fractions(page, _RANGES)
         convert = partial(ycbcr_to_rgb, luma=luma or REC601, ranges=ranges or FULL_RANGES)
+    if colors in ("CIELAB", "ICCLAB"):
+        light = D65 if _white_point(page) == _D65_POINT else D50
+        convert = partial(lab_to_rgb, signed=colors == "CIELAB", light=light)
     raw = colors in ("PALETTE", "CIELAB", "ICCLAB")
     if channels > own:
         convert = _with_extra(convert, own, page, where, raw=raw)
@@ -109,6 +108,10 @@ def _own_channels(colors: str, channels: int) -> int:
     if colors == "MINISBLACK":
         return 3 if channels in (3, 4) else 1
     return _OWN.get(colors, 0)
+
+
+def _white_point(page: TiffPage) -> tuple[float, ...]:
+    return tuple(round(part, 2) for part in _fractions(page, _WHITE_POINT))
 
 
 def _white(page: TiffPage, bits: int | None) -> float | None:
