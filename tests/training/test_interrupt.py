@@ -44,3 +44,12 @@ def test_a_benchmark_keeps_what_was_finished_and_goes_on(tmp_path: Path) -> None
 
 def test_embeddings_that_were_not_finished_are_not_written(tmp_path: Path) -> None:
     assert interrupted("embeddings", tmp_path) == {"raised": "KeyboardInterrupt", "untouched": True}
+
+
+def test_objects_are_whole_whenever_the_signal_comes(tmp_path: Path) -> None:
+    script = Path(__file__).resolve().parents[2] / "benchmarks" / "reliability" / "interrupts.py"
+    if not script.is_file():
+        pytest.skip("benchmarks are part of a clone, and not of the source distribution")
+    command = [sys.executable, str(script), "--count", "15", "--out", str(tmp_path / "found.csv")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
