@@ -144,9 +144,10 @@ def test_what_only_reads_takes_views(adata, training, snapshot, unchanged):
     assert score(adata[rows]).equals(score(adata[rows].copy()))
     assert phg2st.tl.impute(adata[rows], method="idw", copy=True).n_obs == 100
     unchanged(before, snapshot(adata))
+    views = {name: one[:100] for name, one in training.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        model = phg2st.tl.train({k: v[:100] for k, v in training.items()}, method="kriging", progress=False)
+        model = phg2st.tl.train(views, method="kriging", progress=False)
     assert model.card["n_spots"] == 300
 
 
