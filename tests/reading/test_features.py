@@ -18,6 +18,7 @@ from phg2st_sc._reading import Reading, choose_rep, features_of
 REP = "X_texture"
 METHOD = "image_ridge"
 
+
 @pytest.fixture
 def own_training(training):
     """The training sections, to change."""

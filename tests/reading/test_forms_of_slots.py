@@ -9,6 +9,7 @@ from scipy import sparse
 
 import phg2st_sc as phg2st
 
+
 @pytest.fixture
 def own_training(training):
     """The training sections, to change."""
