@@ -1,0 +1,28 @@
+"""Values in whatever form an object keeps them, a small part with a fixed seed; and that the campaign would see a fault."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks" / "reliability"))
+pytest.importorskip("dask.array")
+pytest.importorskip("xarray")
+forms = pytest.importorskip("forms", reason="the campaign is in a clone, not in the package")
+
+
+def test_forms_at_random():
+    failures, came = forms.run(8, 2026, progress=False)
+    assert failures == []
+    assert sum(count for what, count in came.items() if what.startswith("refused")) == 8
+
+
+def test_the_campaign_sees_values_of_other_spots(monkeypatch):
+    shifted = {"turned": lambda values, _: values[::-1]}
+    monkeypatch.setattr(forms, "ROWS", shifted)
+    with pytest.raises(AssertionError, match="predictions differ"):
+        for case in range(5):
+            forms.check_same(np.random.default_rng(case))
