@@ -237,16 +237,7 @@ def test_one_count_a_prompt_says_little_more_than_the_level(make, slide, draw, n
     assert min(np.abs(mean - level).mean() for level in known) < 0.5
 
 
-CLIPPED = pytest.mark.xfail(
-    strict=True,
-    reason="whitening clips at ten standard deviations of counting noise: the deeper, the less of a difference is left",
-)
-
-
-@pytest.mark.parametrize(
-    ("name", "fitted"),
-    [pytest.param(name, fitted, marks=[] if name in ("idw", "prompt_mean") else [CLIPPED]) for name, fitted in LINEAR],
-)
+@pytest.mark.parametrize(("name", "fitted"), LINEAR)
 def test_a_thousand_times_the_counts_lose_no_contrast(make, slide, draw, name, fitted):
     prompts = draw(slide, 40)
     deep = replace(prompts, counts=prompts.counts * 1000, totals=prompts.totals * 1000)

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 _CLIP = 10.0
 """Pearson residuals beyond this many standard deviations are outliers of single spots, as in analytic normalisation."""
+_THETA = 100.0
+"""Expected counts from which on these standard deviations are those of a negative binomial with as large a theta, as in the
+scores: differences between places then outweigh counting noise, and are no outliers."""
 _MAX_SHRINK = 50.0
 """Bound on how far below its level a predicted rate may fall, in e-folds; only guards the exponential."""
 
@@ -28,10 +31,13 @@ class RateScale:
         (G,) float64 counts of a gene per count of the spot, positive.
     spread
         (G,) float64 noise of a gene in units of the Poisson one; ``None`` where all are taken as Poisson.
+    depth
+        Counts of the median spot.
     """
 
     level: NDArray[np.float64]
     spread: NDArray[np.float64] | None = None
+    depth: float = 0.0
 
     @classmethod
     def from_counts(
@@ -50,12 +56,16 @@ class RateScale:
             gene_counts = gene_counts + prior_counts * prior
             total += prior_counts
         # half a count: an unseen gene is rare, not impossible
-        return cls(np.maximum(gene_counts, 0.5) / max(total, 1.0), spread)
+        depth = float(np.median(totals)) if totals.size else 0.0
+        return cls(np.maximum(gene_counts, 0.5) / max(total, 1.0), spread, depth)
 
     def whiten(self, counts: NDArray[np.float32], totals: NDArray[np.float64]) -> NDArray[np.float64]:
         """Whitened rates (p, G) of counts (p, G): zero at the level, noise variance 1 / total."""
         expected = totals[:, None] * self.level
-        residual = np.clip((counts - expected) / np.sqrt(expected), -_CLIP, _CLIP)
+        # a spot that is far deeper than the others is not believed more than they are
+        usual = np.minimum(totals, self.depth)[:, None] * self.level
+        most = _CLIP * np.sqrt(np.maximum(1.0, usual / _THETA))
+        residual = np.clip((counts - expected) / np.sqrt(expected), -most, most)
         whitened = residual / np.sqrt(totals)[:, None]
         return whitened if self.spread is None else whitened / self.spread
 
