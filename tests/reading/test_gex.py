@@ -245,7 +245,7 @@ def test_selection_training_and_scores_are_those_of_the_genes_alone():
     phg2st.tl.impute(new, model=ours, gex_only=True, key_added="done")
     phg2st.tl.impute(bare, model=theirs, key_added="done")
     with warnings.catch_warnings():  # it was told of by the prediction
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         scores = [phg2st.tl.evaluate(one, layer="done", n_splits=1, compare="kriging") for one in (new, bare)]
     pd.testing.assert_frame_equal(*scores)
 

@@ -103,7 +103,7 @@ def test_scores_leave_out_what_a_slide_never_measured(tmp_path):
     whole.write_h5ad(tmp_path / "whole.h5ad")
     again = ad.read_h5ad(tmp_path / "whole.h5ad")
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         scores = phg2st.tl.evaluate(again, layer="done", n_splits=0, compare="idw")
     of_last = scores[scores["section"] == last]
     assert not of_last["gene"].isin(GONE).any()
