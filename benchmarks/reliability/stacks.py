@@ -149,7 +149,7 @@ def _check_table(slide: ad.AnnData, kept: dict[str, np.ndarray]) -> None:
 def _check_store(path: Path, kept: dict[str, np.ndarray]) -> None:
     slide = sd.read_zarr(path)
     np.testing.assert_array_equal(slide.tables["table"].layers[KEY], kept["stored"])
-    phg2st.tl.impute(slide, key_added=AGAIN, write=True, overwrite=True)
+    phg2st.tl.impute(slide, key_added=AGAIN, write=True)
     written = sd.read_zarr(path).tables["table"].layers
     np.testing.assert_array_equal(written[KEY], kept["stored"])
     np.testing.assert_allclose(written[AGAIN], kept["stored"], atol=TOLERANCE)
