@@ -52,7 +52,7 @@ def test_gzipped_picture_is_left_out_with_advice(tmp_path: Path) -> None:
     write_section(tmp_path, "GSM4284316", "P2_ST_rep1", picture=".jpg.gz")
     with pytest.warns(UserWarning, match=r"gunzip .*GSM4284316_P2_ST_rep1\.jpg\.gz") as caught:
         adata = cscc(tmp_path)["P2_ST_rep1"]
-    assert caught[0].filename == __file__
+    assert {str(one.filename) for one in caught if "gunzip" in str(one.message)} == {__file__}
     assert "source_image_path" not in adata.uns["spatial"]["P2_ST_rep1"]["metadata"]
 
 
