@@ -273,3 +273,12 @@ def test_another_image_is_another_benchmark(tmp_path):
         record["images"] = {name: image[:, ::-1].copy() for name, image in record["images"].items()}
     with pytest.raises(ValueError, match="another `pictures`"):
         phg2st.tl.benchmark(slides, methods=methods, out=tmp_path / "out", **QUICK)
+
+
+def test_a_folder_in_which_the_first_start_was_cut_off_is_taken_up(tmp_path):
+    folder = tmp_path / "b"
+    folder.mkdir()
+    (folder / ".benchmark.json.0a1b2c3d.part.json").write_text("{", encoding="utf-8")
+    UnitStore(folder, {"methods": {}})
+    assert (folder / "benchmark.json").is_file()
+    assert (folder / "units").is_dir()

@@ -6,6 +6,7 @@ import dask.array as da
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import tifffile
 
 from phg2st_sc import pl
 from phg2st_sc._image import open_image
@@ -60,6 +61,15 @@ def test_given_axes_crop_and_file(spot_adata, he_image, tmp_path):
 def test_context_grid_is_drawn_on_request(spot_adata, he_image):
     ax = pl.tiles(spot_adata, image=he_image, mpp=5.0, tile_um=100, context=3)
     assert len(_collection(ax, "context tiles").get_paths()) == (2 * 11 + 3) * (2 * 9 + 3)
+
+
+def test_the_image_file_is_closed_again(spot_adata, he_image, tmp_path, monkeypatch):
+    closed = []
+    monkeypatch.setattr("phg2st_sc._slide._opened.NamedImage.close", lambda image: closed.append(image))
+    path = tmp_path / "he.tif"
+    tifffile.imwrite(path, he_image, tile=(64, 64), photometric="rgb")
+    pl.tiles(spot_adata, image=path)
+    assert len(closed) == 1
 
 
 def test_unknown_slide(spot_adata, he_image):

@@ -55,16 +55,17 @@ class UnitStore:
             self._open(self._folder, json.loads(json.dumps(plan)))
 
     def _open(self, folder: Path, plan: dict[str, Any]) -> None:
-        if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / _PLAN).is_file()):
-            msg = f"{folder} exists and holds no benchmark: choose another folder for `out`."
-            raise FileExistsError(msg)
+        if folder.is_file():
+            raise FileExistsError(_no_benchmark(folder))
         _check_within(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        with only_writer(folder):
+        with only_writer(folder):  # another process may be making the same benchmark
             if (folder / _PLAN).is_file():
                 plan = _merged(_read_plan(folder), plan, folder)
-            (folder / _UNITS).mkdir(exist_ok=True)
+            elif any(not path.name.startswith(f".{_PLAN}.") for path in folder.iterdir()):
+                raise FileExistsError(_no_benchmark(folder))
             _write(folder / _PLAN, json.dumps(plan, indent=1))
+            (folder / _UNITS).mkdir(exist_ok=True)
 
     def check(self, units: Iterable[Mapping[str, Any]]) -> None:
         """Warn, once, of finished units that are damaged; :meth:`get` takes them for unfinished."""
@@ -156,6 +157,10 @@ def _write(path: Path, text: str) -> None:
 
 
 # --- the plan ---------------------------------------------------------------------------------------------------------
+def _no_benchmark(folder: Path) -> str:
+    return f"{folder} exists and holds no benchmark: choose another folder for `out`."
+
+
 def _check_within(folder: Path) -> None:
     """Nothing is read or written where a link in the folder leads."""
     for name in (_PLAN, _UNITS):

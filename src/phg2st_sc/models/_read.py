@@ -128,13 +128,12 @@ def _memory() -> int:
 
 
 def _settings(folder: Path, name: str) -> dict[str, Any]:
+    content = _content(folder, name, _MOST_SETTINGS)
     try:
-        record = parse_json(_content(folder, name, _MOST_SETTINGS))
+        record = parse_json(content)
     except UnicodeDecodeError as error:
         raise damaged(folder, f"{name} is not readable JSON (it is no text).") from error
     except ValueError as error:
-        if "is damaged" in str(error):
-            raise
         raise damaged(folder, f"{name} is not readable JSON ({error}).") from error
     if not isinstance(record, dict) or not _has_keys(record):
         msg = f"{folder / name} was not written by `model.save(folder)` of phg2st-sc."

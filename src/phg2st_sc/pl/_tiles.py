@@ -107,12 +107,15 @@ def tiles(
     slides = reading.open(data, image=image, mpp=mpp, pitch_um=pitch_um, platform=platform)
     chosen = _choose(slides, slide)
     opened = chosen.open_image()
-    if ax is None:
-        _, ax = plt.subplots(figsize=(8, 8), layout="constrained")
-    view = crop or _whole(chosen.positions, opened)
-    _draw_image(ax, opened, view, max_px)
-    _draw_spots(ax, chosen, linewidth)
-    _draw_tiles(ax, chosen, opened, tile_um, context, linewidth)
+    try:
+        if ax is None:
+            _, ax = plt.subplots(figsize=(8, 8), layout="constrained")
+        view = crop or _whole(chosen.positions, opened)
+        _draw_image(ax, opened, view, max_px)
+        _draw_spots(ax, chosen, linewidth)
+        _draw_tiles(ax, chosen, opened, tile_um, context, linewidth)
+    finally:
+        opened.close()
     ax.set(xlim=(view[0], view[2]), ylim=(view[3], view[1]), aspect="equal", xlabel="x (px)", ylabel="y (px)")
     ax.set_title(chosen.name if title is None else title)
     figure = ax.get_figure(root=True)
