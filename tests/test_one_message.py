@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 
+import anndata
 import numpy as np
 import pytest
 
@@ -107,3 +108,32 @@ def test_a_method_that_fails_in_every_fold(slides, monkeypatch):
     failed = [one for one in messages if "no such luck" in one]
     assert len(failed) == 1
     assert failed[0].startswith("Method 'gene_kriging' failed in folds 'P1', 'P2', 'P3' and has no scores there")
+
+
+def test_slides_with_too_few_spots_to_choose_genes_by(slides):
+    names = list(slides)
+    for name in names[1:]:
+        dense = np.zeros(slides[name].shape, dtype=np.float32)
+        dense[:2] = 1
+        slides[name].X = dense
+    messages = told(phg2st.pp.select_genes, slides, n_top_genes=5)
+    assert [one for one in messages if "to read" in one] == [
+        f"Slides {names[1]!r} (2), {names[2]!r} (2) have too few spots with counts to read (their number in brackets): they do "
+        "not count in the choice."
+    ]
+
+
+def test_slides_whose_spots_are_all_neighbors(slides):
+    joined = anndata.concat(slides, label="piece", index_unique="-")
+    settings = {"slide_key": "piece", "n_neighbors": 60, "builder": "position"}
+    messages = [one for one in told(phg2st.pp.build_hypergraph, joined, **settings) if "n_neighbors=60" in one]
+    assert len(messages) == 1
+    assert all(name in messages[0] for name in slides)
+
+
+def test_slides_without_a_free_place(slides):
+    joined = anndata.concat(slides, label="piece", index_unique="-")
+    settings = {"slide_key": "piece", "region": "capture", "min_distance": 1e6}
+    messages = [one for one in told(phg2st.pp.add_targets, joined, **settings) if "no target" in one]
+    assert len(messages) == 1
+    assert all(name in messages[0] for name in slides)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._text import quoted
-from .._warn import warn_user
+from .._warn import warn_of_each, warn_user
 from ._base import SlideImage
 from ._padding import is_padding, on_padding
 from ._tiles import Tiles, choose_level, inside_image, read_tile
@@ -56,9 +56,14 @@ def check_tissue(
             "with `pl.tiles(data)` whether the centres belong to this image."
         )
     elif hit < _FEW:
-        warn_user(
-            f"Slide {slide!r}: only {hit:.0%} of the spots lie on stained tissue. If that is unexpected, the centres belong "
-            "to another image or another scale of it: look at it with `pl.tiles(data)`."
+        rest = (
+            "If that is unexpected, the centres belong to another image or another scale of it: look at it with "
+            "`pl.tiles(data)`."
+        )
+        warn_of_each(
+            f"Slide {slide!r}: only {hit:.0%} of the spots lie on stained tissue. {rest}",
+            each=f"{slide!r} ({hit:.0%})",
+            several=f"Of slides {{which}} only the part in brackets of the spots lies on stained tissue. {rest}",
         )
 
 

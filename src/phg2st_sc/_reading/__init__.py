@@ -15,7 +15,7 @@ from ._pictures import pictures_of, warn_of_another_picture, warn_of_one_picture
 from ._reading import Reading
 from ._slide_arrays import slide_arrays, training_slide
 from ._source import Matrix, Source, open_source, row_totals
-from ._unmeasured import never_measured
+from ._unmeasured import genes_by_slide, never_measured
 
 __all__ = [
     "DEFAULT_TARGET_SUM",
@@ -42,6 +42,7 @@ __all__ = [
     "find_unmeasured",
     "full_mask",
     "gene_columns",
+    "genes_by_slide",
     "has_features",
     "hypergraph_update",
     "identity",

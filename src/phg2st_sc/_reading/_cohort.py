@@ -15,7 +15,7 @@ from .._text import quoted
 from .._warn import warn_user
 from ._features import choose_rep, has_features, identity
 from ._pictures import pictures_of, warn_of_one_picture, warn_of_partial_record
-from ._unmeasured import EXPECTED, never_measured
+from ._unmeasured import EXPECTED, genes_by_slide, never_measured
 
 if TYPE_CHECKING:
     from .._arrays import TrainingSlide
@@ -111,13 +111,9 @@ def say_unmeasured(
     """
     lacking = gaps | never_measured(sums, totals)
     if lacking.any():
-        parts = [
-            f"{int(some.sum())} of slide {slide.name!r} ({quoted(genes[some])})"
-            for slide, some in zip(slides, lacking, strict=True)
-            if some.any()
-        ]
+        which = genes_by_slide([slide.name for slide in slides], lacking, genes)
         warn_user(
-            f"Genes that a slide never measured are left out: {', '.join(parts)}. They are NaN there, or without a single count "
+            f"Genes that a slide never measured are left out: {which}. They are NaN there, or without a single count "
             f"where the other slides lead to expect {EXPECTED:g} or more, as joining objects (`anndata.concat(..., join='outer')`) "
             "leaves them."
         )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .._text import quoted
-from .._warn import warn_user
+from .._warn import warn_of_each, warn_user
 from ._cohort import say_unmeasured
 from ._counts import gene_columns
 from ._mask import resolve_mask
@@ -180,8 +180,10 @@ def _read(reading: Reading, slide: Slide, prompt_mask: Any, genes: pd.Index) -> 
             total=float(all_counts.totals.sum()),
             lacking=all_counts.lacking[columns],
         )
-    warn_user(
-        f"Slide {slide.name!r} has only {counts.shape[0]} spots with counts to read: it does not count in the choice."
+    warn_of_each(
+        f"Slide {slide.name!r} has only {counts.shape[0]} spots with counts to read: it does not count in the choice.",
+        each=f"{slide.name!r} ({counts.shape[0]})",
+        several="Slides {which} have too few spots with counts to read (their number in brackets): they do not count in the choice.",
     )
     return None
 

@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._slide import Slide
-from .._text import quoted
 from .._warn import warn_user
 from ._counts import drop_empty_prompts
 from ._mask import resolve_mask
 from ._reading import Reading
-from ._unmeasured import EXPECTED, never_measured
+from ._unmeasured import EXPECTED, genes_by_slide, never_measured
 
 DEFAULT_TARGET_SUM = 1e4
 """Scale of predictions made without any prompt by a model that recorded none."""
@@ -84,29 +83,20 @@ def find_unmeasured(
     if cohort is not None:
         sums, totals = np.concatenate([sums, cohort[0][None]]), [*totals, cohort[1]]
     zeros = never_measured(sums, totals)[: len(measured)] & ~np.stack(known)
-    names = measured[0].slide.table.var_names
+    names, slides = measured[0].slide.table.var_names, [one.slide.name for one in measured]
     if any(gaps.any() for gaps in known):
         warn_user(
             f"Genes that are NaN at every prompt of a slide were not measured there, and are not predicted there: "
-            f"{_by_slide(measured, known, names)}."
+            f"{genes_by_slide(slides, known, names)}."
         )
     others = "the other slides" if cohort is None else "other slides, or those of the model,"
     if zeros.any():
         warn_user(
             f"Genes without a single count at the prompts of a slide, of which {others} lead to expect {EXPECTED:g} counts "
-            f"or more, were never measured there, and are not predicted there: {_by_slide(measured, list(zeros), names)}. Joining "
+            f"or more, were never measured there, and are not predicted there: {genes_by_slide(slides, zeros, names)}. Joining "
             "objects (`anndata.concat(..., join='outer')`) leaves such zeros; join='inner' keeps the genes that all slides have."
         )
     return [replace(one, lacking=gaps | zero) for one, gaps, zero in zip(measured, known, zeros, strict=True)]
-
-
-def _by_slide(measured: Sequence[Measured], lacking: Sequence[NDArray[np.bool_]], names: Any) -> str:
-    parts = [
-        f"{int(some.sum())} of slide {one.slide.name!r} ({quoted(names[some])})"
-        for one, some in zip(measured, lacking, strict=True)
-        if some.any()
-    ]
-    return ", ".join(parts)
 
 
 def common_target_sum(measured: Sequence[Measured], target_sum: float | None, fallback: float) -> float:

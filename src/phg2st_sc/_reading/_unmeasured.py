@@ -16,10 +16,13 @@ Of weaker genes nothing can be known, and zeros are taken as they are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+
+from .._text import quoted
 
 EXPECTED = 20.0
 """Counts to be expected on a slide, and to be there on the others, before a zero says anything."""
@@ -57,3 +60,12 @@ def never_measured(counts: NDArray[np.floating], totals: NDArray[np.floating] | 
         if zero.sum() >= max(min(MANY, PART * well.sum()), GAP * (low + 1.0)):
             found[slide] = zero
     return found
+
+
+def genes_by_slide(slides: Iterable[str], which: Iterable[NDArray[np.bool_]], genes: pd.Index) -> str:
+    """How messages name some genes of each slide that has any: ``2 of slide 'A1' ('ACTB', 'GAPDH'), ...``."""
+    return ", ".join(
+        f"{int(some.sum())} of slide {name!r} ({quoted(genes[some])})"
+        for name, some in zip(slides, which, strict=True)
+        if some.any()
+    )

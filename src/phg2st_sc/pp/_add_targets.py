@@ -16,7 +16,7 @@ from .._image import Picture, pictures_record
 from .._reading import Reading, pictures_of, warn_of_another_picture
 from .._slide import Added, Slide, check_finite_centers, check_positions_in_image, extend, is_target, warn_off_lattice
 from .._text import quoted
-from .._warn import warn_user
+from .._warn import one_message_per_fault, warn_of_each
 from ._target_lattice import Lattice, LatticeKind, fit_lattice
 from ._target_region import Polygon, Region, capture_area, polygon
 
@@ -40,6 +40,7 @@ class _Laying:
 
 
 @renamed_parameters(table="table_key")
+@one_message_per_fault
 @documented
 def add_targets(
     data: Data,
@@ -147,8 +148,10 @@ def add_targets(
         added.append(Added(slide, places))
         laid.append((fitted.kind, slide.pitch_px * factor, len(places)))
         if not len(places):
-            msg = f"Slide {slide.name!r} gets no target: the lattice has no free place in the region (see `pitch_um=`)."
-            warn_user(msg)
+            why = "no target: the lattice has no free place in the region (see `pitch_um=`)."
+            warn_of_each(
+                f"Slide {slide.name!r} gets {why}", each=repr(slide.name), several=f"Slides {{which}} get {why}"
+            )
     record: dict[str, Any] = {
         "slides": np.array([slide.name for slide in slides], dtype=object),
         "region": region if isinstance(region, str) else "polygon",

@@ -13,7 +13,7 @@ from .._docs import documented
 from .._reading import THETA, Reading, common_genes, rank_genes
 from .._slide import Owner, SlotUpdate, is_target, is_true, refuse_foreign, write_slots
 from .._text import quoted
-from .._warn import warn_user
+from .._warn import one_message_per_fault, warn_user
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 @renamed_parameters(datas="adatas", n_top="n_top_genes", table="table_key")
+@one_message_per_fault
 @documented
 def select_genes(
     adatas: Any,

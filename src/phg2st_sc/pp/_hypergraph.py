@@ -16,7 +16,7 @@ from .._docs import documented
 from .._reading import Reading, choose_rep, features_of, hypergraph_update
 from .._slide import check_finite_centers, embedding_records, warn_off_lattice, write_slots
 from .._text import quoted
-from .._warn import warn_user
+from .._warn import one_message_per_fault, warn_of_each
 from ..graph import Given, Hypergraph, HypergraphBuilder, get_builder, scatter_blocks
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class _Built:
 
 
 @renamed_parameters(table="table_key")
+@one_message_per_fault
 @documented
 def build_hypergraph(
     data: AnnData | SpatialData,
@@ -164,18 +165,23 @@ def _build(slide: Slide, maker: HypergraphBuilder, rep: str | None) -> Hypergrap
         if maker.needs_features:
             msg = f"{msg}, which builder={maker.name!r} needs: embed the slide, {_POSITION_ADVICE}."
             raise ValueError(msg)
-        warn_user(f"{msg}: its hyperedges come from positions alone.")
+        warn_of_each(
+            f"{msg}: its hyperedges come from positions alone.",
+            each=repr(slide.name),
+            several=f"Slides {{which}} have no features in obsm[{rep!r}]: their hyperedges come from positions alone.",
+        )
     return maker.build(_pitches(slide), features)
 
 
 def _warn_of_few(slide: Slide, maker: HypergraphBuilder) -> None:
     wanted = getattr(maker, "n_neighbors", 0)
     if wanted >= slide.n_spots:
-        msg = (
+        warn_of_each(
             f"Slide {slide.name!r} has {slide.n_spots} spots, so that n_neighbors={wanted} connects every spot with the "
-            f"{slide.n_spots - 1} others."
+            f"{slide.n_spots - 1} others.",
+            each=f"{slide.name!r} ({slide.n_spots})",
+            several=f"n_neighbors={wanted} connects every spot of slides {{which}} with all others: they have as many spots, or fewer.",
         )
-        warn_user(msg)
 
 
 def _pitches(slide: Slide) -> NDArray[np.float64]:

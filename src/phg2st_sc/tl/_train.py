@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from .. import _keys
@@ -18,6 +19,7 @@ from .._reading import (
     check_gene_names,
     check_patient_key,
     choose_reps,
+    genes_by_slide,
     measured_by_all,
     never_measured,
     same_features,
@@ -223,15 +225,10 @@ def _warn_of_unmeasured(read: Sequence[TrainingSlide], genes: Sequence[str]) -> 
     """Tell of genes that were asked for, although a slide does not seem to have measured them."""
     lacking = never_measured(np.stack([_sums(one) for one in read]), [float(one.totals.sum()) for one in read])
     if lacking.any():
-        names = np.asarray(genes, dtype=object)
-        parts = (
-            f"{int(some.sum())} of slide {one.arrays.name!r} ({quoted(map(str, names[some]))})"
-            for one, some in zip(read, lacking, strict=True)
-            if some.any()
-        )
+        which = genes_by_slide([one.arrays.name for one in read], lacking, pd.Index(list(genes)))
         warn_user(
             f"Some of `genes` seem never to have been measured on a slide, and are learned as not expressed there: "
-            f"{', '.join(parts)}. Leave them out, or the slide."
+            f"{which}. Leave them out, or the slide."
         )
 
 
