@@ -215,6 +215,10 @@ def test_a_model_tells_what_a_slide_by_itself_never_measured(tmp_path):
     assert layer[GONE].isna().all(axis=None) or not alone.var.loc[GONE, "done_predicted"].any()
     assert layer.drop(columns=GONE).notna().all(axis=None)
     assert "gene_counts" not in alone.uns["done"]["model"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(ValueError, match=f"1 of the genes asked for were not measured .*'{GONE[0]}'"):
+            phg2st.tl.predict(alone, model=loaded, genes=[GONE[0], alone.var_names[-1]])
 
 
 def test_genes_that_are_asked_for_in_training_are_told_of():

@@ -9,7 +9,7 @@ from ._gex import GexOnly, is_gene
 from ._hypergraph import hypergraph_update
 from ._mask import full_mask
 from ._measured import DEFAULT_TARGET_SUM, Measured, common_target_sum, find_unmeasured, read_measured
-from ._panel import Panel, check_gene_names, model_panel, prompted_panel
+from ._panel import Panel, check_asked, check_gene_names, measured_somewhere, model_panel, prompted_panel
 from ._patches import SlidePatches, pixel_size
 from ._pictures import pictures_of, warn_of_another_picture, warn_of_one_picture, warn_of_partial_record
 from ._reading import Reading
@@ -28,6 +28,7 @@ __all__ = [
     "Reading",
     "SlidePatches",
     "Source",
+    "check_asked",
     "check_counts",
     "check_gene_names",
     "check_patient_key",
@@ -48,6 +49,7 @@ __all__ = [
     "identity",
     "is_gene",
     "measured_by_all",
+    "measured_somewhere",
     "model_panel",
     "never_measured",
     "one_kind",

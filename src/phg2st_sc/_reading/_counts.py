@@ -307,7 +307,7 @@ def refuse_lacking(names: pd.Index) -> None:
     """Raise where some genes are asked for that were not measured."""
     if len(names):
         msg = (
-            f"{len(names)} of the genes asked for are NaN at every spot that is read ({quoted(names)}): they were not measured "
-            "there. Leave them out of `genes=`."
+            f"{len(names)} of the genes asked for were not measured at any spot that is read ({quoted(names)}): they are NaN there, "
+            "or without a count where many are to be expected. Leave them out of `genes=`."
         )
         raise ValueError(msg)

@@ -98,6 +98,21 @@ def check_gene_names(genes: Sequence[str] | None, *, argument: str = "genes") ->
         raise ValueError(msg)
 
 
+def measured_somewhere(measured: Sequence[Measured]) -> NDArray[np.bool_]:
+    """Which features are genes that some slide measured."""
+    return measured[0].genes & ~np.all([one.lacking for one in measured], axis=0)
+
+
+def check_asked(table: AnnData, measured: Sequence[Measured], wanted: Sequence[str] | None) -> None:
+    """Raise where features are asked for that are no genes, or that no slide measured."""
+    if wanted is None:
+        return
+    genes, somewhere = measured[0].genes, measured_somewhere(measured)
+    asked = np.asarray(gene_columns(table, wanted))
+    refuse_no_genes(table.var_names[asked[~genes[asked]]])
+    refuse_lacking(table.var_names[asked[~somewhere[asked]]])
+
+
 def prompted_panel(table: AnnData, measured: Sequence[Measured], wanted: Sequence[str] | None) -> Panel:
     """Genes that a single-slide method works with.
 
@@ -110,13 +125,9 @@ def prompted_panel(table: AnnData, measured: Sequence[Measured], wanted: Sequenc
         detected = sum(np.asarray((m.counts > 0).sum(axis=0)).ravel() for m in measured)
         n_prompts = sum(m.index.size for m in measured)
         keep = np.asarray(detected) >= max(1, min(MIN_DETECTED, n_prompts))
-    genes, nowhere = measured[0].genes, np.all([one.lacking for one in measured], axis=0)
-    keep = keep & genes & ~nowhere
+    keep = keep & measured_somewhere(measured)
     if wanted is not None:
-        asked = gene_columns(table, wanted)
-        refuse_no_genes(table.var_names[asked[~genes[asked]]])  # type: ignore[index]
-        refuse_lacking(table.var_names[asked[nowhere[asked]]])  # type: ignore[index]
-        keep[asked] = True
+        keep[gene_columns(table, wanted)] = True
     columns = np.flatnonzero(keep)
     if columns.size < 2:
         msg = (

@@ -17,11 +17,13 @@ from .._reading import (
     Measured,
     Panel,
     Reading,
+    check_asked,
     choose_rep,
     common_target_sum,
     find_unmeasured,
     has_features,
     identity,
+    measured_somewhere,
     model_panel,
     prompted_panel,
     read_measured,
@@ -85,7 +87,8 @@ def predict_slides(
     for one in measured:
         _check_number(estimator, one)
     measured = find_unmeasured(measured, None if panel is None else _cohort_counts(estimator, panel, table))
-    panel = prompted_panel(table, measured, genes) if panel is None else panel.among(_somewhere(measured))
+    check_asked(table, measured, genes)
+    panel = prompted_panel(table, measured, genes) if panel is None else panel.among(measured_somewhere(measured))
     shown = panel.shown(table, genes)
     fallback = float(estimator.card.get(_keys.TARGET_SUM, DEFAULT_TARGET_SUM))
     scale = common_target_sum(measured, reading.target_sum, fallback)
@@ -121,11 +124,6 @@ def _cohort_counts(estimator: Estimator, panel: Panel, table: AnnData) -> tuple[
     sums = np.zeros(table.n_vars)
     sums[panel.columns[there]] = np.asarray(counts, dtype=np.float64)[there]
     return sums, float(total)
-
-
-def _somewhere(measured: Sequence[Measured]) -> NDArray[np.bool_]:
-    """Which features are genes that some slide measured."""
-    return measured[0].genes & ~np.all([one.lacking for one in measured], axis=0)
 
 
 def _names(table: AnnData, panel: Panel, which: NDArray[np.int64]) -> list[str]:
