@@ -176,7 +176,7 @@ def check_scores(scores: pd.DataFrame) -> None:
 
 def check_targets(case: Case, made: Made, slide: dict[str, Any]) -> str:
     """Places without a spot are predicted too, and never prompts."""
-    longer = attempt(lambda: phg2st.pp.add_targets(made.data, pitch_um=50.0, mpp=1.0, **slide), case)
+    longer = attempt(lambda: phg2st.pp.add_targets(made.data, region="capture", pitch_um=25.0, mpp=1.0, **slide), case)
     if isinstance(longer, Exception) or made.mask is not None:
         return _word(longer)
     value = attempt(lambda: phg2st.tl.predict(longer, **made.settings), case)

@@ -243,3 +243,12 @@ def test_genes_that_one_slide_lacks_may_be_asked_for_alone(method):
     assert np.isnan(predicted.X[here]).all()
     assert np.isfinite(predicted.X[~here]).all()
     assert list(predicted.uns["not_measured"][last]) == GONE[:2]
+
+
+def test_a_slide_that_measured_none_of_the_panel_is_named():
+    whole, _, last = joined()
+    whole.var["phg2st_panel"] = whole.var_names.isin(GONE)
+    named = f"Slide '{last}' measured 0 of the 12 genes.*select_genes"
+    with warnings.catch_warnings(), pytest.raises(ValueError, match=named):
+        warnings.simplefilter("ignore")
+        phg2st.tl.predict(whole, method="best_simple", slide_key="slide")

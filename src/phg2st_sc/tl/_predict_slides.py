@@ -254,6 +254,13 @@ def _predict_slide(
     lacking = panel.lacking(measured)
     # a model knows its genes; a method without one learns from what was measured here
     seen = panel if estimator.genes is not None else panel.take(~lacking)
+    if len(seen.genes) < 2:
+        msg = (
+            f"Slide {measured.slide.name!r} measured {len(seen.genes)} of the {len(panel.genes)} genes of the panel, and predictions "
+            "need two: a gene is predicted relative to the others. Choose genes that all slides measured, "
+            "`phg2st_sc.pp.select_genes(data, slide_key=...)`, or predict this slide by itself."
+        )
+        raise ValueError(msg)
     prompts = seen.prompts(measured, target_sum)
     there = shown[~lacking[shown]]
     places = there if estimator.genes is not None else np.cumsum(~lacking)[there] - 1
