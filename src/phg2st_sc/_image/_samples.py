@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._checks import is_positive
 from .._warn import warn_user
 from ._colors import plain, premultiplied
 
@@ -122,7 +123,7 @@ def full_scale(largest: float) -> float:
 
 def _white_of(dtype: np.dtype[Any], white: float | None, where: str) -> float | None:
     if white is not None:
-        if dtype.kind not in "uif" or not (np.isfinite(white) and white > 0):
+        if dtype.kind not in "uif" or not is_positive(white):
             msg = f"`white` must be the stored value of white, a number above 0, got {white!r} for values of type {dtype}."
             raise ValueError(msg)
         return float(white)

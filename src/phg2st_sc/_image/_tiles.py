@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._checks import is_positive
 from .._warn import warn_user
 from ._base import ImageLevel, SlideImage
 
@@ -72,8 +73,7 @@ def tile_pixels(tile_um: float, mpp: float) -> float:
 
 def check_length(name: str, value: Any) -> float:
     """Return a length in µm, or say which argument is none."""
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, (bool, np.complexfloating))
-    if not number or not (np.isfinite(value) and value > 0):
+    if not is_positive(value):
         msg = f"`{name}` must be a number of µm above 0, got {value!r}."
         raise ValueError(msg)
     return float(value)

@@ -8,7 +8,7 @@ from ._genes import THETA, common_genes, rank_genes
 from ._gex import GexOnly, is_gene
 from ._hypergraph import hypergraph_update
 from ._mask import full_mask
-from ._measured import DEFAULT_TARGET_SUM, Measured, common_target_sum, find_unmeasured, read_measured
+from ._measured import DEFAULT_TARGET_SUM, Measured, check_target_sum, common_target_sum, find_unmeasured, read_measured
 from ._panel import Panel, check_asked, check_gene_names, measured_somewhere, model_panel, prompted_panel
 from ._patches import SlidePatches, pixel_size
 from ._pictures import pictures_of, warn_of_another_picture, warn_of_one_picture, warn_of_partial_record
@@ -32,6 +32,7 @@ __all__ = [
     "check_counts",
     "check_gene_names",
     "check_patient_key",
+    "check_target_sum",
     "choose_rep",
     "choose_reps",
     "clear_columns",

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._checks import is_positive
 from .._slide import Slide
 from .._warn import warn_user
 from ._counts import drop_empty_prompts
@@ -99,12 +100,17 @@ def find_unmeasured(
     return [replace(one, lacking=gaps | zero) for one, gaps, zero in zip(measured, known, zeros, strict=True)]
 
 
+def check_target_sum(target_sum: Any) -> float:
+    """Return a scale of expression, or say that it is none."""
+    if not is_positive(target_sum):
+        msg = f"target_sum={target_sum!r} must be a number above 0, e.g. 1e4, or None for the median total."
+        raise ValueError(msg)
+    return float(target_sum)
+
+
 def common_target_sum(measured: Sequence[Measured], target_sum: float | None, fallback: float) -> float:
     """Scale of the predictions: what was asked for, else the median total of the prompts, else the fallback."""
     if target_sum is not None:
-        if not 0 < target_sum < np.inf:
-            msg = f"target_sum={target_sum!r} must be positive and finite, e.g. 1e4, or None for the median of the prompts."
-            raise ValueError(msg)
-        return float(target_sum)
+        return check_target_sum(target_sum)
     totals = np.concatenate([one.totals for one in measured]) if measured else np.zeros(0)
     return float(np.median(totals)) if totals.size else fallback

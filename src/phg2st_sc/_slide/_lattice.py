@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _keys
+from .._checks import is_positive
 from .._spacing import spacing
 from .._text import quoted
 
@@ -69,11 +70,11 @@ class Scale:
     def __post_init__(self) -> None:
         for name in ("mpp", "pitch_um"):
             value = getattr(self, name)
-            if value is not None and (isinstance(value, (str, bool)) or not _positive(value)):
+            if value is not None and not is_positive(value):
                 msg = f"`{name}` must be a number of µm above 0, got {value!r}."
                 raise ValueError(msg)
         for value in self.pitch.values() if isinstance(self.pitch, Mapping) else [self.pitch]:
-            if value is not None and (isinstance(value, (str, bool)) or not _positive(value)):
+            if value is not None and not is_positive(value):
                 msg = f"`pitch` must be a number above 0, in the unit of the spot centres, got {value!r}."
                 raise ValueError(msg)
         if self.platform is not None and platform_pitch(str(self.platform)) is None:
@@ -94,12 +95,13 @@ class Scale:
         return None if kept is None or self.pitch_um is not None else float(kept)
 
 
-def _positive(value: Any) -> bool:
+def _recorded(value: Any) -> float | None:
+    """A positive number in a record, of which files may have made a text; ``None`` where it is none."""
     try:
         number = float(value)
     except (TypeError, ValueError):
-        return False
-    return bool(np.isfinite(number) and number > 0)
+        return None
+    return number if is_positive(number) else None
 
 
 class Pitch(NamedTuple):
@@ -235,13 +237,13 @@ def _from_record(record: Mapping[str, Any], pitch_px: float, pixel_scale: float)
     factors = record.get(_keys.SCALEFACTORS) or {}
     found: list[_Candidate] = []
     for place, key in ((metadata, _keys.MPP), (factors, _keys.MICRONS_PER_PIXEL)):
-        if _positive(place.get(key)):
-            found.append((float(place[key]) / pixel_scale, "metadata", f"the record's {key!r}"))
+        if (number := _recorded(place.get(key))) is not None:
+            found.append((number / pixel_scale, "metadata", f"the record's {key!r}"))
     if not np.isfinite(pitch_px):
         return found
     for place, key in ((metadata, _keys.PITCH_UM), (factors, _keys.BIN_SIZE_UM)):
-        if _positive(place.get(key)):
-            found.append((float(place[key]) / pitch_px, "pitch_um", f"the record's {key!r}"))
+        if (number := _recorded(place.get(key))) is not None:
+            found.append((number / pitch_px, "pitch_um", f"the record's {key!r}"))
     pitch = platform_pitch(str(metadata.get(_keys.PLATFORM, "")))
     if pitch is not None:
         found.append((pitch / pitch_px, "platform", f"the platform {metadata[_keys.PLATFORM]!r}"))

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from .._checks import is_positive
 from .._docs import documented
 from ._base import Array, HypergraphBuilder, check_positions, register_builder
 from ._hypergraph import Hypergraph, from_members
@@ -44,7 +45,7 @@ class Radius(HypergraphBuilder):
     radius: float = 1.5
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.radius) and self.radius > 0):
+        if not is_positive(self.radius):
             msg = f"`radius` must be a number of pitches above 0, got {self.radius!r}."
             raise ValueError(msg)
 

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from scipy.spatial import cKDTree
 
+from .._checks import is_positive
 from .._docs import documented
 
 Counts: TypeAlias = NDArray[Any] | sparse.spmatrix | sparse.sparray
@@ -221,8 +222,8 @@ def lognorm_target(counts: Counts, totals: ArrayLike, *, target_sum: float) -> N
     >>> np.expm1(lognorm_target(np.array([[1, 3]]), [4], target_sum=100.0)).round(6).tolist()
     [[25.0, 75.0]]
     """
-    if not (np.isfinite(target_sum) and target_sum > 0):
-        msg = f"`target_sum` must be a positive number, not {target_sum}."
+    if not is_positive(target_sum):
+        msg = f"`target_sum` must be a positive number, not {target_sum!r}."
         raise ValueError(msg)
     dense = dense_counts(counts)
     total = spot_values(totals, "totals", dense.shape[0])[:, None]

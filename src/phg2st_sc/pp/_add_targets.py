@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _keys
+from .._checks import is_positive
 from .._deprecated import renamed_parameters
 from .._docs import documented
 from .._image import Picture, pictures_record
@@ -169,9 +170,9 @@ def add_targets(
 
 
 def _checked(pitch_um: float | None, region: Any, lattice: LatticeKind | None, min_distance: float) -> _Laying:
-    if pitch_um is not None and not (np.isfinite(pitch_um) and pitch_um > 0):
+    if pitch_um is not None and not is_positive(pitch_um):
         raise ValueError(f"`pitch_um` must be a number of µm above 0, got {pitch_um!r}.")
-    if not (np.isfinite(min_distance) and min_distance > 0):
+    if not is_positive(min_distance):
         raise ValueError(f"`min_distance` must be a number of pitches above 0, got {min_distance!r}.")
     if lattice not in (None, "square", "hex"):
         raise ValueError(f"`lattice` is 'square', 'hex' or None, not {lattice!r}.")

@@ -11,7 +11,16 @@ from scipy import sparse
 from .. import _keys
 from .._deprecated import renamed_parameters
 from .._docs import documented
-from .._reading import Reading, check_counts, clear_columns, gene_columns, is_gene, open_source, row_totals
+from .._reading import (
+    Reading,
+    check_counts,
+    check_target_sum,
+    clear_columns,
+    gene_columns,
+    is_gene,
+    open_source,
+    row_totals,
+)
 from .._slide import Owner, SlotUpdate, is_target, write_slots
 from .._text import quoted
 from .._warn import warn_user
@@ -78,8 +87,8 @@ def normalize(
     >>> np.expm1(a.layers["phg2st_lognorm"]).round(2)[2].tolist()
     [2.5, 1.5]
     """
-    if target_sum is not None and not (np.isfinite(target_sum) and target_sum > 0):
-        raise ValueError(f"target_sum={target_sum!r} must be a number above 0, or None for the median total.")
+    if target_sum is not None:
+        check_target_sum(target_sum)
     reading = Reading.among(locals())
     slides = reading.open(data)
     target = slides[0].table
