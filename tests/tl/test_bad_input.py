@@ -234,7 +234,7 @@ def test_genes_asked_for(adata, refused, trained):
 
 @pytest.mark.parametrize("value", [0, -1.0, np.nan, np.inf])
 def test_target_sum(adata, refused, value):
-    refused(ValueError, "target_sum=.*positive", adata, method="idw", target_sum=value)
+    refused(ValueError, "target_sum=.* must be a number above 0", adata, method="idw", target_sum=value)
 
 
 def test_nothing_to_predict_from(adata, refused):
