@@ -5,20 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .._progress import hub_bars
 from .._text import plain
 from ._base import EncoderCard
 
-if TYPE_CHECKING:
-    pass
-
 FILES = ("model.safetensors", "pytorch_model.bin")
 _SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
-_BLOCK_BYTES = 1 << 24
 _WITHOUT = 'Without weights: `encoder="texture"`.'
 
 
@@ -40,11 +35,8 @@ class WeightsFile:
     @property
     def revision(self) -> str:
         """Hash of the content: the same weights have the same revision wherever they came from."""
-        digest = sha256()
         with self.path.open("rb") as stream:
-            for block in iter(lambda: stream.read(_BLOCK_BYTES), b""):
-                digest.update(block)
-        return f"sha256:{digest.hexdigest()}"
+            return f"sha256:{file_digest(stream, 'sha256').hexdigest()}"
 
 
 def find_weights(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -20,8 +19,6 @@ from ._network import SpotInputs
 _READ = 512
 """Pictures that are read from the image at a time."""
 _HEX_ROW = np.sqrt(3.0) / 2.0
-
-Graphs = Callable[[Tensor, Tensor], dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
