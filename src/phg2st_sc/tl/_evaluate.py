@@ -129,15 +129,8 @@ def evaluate(
     (60, ['phg2st'])
     """
     _check(protocol, extra)
-    said = Reading(
-        counts_layer=counts_layer,
-        gex_only=gex_only,
-        slide_key=slide_key,
-        table_key=table_key or table_with_prediction(data, layer),
-        coordinate_system=coordinate_system,
-        pitch=pitch,
-        pitch_um=pitch_um,
-    )
+    table_key = table_key or table_with_prediction(data, layer)
+    said = Reading.among(locals())
     table = spots_table(data, said.table_key)
     layer = find_layer(table, layer)
     reading = said.after(reading_kept(table, layer), data, of="The prediction was made")

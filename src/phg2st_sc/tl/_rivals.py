@@ -127,9 +127,7 @@ def _run(
         model=rival.model,
         prompt_mask=result.used[slide.rows],
         counts_layer=reading.layer or _keys.X,
-        gex_only=True
-        if reading.gex_only is None
-        else reading.gex_only,  # what is no gene was told of by the prediction
+        gex_only=reading.as_record()[_keys.GEX_ONLY],  # what is no gene was told of by the prediction
         genes=result.genes,
         seed=seed,
         progress=False,
