@@ -8,7 +8,7 @@ system, so one eigendecomposition predicts them all, whatever their ratios, and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
@@ -91,6 +91,14 @@ class System:
         shrink = 1.0 / (np.outer(self.values, ratio) + 1.0)
         precision = (self.vectors**2) @ shrink
         return self.columns - (self.vectors @ (shrink * self.rotated)) / precision * self.root[:, None]
+
+    def leave_one_out_reach(self, ratio: Array) -> Array:
+        """(p, 1) or (p, C) sum of the weights that the others have in each leave-one-out prediction."""
+        different, which = np.unique(ratio, return_inverse=True)
+        ones = np.ones((len(self.root), different.size))
+        return replace(self, columns=ones, rotated=self.vectors.T @ (ones / self.root[:, None])).leave_one_out(
+            different
+        )[:, which]
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,8 @@ def choose(
     ``level`` is what is taken for known of ``columns`` at each prompt: its rows are linear combinations of theirs. The
     length scales of the one that was kept are then followed wherever the prompts lead, from ``stretch_from`` prompts on.
     """
-    judge = Judge.of(places, working, columns, level, signal)
+    every = Judge.of(places, working, columns, level, signal)
+    judge = every.of_squares
     best = default, judge(default)
     if working.index.size >= MIN_TO_CHOOSE:
         rated = [(other, judge(other)) for other in others]
@@ -95,8 +96,8 @@ def choose(
         if top[1].skill.beats(best[1].skill):
             best = top
     if working.index.size >= stretch_from:
-        followed = stretched(judge.of_the_strongest(), best[0], places, working.index)
-        best = best if followed == best[0] else (followed, judge(followed))
+        followed = stretched(every.of_the_strongest(), best[0], places, working.index)
+        best = best if followed == best[0] else (followed, judge.about_the_others(followed))
     return best[0], best[1].skill
 
 

@@ -33,9 +33,9 @@ def stretched(judge: Judge, start: Covariance, places: Places, index: NDArray[np
     """The covariance with other length scales where prompts that are left out are clearly better predicted, else ``start``.
 
     As any choice among covariances it takes many prompts, but where they lie so far from each other that the usual length
-    scales do not reach from one to the next. Longer scales have to explain more of the squares. Shorter ones are tempting, as a few
-    strong genes ask for them where the others lose: they have to correlate better over genes too. A covariance that sees the
-    image is left as it is: on real sections its scores fell by a few thousandths.
+    scales do not reach from one to the next. The squares are tempting, as a few strong genes ask for other scales where the
+    other genes lose: what is taken has to correlate better over genes too. A covariance that sees the image is left as it
+    is: on real sections its scores fell by a few thousandths.
 
     Parameters
     ----------
@@ -55,13 +55,15 @@ def stretched(judge: Judge, start: Covariance, places: Places, index: NDArray[np
     if index.size < MIN_TO_CHOOSE and not (among and _are_sparse(places, index)):
         return start
     extent = float(np.ptp(places.positions, axis=0).max())
-    first = start, judge(start)
-    longer = max(_climb(judge, start, _STEP, extent), key=_explained, default=first)
+    squares = judge.of_squares
+    found = _climb(squares, start, _STEP, extent)
     if index.size >= MIN_TO_CHOOSE and among:
-        shorter = max(_climb(judge, start, 1.0 / _STEP, extent), key=_explained, default=first)
-        if _explained(shorter) > _explained(longer) and shorter[1].beats(first[1]):
-            return shorter[0]
-    return longer[0] if longer[1].skill.beats(first[1].skill) else start
+        found += _climb(squares, start, 1.0 / _STEP, extent)
+    first = judge.about_the_others(start)
+    for covariance, _ in sorted(found, key=_explained, reverse=True):
+        if judge.about_the_others(covariance).beats(first):
+            return covariance
+    return start
 
 
 def _climb(judge: Judge, start: Covariance, step: float, extent: float) -> list[Rated]:
@@ -71,7 +73,7 @@ def _climb(judge: Judge, start: Covariance, step: float, extent: float) -> list[
     while _LEAST_SCALE <= start.kernel.length_scale * factor <= extent:
         kernel = start.kernel.stretched(factor)
         tried = [Covariance(kernel, start.ratio * times) for times in _RATIOS]
-        top = max(((one, judge(one)) for one in tried), key=_explained)
+        top = max(((one, judge.about_the_others(one)) for one in tried), key=_explained)
         if _explained(top) <= last:
             break
         found.append(top)
