@@ -156,6 +156,18 @@ def test_swapped_centers(visium_adata):
         check_positions_in_image(open_slides(visium_adata)[0], 430, 600)
 
 
+def test_swapped_centers_on_a_nearly_square_image_are_not_to_be_dropped(visium_adata):
+    centers = visium_adata.obsm["spatial"].copy()
+    centers[0, 0] = centers[:, 0].max() + 100.0
+    width, height = centers.max(axis=0) + 1.0
+    visium_adata.obsm["spatial"] = centers
+    check_positions_in_image(open_slides(visium_adata)[0], height, width)
+    visium_adata.obsm["spatial"] = centers[:, ::-1]
+    with pytest.raises(ValueError, match=r"They fit with x and y swapped.*`\[:, ::-1\]`") as caught:
+        check_positions_in_image(open_slides(visium_adata)[0], width - 60.0, width)
+    assert "isin" not in str(caught.value)
+
+
 def test_full_resolution_centers_on_the_thumbnail(visium_adata):
     (slide,) = open_slides(visium_adata)
     with pytest.raises(ValueError, match=r"'hires' thumbnail.*`image='hires'`"):

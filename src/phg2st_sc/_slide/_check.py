@@ -16,6 +16,7 @@ from ._model import THUMBNAILS, Slide
 
 _SHAPE_TOLERANCE_PX = 1
 _FEW_SHARE = 0.05
+_CLEARLY_FEWER = 0.1
 _AT_THE_EDGE_PITCHES = 0.5
 _MOST_NAMED = 5
 _LARGER = 1.5
@@ -53,10 +54,13 @@ def check_positions_in_image(slide: Slide, height: int, width: int) -> None:
         f"{width} x {height} pixels (width x height); they reach x = {positions[:, 0].max():.0f}, "
         f"y = {positions[:, 1].max():.0f}. "
     )
-    reason = _reason(slide, height, width)
+    reason = _swapped(positions, height, width)
     if outside.mean() <= _FEW_SHARE:
-        reason = f"The others fit: {quoted(names)} may be misplaced. {_leave_out(names)}"
-    raise ValueError(start + reason)
+        if reason:
+            reason += f" If x and y are right as they are (look with `pl.tiles(data)`), {quoted(names)} are misplaced."
+        else:
+            reason = f"The others fit: {quoted(names)} may be misplaced. {_leave_out(names)}"
+    raise ValueError(start + (reason or _reason(slide, height, width)))
 
 
 def _leave_out(names: Sequence[str]) -> str:
@@ -70,9 +74,17 @@ def _beyond(positions: NDArray[np.float64], height: int, width: int) -> NDArray[
     return far
 
 
+def _swapped(positions: NDArray[np.float64], height: int, width: int) -> str:
+    """What to say where clearly fewer centres lie outside with x and y swapped; nothing else."""
+    outside = int((~_inside(positions, height, width)).sum())
+    left = int((~_inside(positions[:, ::-1], height, width)).sum())
+    if left > _CLEARLY_FEWER * outside:
+        return ""
+    fit = "They fit" if left == 0 else f"All but {left} fit"
+    return f"{fit} with x and y swapped: obsm['spatial'] must hold (x, y); mend it with `[:, ::-1]`."
+
+
 def _reason(slide: Slide, height: int, width: int) -> str:
-    if _inside(slide.positions[:, ::-1], height, width).all():
-        return "They fit with x and y swapped: obsm['spatial'] must hold (x, y); mend it with `[:, ::-1]`."
     if slide.image_key in THUMBNAILS:
         key = _keys.scalef(slide.image_key)
         factor = (slide.record.get(_keys.SCALEFACTORS) or {}).get(key)
