@@ -128,14 +128,9 @@ def _parsed(text: str) -> pd.DataFrame:
     """A table; texts such as "NA" stay texts."""
     if "\0" in text or not text.startswith(",".join(COLUMNS) + "\n"):
         raise ValueError("It is no unit.")
-    texts = dict.fromkeys(_TEXTS, str)
-    return pd.read_csv(
-        io.StringIO(text),
-        dtype={**texts, "value": float},
-        keep_default_na=False,
-        na_values={"value": [""]},
-        float_precision="round_trip",
-    )
+    rows = pd.read_csv(io.StringIO(text), dtype=dict.fromkeys((*_TEXTS, "value"), str), keep_default_na=False)
+    # float() reads back the very number that was written, as read_csv does not
+    return rows.assign(value=[float(value or "nan") for value in rows["value"]])
 
 
 def _is_of(rows: pd.DataFrame, unit: Mapping[str, Any]) -> bool:
