@@ -105,14 +105,55 @@ def test_spots_without_features_are_named_by_their_names(adata, value):
         assert "key_added='X_new'" in str(caught.value)
 
 
-def test_the_way_out_of_gaps_works_as_it_is_printed(adata):
-    adata.obsm[REP][[7, 90], 3] = np.nan
+GAPPED = {
+    **FORMS,
+    "frame of objects": lambda values, names: pd.DataFrame(values, index=names).astype(object),
+    "nullable frame": lambda values, names: pd.DataFrame(values, index=names).astype("Float32").mask(np.isnan(values)),
+    "dask csr": lambda values, _: (
+        pytest.importorskip("dask.array").from_array(values, chunks=(50, -1)).map_blocks(sparse.csr_matrix)
+    ),
+    "masked": lambda values, _: np.ma.masked_invalid(values),
+    "too large": lambda values, _: np.where(np.isnan(values), 1e300, values),
+}
+
+
+@pytest.mark.parametrize("form", GAPPED)
+@pytest.mark.parametrize("rows", [[7, 90], list(range(0, 120, 10))], ids=["few", "many"])
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_the_way_out_of_gaps_works_as_it_is_printed(adata, form, rows):
+    values = adata.obsm[REP].copy()
+    values[rows, 3] = np.nan
+    adata.obsm[REP] = GAPPED[form](values, adata.obs_names)
     with pytest.raises(ValueError, match="leave these spots out") as caught:
         phg2st.tl.predict(adata)
     code = str(caught.value).split("e.g. `")[1].split("`")[0]
     left = eval(code, {"data": adata, "numpy": np})
-    assert left.n_obs == adata.n_obs - 2
+    assert left.n_obs == adata.n_obs - len(rows)
     assert np.isfinite(phg2st.tl.predict(left).X).all()
+
+
+def test_features_are_to_be_computed_anew_as_their_record_says(adata):
+    adata.uns["phg2st_embeddings"][REP].update(encoder="texture", context=5)
+    adata.obsm[REP][7] = np.nan
+    with pytest.raises(
+        ValueError, match=r"data, encoder='texture', context=5, key_added='X_new'\)`, and pass `use_rep='X_"
+    ):
+        phg2st.tl.predict(adata)
+    adata.obsm[REP][:] = np.nan
+    with pytest.raises(ValueError, match=r"nothing but NaN: .*\(data, encoder='texture', context=5\)`"):
+        phg2st.tl.predict(adata, use_rep=REP)
+    with pytest.warns(
+        UserWarning, match=r"No image features.*obsm\['X_texture'\] holds nothing but NaN.*encoder='texture'"
+    ):
+        phg2st.tl.predict(adata)
+
+
+def test_of_several_embeddings_a_whole_one_is_named(adata):
+    adata.obsm["X_new"] = adata.obsm[REP].copy()
+    adata.uns["phg2st_embeddings"]["X_new"] = adata.uns["phg2st_embeddings"][REP]
+    adata.obsm[REP][7] = np.nan
+    with pytest.raises(ValueError, match="Several embeddings.*e.g. `use_rep='X_new'`"):
+        phg2st.tl.predict(adata)
 
 
 def test_spots_without_features_are_predicted_without_the_image_as_the_documentation_says(adata):
@@ -131,7 +172,9 @@ def test_spots_without_features_are_predicted_without_the_image_as_the_documenta
 
 def test_a_feature_that_is_nowhere_is_said_to_be_one(adata):
     adata.obsm[REP][:, [2, 5]] = np.nan
-    with pytest.raises(ValueError, match=r"not finite at 120 spots.*in 2 of 16 features: leave these features out"):
+    with pytest.raises(
+        ValueError, match=r"not finite at 120 spots.*in 2 of 16 features \(columns 2, 5\): leave these features out"
+    ):
         phg2st.tl.predict(adata)
 
 

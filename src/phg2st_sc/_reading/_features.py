@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._slide import embedding_records, spot_numbers
+from .._slide import embedding_records, leave_out, spot_numbers
 from .._text import quoted
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ def choose_rep(
     if like:
         found = [rep for rep in found if identity(recorded[rep]) == identity(like)]
     if len(found) > 1:
-        msg = f"Several embeddings are there ({quoted(found)}): say which to use, e.g. `use_rep={found[0]!r}`."
+        whole = next((rep for rep in found if np.isfinite(spot_numbers(table, rep)).all()), found[0])
+        msg = f"Several embeddings are there ({quoted(found)}): say which to use, e.g. `use_rep={whole!r}`."
         raise ValueError(msg)
     return found[0] if found else None
 
@@ -112,11 +113,21 @@ def _not_finite(slide: Slide, rep: str, finite: NDArray[np.bool_]) -> str:
     spots, columns = ~finite.all(axis=1), ~finite.all(axis=0)
     names, where = slide.table.obs_names[slide.rows[spots]], f"obsm[{rep!r}]"
     start = f"{where} is not finite at {len(names)} spots of slide {slide.name!r} ({quoted(names)})"
-    anew = "embed the slide under another name with `phg2st_sc.pp.extract_embeddings(data, key_added='X_new')`"
+    call = embedding_call(embedding_records(slide.table).get(rep), more="key_added='X_new'")
+    anew = f"embed the slide under another name with {call}, and pass `use_rep='X_new'`"
     if spots.all():
-        return f"{start}, in {int(columns.sum())} of {columns.size} features: leave these features out, or {anew}."
-    keep = f"data[numpy.isfinite(data.{where}).all(axis=1)].copy()"
-    return f"{start}: leave these spots out, e.g. `{keep}`, or {anew}."
+        which = f"in {int(columns.sum())} of {columns.size} features (columns {', '.join(map(str, np.flatnonzero(columns)[:5]))}"
+        which += ", ...)" if columns.sum() > 5 else ")"
+        return f"{start}, {which}: leave these features out, or {anew}."
+    return f"{start}: leave these spots out, e.g. `{leave_out(slide.table, rep, names)}`, or {anew}."
+
+
+def embedding_call(record: Any = None, *, more: str = "") -> str:
+    """The call that computes features as a record says that they were; by default where there is no record."""
+    known = record if isinstance(record, Mapping) else {}
+    encoder, context = known.get("encoder"), known.get("context")
+    said = ["data", f"encoder={str(encoder)!r}" if encoder else "", f"context={int(context)}" if context else "", more]
+    return f"`phg2st_sc.pp.extract_embeddings({', '.join(filter(None, said))})`"
 
 
 def unproven(table: AnnData) -> list[str]:
@@ -133,7 +144,13 @@ def unproven(table: AnnData) -> list[str]:
 
 
 def why_ignored(table: AnnData) -> str:
-    """Sentence on the embeddings that are not used for want of a record, with a leading space; empty where none are."""
+    """Sentence on the embeddings that are not used, for want of numbers or of a record, with a leading space; empty where none are."""
+    empty = _empty(table)
+    if empty:
+        return (
+            f" obsm[{empty[0]!r}] holds nothing but NaN: compute it with "
+            f"{embedding_call(embedding_records(table)[empty[0]])}."
+        )
     keys = unproven(table)
     if not keys:
         return ""
@@ -145,12 +162,18 @@ def why_ignored(table: AnnData) -> str:
 
 
 def without_features(slides: Sequence[Slide], reps: Sequence[str | None]) -> list[Slide]:
-    """Slides that have no features to use, and could have: they have an image, or embeddings without a record."""
+    """Slides that have no features to use, and could have: they have an image, or embeddings of no use."""
     return [
         slide
         for slide, rep in zip(slides, reps, strict=True)
-        if rep is None and (_has_image(slide) or unproven(slide.table))
+        if rep is None and (_has_image(slide) or unproven(slide.table) or _empty(slide.table))
     ]
+
+
+def _empty(table: AnnData) -> list[str]:
+    """Features with a record that hold nothing but NaN."""
+    recorded = embedding_records(table)
+    return [key for key, record in recorded.items() if key in table.obsm and _from_image(record) and _blank(table, key)]
 
 
 def _has_image(slide: Slide) -> bool:
@@ -181,5 +204,6 @@ def _check_rep(table: AnnData, rep: str, recorded: Mapping[str, Any], *, trust_r
         )
         raise ValueError(msg)
     if _blank(table, rep):
-        msg = f"obsm[{rep!r}] holds nothing but NaN: {_ADVICE}, or leave `use_rep=` out to do without the image."
+        anew = f"compute them with {embedding_call(recorded.get(rep))}"
+        msg = f"obsm[{rep!r}] holds nothing but NaN: {anew}, or leave `use_rep=` out to do without the image."
         raise ValueError(msg)

@@ -8,6 +8,7 @@ from ._extend import extend
 from ._extend_table import Added
 from ._finite import check_finite_centers
 from ._lattice import PLATFORM_PITCH_UM
+from ._leave_out import leave_out
 from ._model import Slide
 from ._new import new_table
 from ._numbers import n_columns, numbers, spot_numbers, spot_pairs
@@ -37,6 +38,7 @@ __all__ = [
     "extend",
     "is_target",
     "is_true",
+    "leave_out",
     "n_columns",
     "new_table",
     "numbers",

@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import _keys
 from .._text import quoted
+from ._leave_out import leave_out
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,6 +33,6 @@ def check_finite_centers(slide: Slide, spots: NDArray[np.bool_] | None = None) -
     if _keys.SPATIALDATA_ATTRS in slide.table.uns:
         msg += "the shapes that the table annotates, or leave these spots out of both."
     else:
-        where = f"obsm[{_keys.SPATIAL!r}]"
-        msg += f"{where}, or leave these spots out, e.g. `data[numpy.isfinite(data.{where}).all(axis=1)].copy()`."
+        keep = leave_out(slide.table, _keys.SPATIAL, names)
+        msg += f"obsm[{_keys.SPATIAL!r}], or leave these spots out, e.g. `{keep}`."
     raise ValueError(msg)
