@@ -100,3 +100,33 @@ def test_a_record_of_one_of_the_objects_that_were_joined(spot_adata, he_image, o
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*spots, and the object has")
         tl.impute(joined["unique"], **settings)
+
+
+@pytest.mark.parametrize("names", ["different", "the same"])
+def test_slides_of_a_loop_embedded_from_one_picture_and_joined(spot_adata, he_image, names):
+    slides = {}
+    for name in "abc":
+        slide = spot_adata.copy()
+        slide.obs_names = [f"{name}{spot}" for spot in slide.obs_names]
+        slide.obs["section"] = name if names == "different" else "one"
+        slide.obs["prompt"] = np.arange(120) % 3 == 0
+        slide.obsm["spatial"] = slide.obsm["spatial"] + 1.0
+        slides[name] = embed(slide, he_image, slide_key="section")
+    settings = {"method": "image_ridge", "slide_key": "sample", "progress": False}
+    for merge in ("same", "unique"):
+        joined = ad.concat(slides, label="sample", uns_merge=merge)
+        for call in (tl.predict, tl.train, tl.impute):
+            with pytest.warns(UserWarning, match="'a' and 'b' were both embedded from the picture") as told:
+                call(joined, **settings)
+            assert not [one for one in told if "uns_merge='first'" in str(one.message)]
+            assert len([one for one in told if "both embedded" in str(one.message)]) == 1
+
+
+def test_pieces_beside_each_other_on_one_picture_that_were_joined_are_right(spot_adata, he_image):
+    left = spot_adata.obsm["spatial"][:, 0] < np.median(spot_adata.obsm["spatial"][:, 0])
+    pieces = {name: embed(spot_adata[rows].copy(), he_image) for name, rows in (("a", left), ("b", ~left))}
+    joined = ad.concat(pieces, label="sample", uns_merge="unique")
+    joined.obs["prompt"] = np.arange(joined.n_obs) % 3 == 0
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*both embedded")
+        tl.predict(joined, method="image_ridge", slide_key="sample", progress=False)

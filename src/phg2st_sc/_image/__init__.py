@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._base import ImageLevel, SlideImage, is_slide_image
-from ._identity import Picture, pictures_record, recorded_pictures
+from ._identity import Picture, only_picture, pictures_record, recorded_pictures
 from ._on_tissue import check_tissue
 from ._open import open_image, open_named
 from ._padding import is_padding
@@ -33,6 +33,7 @@ __all__ = [
     "is_padding",
     "is_slide_image",
     "iter_tiles",
+    "only_picture",
     "open_image",
     "open_named",
     "pictures_record",

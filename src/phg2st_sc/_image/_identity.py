@@ -82,10 +82,25 @@ def recorded_pictures(record: Any) -> dict[str, Picture]:
     """Pictures by slide, from a record that has kept them; empty for older ones."""
     if not isinstance(record, Mapping) or not set(_COLUMNS) <= set(record):
         return {}
-    columns = [np.asarray(record[key]) for key in _COLUMNS]
-    if len({len(column) for column in columns}) > 1:
+    if len({len(record[key]) for key in _COLUMNS}) > 1:
         return {}  # merged by `anndata.concat`
-    return {
-        str(slide): Picture(str(name), int(size[0]), int(size[1]), np.asarray(blocks, dtype=np.uint8))
-        for slide, name, size, blocks in zip(*columns, strict=True)
-    }
+    return {str(slide): one for slide, one in zip(np.asarray(record["slides"]), _pictures(record), strict=True)}
+
+
+def only_picture(record: Any) -> Picture | None:
+    """The one picture of a record, whichever slides it is of; ``None`` where it has several or none.
+
+    Of objects that were each embedded from one picture and joined, the names of the slides are gone, and the picture is kept.
+    """
+    if not isinstance(record, Mapping) or not set(_COLUMNS[1:]) <= set(record):
+        return None
+    found = _pictures(record) if all(len(record[key]) == 1 for key in _COLUMNS[1:]) else []
+    return found[0] if found else None
+
+
+def _pictures(record: Mapping[str, Any]) -> list[Picture]:
+    columns = [np.asarray(record[key]) for key in _COLUMNS[1:]]
+    return [
+        Picture(str(name), int(size[0]), int(size[1]), np.asarray(blocks, dtype=np.uint8))
+        for name, size, blocks in zip(*columns, strict=True)
+    ]

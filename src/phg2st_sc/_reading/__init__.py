@@ -11,7 +11,7 @@ from ._mask import full_mask
 from ._measured import DEFAULT_TARGET_SUM, Measured, check_target_sum, common_target_sum, find_unmeasured, read_measured
 from ._panel import Panel, check_asked, check_gene_names, measured_somewhere, model_panel, prompted_panel
 from ._patches import SlidePatches, pixel_size
-from ._pictures import pictures_of, warn_of_another_picture, warn_of_one_picture, warn_of_partial_record
+from ._pictures import pictures_of, warn_of_another_picture, warn_of_one_picture, warn_of_pictures
 from ._reading import Reading
 from ._slide_arrays import slide_arrays, training_slide
 from ._source import Matrix, Source, open_source, row_totals
@@ -68,7 +68,7 @@ __all__ = [
     "training_slide",
     "warn_of_another_picture",
     "warn_of_one_picture",
-    "warn_of_partial_record",
+    "warn_of_pictures",
     "why_ignored",
     "without_features",
 ]

@@ -14,7 +14,7 @@ from .._slide import embedding_records, is_target, n_columns
 from .._text import quoted
 from .._warn import warn_user
 from ._features import choose_rep, has_features, identity
-from ._pictures import pictures_of, warn_of_one_picture, warn_of_partial_record
+from ._pictures import warn_of_pictures
 from ._unmeasured import EXPECTED, genes_by_slide, never_measured
 
 if TYPE_CHECKING:
@@ -32,10 +32,7 @@ def choose_reps(slides: Sequence[Slide], use_rep: str | None, *, trust_rep: bool
     chosen = {key: choose_rep(table, use_rep, trust_rep=trust_rep) for key, table in tables.items()}
     reps = [chosen.get(id(slide.table)) for slide in slides]
     reps = [rep if has_features(slide, rep) else None for slide, rep in zip(slides, reps, strict=True)]
-    pictures = [[] if rep is None else pictures_of(slide, rep) for slide, rep in zip(slides, reps, strict=True)]
-    warn_of_one_picture(slides, pictures)
-    for rep in dict.fromkeys(rep for rep in reps if rep is not None):
-        warn_of_partial_record([slide.table for slide, own in zip(slides, reps, strict=True) if own == rep], rep)
+    warn_of_pictures(slides, reps)
     return reps
 
 

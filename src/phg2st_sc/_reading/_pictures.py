@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import _keys
-from .._image import Picture, recorded_pictures
+from .._image import Picture, only_picture, recorded_pictures
 from .._slide import Slide, embedding_records, overlap, picture_source
 from .._warn import warn_user
 
@@ -23,12 +23,19 @@ def pictures_of(slide: Slide, rep: str | None = None) -> list[Picture]:
     return [picture for picture in found if picture is not None]
 
 
-def _picture_of(slide: Slide, record: object) -> Picture | None:
+def _picture_of(slide: Slide, record: Any) -> Picture | None:
     """Picture of a slide in a record, which was written before a cohort gave the slide its name."""
+    only = only_picture(record)
+    if only is not None and (slide.n_spots == slide.table.n_obs or not _is_of_fewer(record, slide.table)):
+        return only
     kept = recorded_pictures(record)
-    if len(kept) == 1 and slide.n_spots == slide.table.n_obs:
-        return next(iter(kept.values()))
     return kept.get(slide.name) or next((one for name, one in kept.items() if slide.name.endswith(f"/{name}")), None)
+
+
+def _is_of_fewer(record: Any, table: AnnData) -> bool:
+    """Whether a record is that of one of several objects that were joined; one that was merged has lost what differed."""
+    whole = {"slides", _keys.NAMES_HASH} <= set(record)
+    return whole and int(record.get(_keys.N_OBS, table.n_obs)) < table.n_obs
 
 
 def _of_targets(slide: Slide) -> object:
@@ -49,6 +56,14 @@ def warn_of_another_picture(slide: Slide, picture: Picture, rep: str | None = No
         )
 
 
+def warn_of_pictures(slides: Sequence[Slide], reps: Sequence[str | None]) -> None:
+    """Warn where features of slides, by their keys in ``obsm``, cannot be of the picture of each, or are of pictures unknown."""
+    pictures = [[] if rep is None else pictures_of(slide, rep) for slide, rep in zip(slides, reps, strict=True)]
+    warn_of_one_picture(slides, pictures)
+    for rep in dict.fromkeys(rep for rep in reps if rep is not None):
+        _warn_of_partial_record([slide.table for slide, own in zip(slides, reps, strict=True) if own == rep], rep)
+
+
 def warn_of_one_picture(slides: Sequence[Slide], pictures: Sequence[Iterable[Picture]]) -> None:
     """Warn where slides that lie on each other were embedded from one picture; one pair stands for all."""
     for (first, seen), (second, also) in combinations(zip(slides, pictures, strict=True), 2):
@@ -65,12 +80,11 @@ def warn_of_one_picture(slides: Sequence[Slide], pictures: Sequence[Iterable[Pic
             return
 
 
-def warn_of_partial_record(tables: Iterable[AnnData], rep: str | None) -> None:
+def _warn_of_partial_record(tables: Iterable[AnnData], rep: str) -> None:
     """Warn where a record of embeddings is that of fewer spots: one of several objects that were joined, and not of all."""
     for table in tables:
-        record = {} if rep is None else embedding_records(table).get(rep, {})
-        # of records that were merged, only what they share is left, and that is no picture
-        if recorded_pictures(record) and int(record.get(_keys.N_OBS, table.n_obs)) < table.n_obs:
+        record = embedding_records(table).get(rep, {})
+        if recorded_pictures(record) and _is_of_fewer(record, table):
             warn_user(
                 f"The record of obsm[{rep!r}] in uns[{_keys.EMBEDDINGS!r}] is of {int(record[_keys.N_OBS])} spots, and the object has "
                 f"{table.n_obs}: that of one of several objects which were joined with `uns_merge='first'`. Nothing tells of "

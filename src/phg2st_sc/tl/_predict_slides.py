@@ -28,7 +28,7 @@ from .._reading import (
     prompted_panel,
     read_measured,
     slide_arrays,
-    warn_of_partial_record,
+    warn_of_pictures,
     why_ignored,
     without_features,
 )
@@ -94,6 +94,7 @@ def predict_slides(
     scale = common_target_sum(measured, reading.target_sum, fallback)
     rep = _features(table, said, reading, estimator)
     _warn_without_image(slides, rep, by_default=by_default)
+    warn_of_pictures(slides, [rep if has_features(slide, rep) else None for slide in slides])
     with parts(progress):
         slide_bar = bar(measured, progress=progress and len(measured) > 1, desc="predict", unit="slide")
         predictions = {one.slide.name: _predict_slide(one, estimator, rep, panel, shown, scale) for one in slide_bar}
@@ -188,7 +189,6 @@ def _features(table: AnnData, said: Reading, reading: Reading, estimator: Estima
         like = estimator.card.get(_keys.FEATURES)
         rep = choose_rep(table, reading.use_rep, trust_rep=reading.trust_rep, like=like)
     _check_features(table, rep, estimator)
-    warn_of_partial_record([table], rep)
     return rep
 
 
