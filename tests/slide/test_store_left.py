@@ -15,7 +15,7 @@ from spatialdata import SpatialData
 
 import phg2st_sc as phg2st
 from phg2st_sc import _keys
-from phg2st_sc._slide import StoreLockedError, write_slots
+from phg2st_sc._slide import StoreLockedError, store_of, write_slots
 from phg2st_sc._slide._disk import _process
 
 WORK = ".phg2st-write"
@@ -113,6 +113,52 @@ def test_the_next_write_recovers_first(half):
     write_slots(sdata, sdata["table"], update(sdata["table"], 1.0), write=True)
     assert_has(reread(SpatialData.read(half)), 1.0)
     assert not (half / WORK).exists()
+
+
+@pytest.mark.parametrize("inside", ["tables", "tables/table", "tables/table/X", "shapes/spots", WORK])
+def test_a_folder_in_the_store_leads_to_the_store(half, inside):
+    assert phg2st.io.recover(half / inside) == "new completed"
+    assert_has(reread(SpatialData.read(half)), 2.0)
+
+
+def test_a_table_of_a_store_that_says_nothing_of_itself_leads_to_it(stored):
+    store = Path(stored.path)
+    root = json.loads((store / "zarr.json").read_text())
+    del root["attributes"]["spatialdata_attrs"]
+    (store / "zarr.json").write_text(json.dumps(root))
+    assert store_of(store / "tables" / "table") == store
+
+
+def test_a_spatialdata_stands_for_its_store(half):
+    assert phg2st.io.recover(SpatialData.read(half)) == "new completed"
+    assert_has(reread(SpatialData.read(half)), 2.0)
+
+
+def test_what_is_no_store_is_not_recovered(stored, tmp_path):
+    table = stored["table"]
+    table.write_zarr(tmp_path / "a.zarr")
+    for folder in (tmp_path, tmp_path / "a.zarr"):
+        with pytest.raises(ValueError, match=r"is no store of a SpatialData, and lies in none.*`sdata.write\(path\)`"):
+            phg2st.io.recover(folder)
+    with pytest.raises(TypeError, match=r"not AnnData: `phg2st_sc\.io\.recover\(\"section.zarr\"\)`"):
+        phg2st.io.recover(table)
+    with pytest.raises(ValueError, match="no store behind this SpatialData"):
+        phg2st.io.recover(SpatialData())
+    with pytest.raises(FileNotFoundError, match="no store in a folder"):
+        phg2st.io.recover(tmp_path / "nowhere")
+
+
+def test_recover_deletes_what_writes_that_are_over_left_and_nothing_of_live_ones(stored):
+    store = Path(stored.path)
+    owner = json.dumps({"run": "0", **_process.Process.current(store).record()})
+    gone = json.dumps({**json.loads(owner), "pid": 1, "started": 0.0})
+    left = {"a" * 32: gone, "b" * 32 + ".done": gone, "c" * 32: owner}
+    for name, record in left.items():
+        (store / f"{WORK}.{name}").mkdir()
+        (store / f"{WORK}.{name}" / "owner.json").write_text(record)
+    (store / f"{WORK}.mine").mkdir()
+    assert phg2st.io.recover(store) == "nothing to do"
+    assert {path.name for path in store.glob(f"{WORK}*")} == {f"{WORK}.{'c' * 32}", f"{WORK}.mine"}
 
 
 OUTSIDE = {

@@ -2,7 +2,7 @@
 
 from ._behind import store_behind
 from ._check import check_positions_in_image
-from ._disk import HeldInterrupts, Outcome, StoreLockedError, recover
+from ._disk import HeldInterrupts, Outcome, StoreLockedError, recover, store_of
 from ._embedded import embedding_records
 from ._extend import extend
 from ._extend_table import Added
@@ -12,7 +12,7 @@ from ._leave_out import leave_out
 from ._model import Slide
 from ._new import new_table
 from ._numbers import n_columns, numbers, spot_numbers, spot_pairs
-from ._open import open_cohort, open_slides, spots_table
+from ._open import is_spatialdata, open_cohort, open_slides, spots_table
 from ._owner import Owner, refuse_foreign
 from ._pictures import overlap, picture_source
 from ._places import warn_off_lattice
@@ -36,6 +36,7 @@ __all__ = [
     "check_table",
     "embedding_records",
     "extend",
+    "is_spatialdata",
     "is_target",
     "is_true",
     "leave_out",
@@ -52,6 +53,7 @@ __all__ = [
     "spot_pairs",
     "spots_table",
     "store_behind",
+    "store_of",
     "warn_off_lattice",
     "write_slots",
     "write_table",

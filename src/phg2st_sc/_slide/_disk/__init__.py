@@ -3,6 +3,16 @@
 from ._hold import StoreLockedError
 from ._interrupts import HeldInterrupts
 from ._recover import Outcome, read_only, recover
+from ._root import store_of
 from ._store_write import StoreWrite, without_format_news
 
-__all__ = ["HeldInterrupts", "Outcome", "StoreLockedError", "StoreWrite", "read_only", "recover", "without_format_news"]
+__all__ = [
+    "HeldInterrupts",
+    "Outcome",
+    "StoreLockedError",
+    "StoreWrite",
+    "read_only",
+    "recover",
+    "store_of",
+    "without_format_news",
+]

@@ -39,11 +39,11 @@ class StoreLockedError(RuntimeError):
     Examples
     --------
     >>> import phg2st_sc as phg2st
-    >>> try:
-    ...     phg2st.io.recover(".")
-    ... except phg2st.io.StoreLockedError:
-    ...     pass  # come back later
-    'nothing to do'
+    >>> def settle(path):
+    ...     try:
+    ...         return phg2st.io.recover(path)
+    ...     except phg2st.io.StoreLockedError:
+    ...         return "come back later"
     """
 
     def __init__(self, message: str) -> None:
@@ -111,7 +111,7 @@ def take(store: Path, *, break_lock: bool = False) -> Hold:
     ValueError
         If the folder of the last write is not of this package's making.
     """
-    _sweep(store)
+    sweep(store)
     run = uuid4().hex
     ready = store / f"{WORK}.{run}"
     ready.mkdir()
@@ -206,7 +206,7 @@ def _refuse_living(owner: Process | None, store: Path, *, break_lock: bool) -> N
         raise StoreLockedError(msg)
 
 
-def _sweep(store: Path) -> None:
+def sweep(store: Path) -> None:
     """Delete what writes that are over could not delete, and what was never put in place."""
     for path in store.glob(f"{WORK}.*"):
         if not _ASIDE.fullmatch(path.name) or path.is_symlink() or not path.is_dir():

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from ... import _keys
 from ..._text import quoted
 from ._exchange import Exchange
-from ._hold import WORK, Hold, take
+from ._hold import WORK, Hold, sweep, take
 from ._interrupts import HeldInterrupts
 from ._journal import JOURNAL, MARK, TABLES, Journal
 
@@ -38,6 +38,7 @@ def recover(store: Path, *, break_lock: bool = False) -> Outcome:
     with HeldInterrupts():
         if not os.path.lexists(store / WORK):
             _refuse_orphans(store)
+            sweep(store)
             return "nothing to do"
         hold = take_writable(store, break_lock=break_lock)
         outcome: Outcome = _inherit(hold) if hold.inherited else "nothing to do"
