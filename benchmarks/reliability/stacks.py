@@ -157,7 +157,7 @@ def _check_store(path: Path, kept: dict[str, np.ndarray]) -> None:
 
 def _check_model(folder: Path, name: str, kept: dict[str, np.ndarray]) -> None:
     np.testing.assert_allclose(_predict(ad.read_h5ad(folder / "slide.h5ad"), folder / name), kept[name], atol=TOLERANCE)
-    phg2st.models.load(folder / name).save(folder / f"{name}_again")
+    phg2st.models.load(folder / name).save(folder / f"{name}_again", overwrite=True)
 
 
 def _check_benchmark(folder: Path) -> None:
