@@ -321,3 +321,10 @@ def test_interrupts_are_left_alone_outside_the_main_thread():
     thread.start()
     thread.join()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_names_as_a_newer_anndata_reads_them_are_written_by_an_older_one(stored):
+    table = stored["table"]
+    table.obs.index, table.var.index = table.obs.index.astype("string"), table.var.index.astype("string")
+    second(stored)
+    assert_has(reread(stored), 2.0)

@@ -94,19 +94,15 @@ class StoreWrite:
 
     def put(self, slot: str, key: tuple[str, ...], value: Any, attributes: Mapping[str, Any] | None = None) -> None:
         """Stage new content of a key, and attributes of its group."""
-        from anndata.io import write_elem
-
         place = self._group.require_group("/".join([slot, *key[:-1]]))
-        write_elem(place, key[-1], value)
+        _write(place, key[-1], value)
         if attributes:
             place[key[-1]].attrs.update(attributes)
         self._note(slot, key, new=True)
 
     def put_columns(self, frame: str, values: pd.DataFrame) -> None:
         """Stage new columns of ``obs`` or ``var``."""
-        from anndata.io import write_elem
-
-        write_elem(self._group, frame, values)
+        _write(self._group, frame, values)
         for key in values.columns:
             self._note(frame, (str(key),), new=True)
 
@@ -200,3 +196,15 @@ class StoreWrite:
             for name in _GROUP_FILES:
                 if (self._hold.work / _NEW / slot / name).is_file():
                     shutil.copy2(self._hold.work / _NEW / slot / name, target / name)
+
+
+def _write(group: Any, key: str, value: Any) -> None:
+    """Write with text as it was read: anndata 0.12 reads that of anndata 0.13, and writes it only if told to."""
+    import anndata as ad
+    from anndata.io import write_elem
+
+    if ad.settings.allow_write_nullable_strings is not False:
+        write_elem(group, key, value)
+        return
+    with ad.settings.override(allow_write_nullable_strings=True):
+        write_elem(group, key, value)
