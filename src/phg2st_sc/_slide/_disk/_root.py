@@ -6,11 +6,12 @@ import json
 import os
 from pathlib import Path
 
+from ... import _keys
 from ._hold import WORK
 
 _GROUP_FILES = ("zarr.json", ".zgroup")
 _ELEMENTS = ("images", "labels", "points", "shapes", "tables")
-_ATTRS, _VERSION = "spatialdata_attrs", "spatialdata_software_version"
+_VERSION = "spatialdata_software_version"
 
 
 def store_of(path: Path) -> Path | None:
@@ -39,7 +40,7 @@ def _root_record(folder: Path) -> dict[str, object]:
     for name in ("zarr.json", ".zattrs"):
         try:
             record = json.loads((folder / name).read_text(encoding="utf-8"))
-            found = (record["attributes"] if name == "zarr.json" else record)[_ATTRS]
+            found = (record["attributes"] if name == "zarr.json" else record)[_keys.SPATIALDATA_ATTRS]
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue
         if isinstance(found, dict):
