@@ -252,3 +252,18 @@ def test_a_slide_that_measured_none_of_the_panel_is_named():
     with warnings.catch_warnings(), pytest.raises(ValueError, match=named):
         warnings.simplefilter("ignore")
         phg2st.tl.predict(whole, method="best_simple", slide_key="slide")
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_normalize_tells_of_them(dense):
+    whole, _, last = joined()
+    if dense:
+        whole.X = whole.X.toarray()
+    with pytest.warns(UserWarning, match=f"never measured there.*12 of slide '{last}'") as caught:
+        phg2st.pp.normalize(whole, slide_key="slide")
+    assert sum("never measured" in str(one.message) for one in caught) == 1
+    layer = pd.DataFrame.sparse.from_spmatrix(sparse.csr_matrix(whole.layers["phg2st_lognorm"]), whole.obs_names, whole.var_names)
+    here = (whole.obs["slide"] == last).to_numpy()
+    assert layer.loc[here, GONE].isna().all(axis=None) == dense
+    assert layer.loc[~here].notna().all(axis=None)
+    assert layer.loc[here].drop(columns=GONE).notna().all(axis=None)

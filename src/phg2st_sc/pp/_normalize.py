@@ -17,7 +17,9 @@ from .._reading import (
     check_target_sum,
     clear_columns,
     gene_columns,
+    genes_by_slide,
     is_gene,
+    never_measured,
     open_source,
     row_totals,
 )
@@ -111,12 +113,18 @@ def normalize(
         "n_genes": int(genes.sum()),
         "n_rows_without_measurement": int(missing.sum()),
     }
+    lacking = np.zeros((len(groups), len(genes)), dtype=bool)
     if slide_key is not None:
         recipe["slides"] = np.array([slide.name for slide in slides], dtype=object)
+        lacking = _lacking(matrix, totals, groups, genes)
+        _warn_of_lacking([slide.name for slide in slides], lacking, source, sparse_counts=sparse.issparse(matrix))
     columns = source.columns(target)
     if columns is not None:
-        matrix, genes = matrix[:, columns], genes[columns]
+        matrix, genes, lacking = matrix[:, columns], genes[columns], lacking[:, columns]
     layer = _lognorm(matrix, totals, sums, genes)
+    if not sparse.issparse(layer):
+        for group, never in zip(groups, lacking, strict=True):
+            layer[np.ix_(group, never)] = np.nan
     update = SlotUpdate(layers={_keys.LOGNORM: layer}, uns={_keys.LOGNORM: recipe}, owner=_OWNER)
     write_slots(data, target, update, write=write)
 
@@ -170,6 +178,26 @@ def _warn_of_empty(table: AnnData, totals: NDArray[np.float64]) -> None:
     empty = totals == 0
     if empty.any():
         warn_user(f"{int(empty.sum())} spots have no counts at all and become zeros: {quoted(table.obs_names[empty])}.")
+
+
+def _lacking(
+    matrix: Matrix, totals: NDArray[np.float64], groups: list[NDArray[np.int64]], genes: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """(slides, features) genes that the slide never measured, told by the others."""
+    measured = [group[np.isfinite(totals[group])] for group in groups]
+    sums = np.stack([np.nan_to_num(np.asarray(matrix[rows].sum(axis=0), dtype=np.float64).ravel()) for rows in measured])
+    sums[:, ~genes] = 0.0
+    return never_measured(sums, [float(totals[rows].sum()) for rows in measured])
+
+
+def _warn_of_lacking(names: list[str], lacking: NDArray[np.bool_], source: Source, *, sparse_counts: bool) -> None:
+    if lacking.any():
+        become = "have no entry in the layer, which reads as 0," if sparse_counts else "become NaN"
+        warn_user(
+            f"Genes without a single count on a slide, of which the other slides lead to expect many, were never measured "
+            f"there, and {become} there: {genes_by_slide(names, lacking, source.var.index)}. Joining objects with "
+            '`join="inner"` keeps the genes that all slides have.'
+        )
 
 
 def _lognorm(matrix: Matrix, totals: NDArray[np.float64], sums: NDArray[np.float64], genes: NDArray[np.bool_]) -> Any:
