@@ -74,7 +74,7 @@ def benchmark(folder: Path) -> dict[str, Any]:
         end(self)
 
     TrainingModule.on_train_epoch_end = watched  # type: ignore[method-assign]
-    before = {name: sorted([*one.layers, *one.obsm, *one.uns]) for name, one in made.items()}
+    before = {name: sorted([*one.layers, *one.obsm, *one.uns], key=str) for name, one in made.items()}
 
     def run() -> Any:
         methods = ["idw", {"method": "phg2st_paper", **PAPER}]
@@ -83,7 +83,7 @@ def benchmark(folder: Path) -> dict[str, Any]:
     raised = press(run, lambda: bool(began))
     units = len(list((folder / "units").glob("*.csv")))
     again = run()
-    after = {name: sorted([*one.layers, *one.obsm, *one.uns]) for name, one in made.items()}
+    after = {name: sorted([*one.layers, *one.obsm, *one.uns], key=str) for name, one in made.items()}
     done = sorted(again.loc[again["metric"] == "pcc", "method"].unique())
     hidden = [path.name for path in folder.rglob(".*")]
     return {"raised": raised, "units": units, "untouched": before == after, "methods": done, "hidden": hidden}
@@ -99,13 +99,13 @@ def embeddings(folder: Path) -> dict[str, Any]:
         time.sleep(0.05)
         return tiles.reshape(len(tiles), -1)[:, :4].astype(np.float32)
 
-    before = sorted([*made.obsm, *made.uns, *made.obs, *made.layers])
+    before = sorted([*made.obsm, *made.uns, *made.obs, *made.layers], key=str)
 
     def run() -> Any:
         phg2st.pp.extract_embeddings(made, image="hires", encoder=encoder, input_px=32, batch_size=4, progress=False)
 
     raised = press(run, lambda: len(seen) > 3)
-    return {"raised": raised, "untouched": before == sorted([*made.obsm, *made.uns, *made.obs, *made.layers])}
+    return {"raised": raised, "untouched": before == sorted([*made.obsm, *made.uns, *made.obs, *made.layers], key=str)}
 
 
 if __name__ == "__main__":

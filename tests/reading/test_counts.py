@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
+import phg2st_sc as phg2st
 from phg2st_sc._reading._counts import drop_empty_prompts, read_counts
 
 N, G = 12, 7
@@ -152,3 +153,21 @@ def test_empty_prompts_are_dropped_with_a_warning(counts, kind):
 def test_nothing_but_empty_prompts_is_an_error():
     with pytest.raises(ValueError, match="None of the 4 prompts has a single count"):
         drop_empty_prompts(ROWS, np.zeros((4, 2)), np.zeros(4))
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
+def test_what_was_found_is_no_count(make_section, form):
+    adata = make_section(n_spots=60, n_genes=15)
+    adata.X = form(np.asarray(adata.X.todense() if sparse.issparse(adata.X) else adata.X) > 0)
+    phg2st.pp.sample_prompts(adata, fraction=0.3, seed=0)
+    for call in (phg2st.pp.normalize, lambda a: phg2st.tl.predict(a, method="idw", progress=False)):
+        with pytest.warns(UserWarning, match=r"X is boolean: it says whether a gene was found") as caught:
+            call(adata)
+        assert sum("boolean" in str(one.message) for one in caught) == 1
+
+
+def test_a_mask_of_genes_is_no_list_of_names(make_section):
+    adata = make_section(n_spots=60, n_genes=15)
+    phg2st.pp.sample_prompts(adata, fraction=0.3, seed=0)
+    with pytest.raises(TypeError, match=r"genes=data.var_names\[mask\]"):
+        phg2st.tl.predict(adata, method="idw", genes=np.arange(15) < 3)

@@ -250,3 +250,14 @@ def test_a_real_section_is_predicted_the_same_from_every_form(real_data):
     shuffled = pd.DataFrame(values, index=names).sample(frac=1, random_state=0)
     section.obsm[REP] = shuffled.loc[names]
     np.testing.assert_array_equal(phg2st.tl.predict(section).X, expected)
+
+
+def test_features_with_fewer_columns_than_their_record_says_are_told_of():
+    adata = phg2st.datasets.simulate(n_spots=60, n_genes=15, progress=False)
+    phg2st.pp.extract_embeddings(adata, encoder="texture", context=None, progress=False)
+    phg2st.pp.sample_prompts(adata, fraction=0.3, seed=0)
+    n_columns = adata.obsm["X_texture"].shape[1]
+    adata.obsm["X_texture"] = adata.obsm["X_texture"][:, :50]
+    with pytest.warns(UserWarning, match=f"has 50 columns, and its record .* says {n_columns}") as caught:
+        phg2st.tl.predict(adata, method="image_ridge", progress=False)
+    assert sum("columns" in str(one.message) for one in caught) == 1

@@ -262,7 +262,9 @@ def test_normalize_tells_of_them(dense):
     with pytest.warns(UserWarning, match=f"never measured there.*12 of slide '{last}'") as caught:
         phg2st.pp.normalize(whole, slide_key="slide")
     assert sum("never measured" in str(one.message) for one in caught) == 1
-    layer = pd.DataFrame.sparse.from_spmatrix(sparse.csr_matrix(whole.layers["phg2st_lognorm"]), whole.obs_names, whole.var_names)
+    layer = pd.DataFrame.sparse.from_spmatrix(
+        sparse.csr_matrix(whole.layers["phg2st_lognorm"]), whole.obs_names, whole.var_names
+    )
     here = (whole.obs["slide"] == last).to_numpy()
     assert layer.loc[here, GONE].isna().all(axis=None) == dense
     assert layer.loc[~here].notna().all(axis=None)

@@ -126,6 +126,8 @@ def _open_object(source: Any, series: int | str | None, white: float | None, whe
         return _open_object(source.data, None, white, where)
     if (hasattr(source, "dask") and hasattr(source, "chunks")) or isinstance(source, np.ndarray):
         return _open_array(source, white, where or f"The image of shape {tuple(source.shape)}")
+    if module.startswith("PIL."):
+        raise TypeError("An image of PIL: pass its path, or its colours, `numpy.asarray(image.convert('RGB'))`.")
     msg = (
         f"Cannot open an image from {module}.{name}. Pass a path, a numpy, dask or zarr array, an xarray DataArray or a "
         "multiscale DataTree."

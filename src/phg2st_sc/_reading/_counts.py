@@ -13,7 +13,7 @@ from scipy import sparse
 
 from .. import _keys
 from .._text import quoted
-from .._warn import warn_of_each
+from .._warn import warn_of_each, warn_user
 from ._gex import GexOnly, is_gene, refuse_no_genes
 from ._source import Matrix, Source, named_layers, open_source, row_totals
 
@@ -223,6 +223,11 @@ def check_counts(matrix: Matrix, source: Source, table: AnnData, rows: NDArray[n
     Columns of nothing but NaN were not measured: they are set to zero in place, and returned as a boolean array.
     """
     lacking = np.zeros(matrix.shape[1], dtype=bool)
+    if matrix.dtype.kind == "b":
+        warn_user(
+            f"{source.where} is boolean: it says whether a gene was found at a spot, not how often. Each True is taken for one "
+            "count; pass `counts_layer=` with the layer of raw counts."
+        )
     found = _first_bad(matrix)
     if found is not None and np.isnan(found[2]):
         lacking = _all_nan(matrix)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .. import _keys
 from .._slide import embedding_records, leave_out, spot_numbers
 from .._text import quoted
+from .._warn import warn_user
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -93,7 +94,14 @@ def features_of(slide: Slide, rep: str | None) -> tuple[NDArray[np.float32] | No
     finite = np.isfinite(rows)
     if not finite.all():
         raise ValueError(_not_finite(slide, rep, finite))
-    return rows, identity(embedding_records(slide.table).get(rep, {}))
+    record = embedding_records(slide.table).get(rep, {})
+    dim = record.get("dim")
+    if dim is not None and int(dim) != rows.shape[1]:
+        warn_user(
+            f"obsm[{rep!r}] has {rows.shape[1]} columns, and its record in uns[{_keys.EMBEDDINGS!r}] says {int(dim)}: it was changed "
+            "after it was made. Keep what you change under another name, and pass `use_rep=` with `trust_rep=True`."
+        )
+    return rows, identity(record)
 
 
 def has_features(slide: Slide, rep: str | None) -> bool:

@@ -198,7 +198,8 @@ def _as_bool(values: Any, what: str, code: str) -> NDArray[np.bool_]:
             if gaps.any():
                 mend = _fill(given, code, words=values is not given)
                 msg = (
-                    f"{what} has {int(gaps.sum())} missing values: say whether those spots were measured, e.g. {mend}."
+                    f"{what} has {int(gaps.sum())} missing values: say whether those spots were measured, and pass "
+                    f"that as `prompt_mask=`, e.g. {mend}."
                 )
                 raise ValueError(msg)
             return np.asarray(values, dtype=bool)

@@ -93,6 +93,9 @@ def check_gene_names(genes: Sequence[str] | None, *, argument: str = "genes") ->
     if not len(genes):
         raise ValueError(f"`{argument}` is empty: name at least one gene, or leave it out for all.")
     names = pd.Index(list(genes))
+    if all(isinstance(name, (bool, np.bool_)) for name in names):
+        msg = f"`{argument}` is a list of names, and got a mask: pass `{argument}=data.var_names[mask]`."
+        raise TypeError(msg)
     if not names.is_unique:
         msg = f"`{argument}` names some more than once: {quoted(names[names.duplicated()].unique())}."
         raise ValueError(msg)

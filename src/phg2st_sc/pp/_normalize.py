@@ -185,7 +185,9 @@ def _lacking(
 ) -> NDArray[np.bool_]:
     """(slides, features) genes that the slide never measured, told by the others."""
     measured = [group[np.isfinite(totals[group])] for group in groups]
-    sums = np.stack([np.nan_to_num(np.asarray(matrix[rows].sum(axis=0), dtype=np.float64).ravel()) for rows in measured])
+    sums = np.stack(
+        [np.nan_to_num(np.asarray(matrix[rows].sum(axis=0), dtype=np.float64).ravel()) for rows in measured]
+    )
     sums[:, ~genes] = 0.0
     return never_measured(sums, [float(totals[rows].sum()) for rows in measured])
 
