@@ -87,16 +87,16 @@ def test_square_stays_in_the_middle_after_rescaling():
 
 
 def test_border_is_padded_with_white_and_reported():
-    image = open_image(np.zeros((100, 120, 3), dtype=np.uint8))
+    image = open_image(np.full((100, 120, 3), 90, dtype=np.uint8))
     tiles = Tiles(np.array([[0.0, 50.0], [60.0, 50.0], [120.0, 100.0], [20.0, 20.0]]), 40.0)
     np.testing.assert_array_equal(tiles.beyond(image), [True, False, True, False])
     read = _read_all(image, tiles, 40)
     assert (read[0, :, :20] == 255).all()
-    assert (read[0, :, 20:] == 0).all()
-    assert (read[1] == 0).all()
+    assert (read[0, :, 20:] == 90).all()
+    assert (read[1] == 90).all()
     assert (read[2, 20:] == 255).all()
     assert (read[2, :, 20:] == 255).all()
-    assert (read[2, :20, :20] == 0).all()
+    assert (read[2, :20, :20] == 90).all()
 
 
 def test_tile_wholly_outside_is_white():

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ._base import ImageLevel, SlideImage, is_slide_image
+from ._black import is_padding
 from ._identity import Picture, only_picture, pictures_record, recorded_pictures
 from ._on_tissue import check_tissue
 from ._open import open_image, open_named
-from ._padding import is_padding
 from ._tiles import (
     Tiles,
     check_length,

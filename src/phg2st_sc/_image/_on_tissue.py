@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from .._text import quoted
 from .._warn import warn_of_each, warn_user
 from ._base import SlideImage
-from ._padding import is_padding, on_padding
+from ._black import is_padding
+from ._padding import on_padding
 from ._tiles import Tiles, choose_level, inside_image, read_tile
 
 _PROBES = 200

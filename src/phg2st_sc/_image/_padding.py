@@ -6,18 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._base import SlideImage
+from ._black import is_padding
 from ._tiles import WHITE, choose_level, chunk_order
 
-_BLACKEST = 12
-"""Compression makes of black what is nearly black; no stain is as dark in all three colours."""
 _PROBE_PX, _PROBE_SHARE = 4, 0.25
 _MOST = 0.5
-
-
-def is_padding(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which pixels of a (..., 3) picture are black."""
-    black: NDArray[np.bool_] = pixels.max(axis=-1) <= _BLACKEST
-    return black
 
 
 def on_padding(centers: NDArray[np.float64], size_px: float, image: SlideImage) -> NDArray[np.bool_]:

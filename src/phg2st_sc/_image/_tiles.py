@@ -2,7 +2,7 @@
 
 Coordinates are continuous full-resolution pixels (x, y); pixel *i* spans [i, i + 1). A tile is resampled once,
 antialiased, straight from its exact (fractional) box to the encoder's input size, so it is centred on its spot to a
-fraction of a pixel. What lies beyond the image is white, the background of a brightfield scan.
+fraction of a pixel. What lies beyond the image is white, the background of a brightfield scan, and so is a black canvas.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from .._checks import is_positive
 from .._warn import warn_user
 from ._base import ImageLevel, SlideImage
+from ._black import without_padding
 
 WHITE = 255
 _LEVEL_SLACK = 1.01
@@ -140,11 +141,16 @@ def iter_tiles(
     boxes = tiles.boxes / image.levels[level].downsample
     for start in range(0, len(order), batch_size):
         index = order[start : start + batch_size]
-        yield index, np.stack([read_tile(image, boxes[i], out_px, level=level) for i in index])
+        yield index, np.stack([read_tile(image, boxes[i], out_px, level=level, black_padding=False) for i in index])
 
 
-def read_tile(image: SlideImage, box: NDArray[np.float64], out_px: int, *, level: int = 0) -> NDArray[np.uint8]:
-    """Read one box (x0, y0, x1, y1), in pixels of ``level``, resampled to (out_px, out_px, 3) uint8."""
+def read_tile(
+    image: SlideImage, box: NDArray[np.float64], out_px: int, *, level: int = 0, black_padding: bool = True
+) -> NDArray[np.uint8]:
+    """Read one box (x0, y0, x1, y1), in pixels of ``level``, resampled to (out_px, out_px, 3) uint8.
+
+    Black padding is shown as it is stored, or as the white background that it stands for.
+    """
     from PIL import Image
 
     scale = max(1.0, float(box[2] - box[0]) / out_px)
@@ -152,6 +158,8 @@ def read_tile(image: SlideImage, box: NDArray[np.float64], out_px: int, *, level
     left, top = (int(np.floor(v)) - margin for v in box[:2])
     right, bottom = (int(np.ceil(v)) + margin for v in box[2:])
     window = read_padded(image, top, left, bottom, right, level=level)
+    if not black_padding:
+        window = without_padding(window, background=WHITE)
     inner = (box[0] - left, box[1] - top, box[2] - left, box[3] - top)
     resized = Image.fromarray(window).resize((out_px, out_px), Image.Resampling.BICUBIC, box=inner)
     return np.asarray(resized)
