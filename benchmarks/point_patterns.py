@@ -10,7 +10,7 @@ With ``--data`` HER2+ sections too, of which a part of the spots is kept, each m
     python benchmarks/point_patterns.py --data her2st --out benchmarks/results
 
 The unit is told (``told``: the distance of neighbours by which points were laid), measured (``measured``: what the package does), or that of
-a lattice whatever the points are (``lattice``: what it did before). ``pcc`` is the mean over genes of the correlation with the true log rate over
+a lattice whatever the points are (``lattice``). ``pcc`` is the mean over genes of the correlation with the true log rate over
 spots that were no prompts; on real sections it is the depth-free score of ``tl.evaluate``.
 """
 
