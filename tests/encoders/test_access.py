@@ -149,7 +149,7 @@ def test_out_of_reach_is_said_at_once(monkeypatch):
 
 def test_repository_without_weights(answer):
     answer(_http(_NOT_IN_REPOSITORY, 404))
-    with pytest.raises(FileNotFoundError, match=r"holds neither model\.safetensors nor pytorch_model\.bin"):
+    with pytest.raises(FileNotFoundError, match=r"holds no model\.safetensors and no pytorch_model\.bin"):
         find_weights(UNI.card, UNI.repo)
 
 

@@ -46,6 +46,14 @@ class EncoderCard:
         Which weights were loaded, e.g. ``"MahmoodLab/UNI@<commit>"``; empty before, and where there are none.
     precision
         Floating point type of the computation.
+    pooling
+        How a tile becomes one vector.
+    patch_px
+        Side in pixels of the patches that :meth:`TokenEncoder.tokens` gives features of; 0 where there are none.
+    token_dim
+        Features per patch.
+    reference
+        Where the facts of the card were read, besides ``source``.
 
     Examples
     --------
@@ -70,6 +78,10 @@ class EncoderCard:
     std: tuple[float, ...] = ()
     weights: str = ""
     precision: str = "float32"
+    pooling: str = ""
+    patch_px: int = 0
+    token_dim: int | None = None
+    reference: str = ""
 
     @property
     def licence(self) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ._base import EncoderCard
 from ._read_weights import load_strictly, read_state
 from ._torch import TorchEncoder, check_precision, require_timm, resolve_device
-from ._weights import WeightsFile, explained, find_weights
+from ._weights import FILES, WeightsFile, explained, find_weights
 
 if TYPE_CHECKING:
     import torch
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 TIMM = "timm:"
 _TILE_UM = 112.0
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.\-]+")
-Features = Literal["token", "token+mean"]
+Features = Literal["pooled", "token+mean"]
+_HEADS = ("head.", "fc.")
+_TRUNK = "trunk."
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a published vision transformer is built.
+    """How a published network is built.
 
     Attributes
     ----------
@@ -38,17 +40,23 @@ class Recipe:
     arguments
         Arguments of the architecture; ``mlp_layer`` by its name in ``timm.layers``.
     features
-        The class token, or that followed by the mean of the patch tokens.
+        What the network itself returns, or the class token followed by the mean of the patch tokens, registers left out.
     convert
-        Renames the published weights to timm's names.
+        Renames the published weights to timm's names, and leaves out those of other parts.
+    around
+        Puts the network, as the module ``trunk``, into a larger one that pools its tokens.
+    files
+        Names that the file of weights may have in the repository.
     """
 
     card: EncoderCard
     repo: str
     architecture: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    features: Features = "token"
+    features: Features = "pooled"
     convert: Callable[[Mapping[str, torch.Tensor]], dict[str, torch.Tensor]] = dict
+    around: Callable[[torch.nn.Module], torch.nn.Module] | None = None
+    files: tuple[str, ...] = FILES
 
 
 def open_recipe(
@@ -87,7 +95,7 @@ def open_recipe(
     """
     timm = require_timm(recipe.card.name)
     chosen, used = check_precision(precision), resolve_device(device)
-    file = find_weights(recipe.card, recipe.repo, weights=weights, revision=revision)
+    file = find_weights(recipe.card, recipe.repo, weights=weights, revision=revision, names=recipe.files)
     model = build(timm, recipe)
     _load(model, recipe, file)
     card = replace(recipe.card, revision=file.revision, weights=file.origin)
@@ -100,25 +108,41 @@ def build(timm: Any, recipe: Recipe) -> torch.nn.Module:
     arguments = dict(recipe.arguments)
     if isinstance(arguments.get("mlp_layer"), str):
         arguments["mlp_layer"] = getattr(timm.layers, arguments["mlp_layer"])
-    return timm.create_model(recipe.architecture, pretrained=False, num_classes=0, **arguments)
+    trunk = timm.create_model(recipe.architecture, pretrained=False, num_classes=0, **arguments)
+    return trunk if recipe.around is None else recipe.around(trunk)
 
 
 def _load(model: torch.nn.Module, recipe: Recipe, file: WeightsFile) -> None:
+    state = {name: value for name, value in read_state(file.path).items() if not name.startswith(_HEADS)}
+    try:
+        fitted = _fit(recipe.convert(state), model)
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
+        fitted = state  # another network altogether: the comparison below says how it differs
+    load_strictly(model, fitted, recipe.card, file)
+
+
+def _fit(state: dict[str, torch.Tensor], model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """What timm itself does with a checkpoint, e.g. position embeddings of another image size."""
     from timm.models.vision_transformer import checkpoint_filter_fn
 
-    state = {name: value for name, value in read_state(file.path).items() if not name.startswith("head.")}
-    try:
-        # What timm itself does with a checkpoint, e.g. position embeddings of another image size.
-        filtered = checkpoint_filter_fn(recipe.convert(state), model)
-    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
-        filtered = state  # another network altogether: the comparison below says how it differs
-    load_strictly(model, filtered, recipe.card, file)
+    network = trunk_of(model)
+    if not hasattr(network, "patch_embed"):
+        return state
+    prefix = "" if network is model else _TRUNK
+    inner = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    outer = {name: value for name, value in state.items() if not name.startswith(prefix)}
+    return {**outer, **{prefix + name: value for name, value in checkpoint_filter_fn(inner, network).items()}}
+
+
+def trunk_of(model: Any) -> Any:
+    """The network of timm in a larger one, or the network itself."""
+    return getattr(model, _TRUNK.rstrip("."), model)
 
 
 def _forward(model: Any, features: Features, batch: torch.Tensor) -> torch.Tensor:
     import torch
 
-    if features == "token":
+    if features == "pooled":
         return model(batch)
     tokens = model.forward_features(batch)
     return torch.cat([tokens[:, 0], tokens[:, model.num_prefix_tokens :].mean(dim=1)], dim=1)

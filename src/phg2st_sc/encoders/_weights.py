@@ -40,7 +40,12 @@ class WeightsFile:
 
 
 def find_weights(
-    card: EncoderCard, repo: str, *, weights: str | Path | None = None, revision: str | None = None
+    card: EncoderCard,
+    repo: str,
+    *,
+    weights: str | Path | None = None,
+    revision: str | None = None,
+    names: tuple[str, ...] = FILES,
 ) -> WeightsFile:
     """Return the file of weights of an encoder.
 
@@ -55,47 +60,49 @@ def find_weights(
         then the hub.
     revision
         Branch, tag or commit on the hub.
+    names
+        Names that the file may have in the repository, the preferred one first.
     """
     if weights is None:
-        return _download(card, repo, revision)
+        return _download(card, repo, revision, names)
     if revision is not None:
         msg = f"`revision` chooses weights on the hub; {str(weights)!r} is on disk. Leave one of the two out."
         raise ValueError(msg)
-    path = _local_file(card, Path(weights).expanduser(), repo)
+    path = _local_file(card, Path(weights).expanduser(), repo, names)
     return WeightsFile(path, path.name)
 
 
-def _local_file(card: EncoderCard, path: Path, repo: str) -> Path:
+def _local_file(card: EncoderCard, path: Path, repo: str, names: tuple[str, ...]) -> Path:
     if path.is_file():
         return path
     if not path.is_dir():
         msg = f"No weights of {card.name!r} at {str(path)!r}: there is no such file or folder."
         raise FileNotFoundError(msg)
-    named = [path / name for name in FILES if (path / name).is_file()]
+    named = [path / name for name in names if (path / name).is_file()]
     found = named or sorted(p for p in path.iterdir() if p.suffix in _SUFFIXES)
     if not found or (len(found) > 1 and not named):
         held = ", ".join(plain(one) for one in sorted(p.name for p in path.iterdir())[:10]) or "nothing"
         msg = (
-            f"The folder {str(path)!r} holds no single file of weights (it holds {held}). Expected {FILES[0]} or "
-            f"{FILES[1]}, as `hf download {repo} --local-dir {path}` makes it; or pass the file itself."
+            f"The folder {str(path)!r} holds no single file of weights (it holds {held}). Expected "
+            f"{' or '.join(names)}, as `hf download {repo} --local-dir {path}` makes it; or pass the file itself."
         )
         raise FileNotFoundError(msg)
     return found[0]
 
 
-def _download(card: EncoderCard, repo: str, revision: str | None) -> WeightsFile:
+def _download(card: EncoderCard, repo: str, revision: str | None, names: tuple[str, ...]) -> WeightsFile:
     with explained(card, repo, revision):
-        path = _fetch(repo, revision)
+        path = _fetch(repo, revision, names)
     return WeightsFile(path, f"{repo}@{path.parent.name}")
 
 
-def _fetch(repo: str, revision: str | None) -> Path:
+def _fetch(repo: str, revision: str | None, names: tuple[str, ...]) -> Path:
     """Take the first of the usual names that the cache holds, or else the hub: published weights do not change."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     for only_cache in (True, False):
-        for name in FILES:
+        for name in names:
             try:
                 with hub_bars():
                     return Path(hf_hub_download(repo, name, revision=revision, local_files_only=only_cache))
@@ -104,7 +111,7 @@ def _fetch(repo: str, revision: str | None) -> Path:
                     raise  # out of reach: another name would only wait for the network again
             except EntryNotFoundError:
                 continue
-    msg = f"The repository {repo!r} holds neither {FILES[0]} nor {FILES[1]}. Download its weights and pass `weights=`."
+    msg = f"The repository {repo!r} holds no {' and no '.join(names)}. Download its weights and pass `weights=`."
     raise FileNotFoundError(msg)
 
 
