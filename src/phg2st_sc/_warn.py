@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
@@ -29,6 +29,9 @@ class _Said:
 
 _said: ContextVar[_Said | None] = ContextVar("said", default=None)
 
+Said = dict[tuple[str, type[Warning]], None]
+_for_later: ContextVar[Said | None] = ContextVar("for_later", default=None)
+
 
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the line that called the package; within a call of :func:`one_message_per_fault` once.
@@ -40,6 +43,10 @@ def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
     category
         Kind of warning.
     """
+    later = _for_later.get()
+    if later is not None:
+        later[message, category] = None
+        return
     said = _said.get()
     if said is not None:
         if (message, category) in said.at_once:
@@ -65,6 +72,19 @@ def warn_of_each(alone: str, *, each: str, several: str) -> None:
         warn_user(alone)
     else:
         said.at_the_end.setdefault(several, {})[each] = alone
+
+
+def context_of_threads(said: Said) -> Context:
+    """Context for threads, which have no line of the user's to point to: what they warn of is kept in ``said``."""
+    context = copy_context()
+    context.run(_for_later.set, said)
+    return context
+
+
+def say(said: Said) -> None:
+    """Warn of what threads had to say, and forget it."""
+    while said:
+        warn_user(*said.popitem()[0])
 
 
 @contextmanager

@@ -8,18 +8,11 @@ import pytest
 import xarray as xr
 import zarr
 
-from phg2st_sc._image import open_image
-from phg2st_sc._image._tiles import (
-    Tiles,
-    block_offsets,
-    choose_level,
-    chunk_order,
-    context_blocks,
-    context_grid,
-    iter_tiles,
-    read_tile,
-    tile_pixels,
-)
+from phg2st_sc._image import _chunked, _sweep, open_image
+from phg2st_sc._image._around import block_offsets, context_blocks, context_grid
+from phg2st_sc._image._read_ahead import TileReads, iter_tiles
+from phg2st_sc._image._read_tile import choose_level, read_tile
+from phg2st_sc._image._tiles import Tiles, tile_pixels
 
 
 def _read_all(image, tiles, out_px, **options):
@@ -149,14 +142,6 @@ def test_batches_and_order_change_no_tile(rng):
     np.testing.assert_array_equal(_read_all(image, Tiles(tiles.centers[shuffle], 60.0), 32), expected[shuffle])
 
 
-def test_chunks_are_read_one_after_the_other(rng):
-    image = open_image(da.zeros((400, 400, 3), chunks=(100, 100, 3), dtype=np.uint8))
-    centers = rng.uniform(0, 400, (200, 2))
-    chunk = (centers // 100)[chunk_order(centers, image.levels[0])] @ [1, 4]
-    assert (np.diff(chunk) != 0).sum() == 15
-    assert (np.diff(chunk) >= 0).all()
-
-
 def test_block_offsets_run_row_by_row():
     np.testing.assert_array_equal(
         block_offsets(3), [[-1, -1], [0, -1], [1, -1], [-1, 0], [0, 0], [1, 0], [-1, 1], [0, 1], [1, 1]]
@@ -209,3 +194,66 @@ def test_exact_blocks_are_centered_on_every_spot(rng):
     tiles, index = context_blocks(centers, 33.3, 3, image)
     np.testing.assert_allclose(tiles.centers[index[:, 4]], centers)
     assert len(tiles) == 63
+
+
+def _counted(array):
+    """The image of a zarr array, and the chunks that it decodes, one after the other."""
+    image, decoded = open_image(array), []
+    stored = image._stored
+    image._stored = lambda keys: decoded.extend(keys) or stored(keys)
+    return image, decoded
+
+
+@pytest.mark.parametrize("chunks", [(64, 64, 3), (400, 16, 3), (16, 500, 3), (128, 128, 1)])
+def test_each_chunk_is_decoded_once_whatever_the_order_of_the_spots(chunks, rng, tmp_path):
+    pixels = rng.integers(0, 256, (400, 500, 3), dtype=np.uint8)
+    stored = zarr.create_array(str(tmp_path / "a.zarr"), shape=pixels.shape, chunks=chunks, dtype="u1")
+    stored[:] = pixels
+    image, decoded = _counted(stored)
+    tiles = Tiles(rng.uniform(-20, 520, (80, 2)), 40.0)
+    reads = TileReads.of(image, tiles, 20, (1.0, 5.0))
+    for index, batch in reads.batches(7):
+        np.testing.assert_array_equal(batch[-1], read_tile(open_image(pixels), reads.boxes[index[-1]], 20))
+    assert len(decoded) == len(set(decoded))
+    assert not image._cache._chunks  # none is kept that no tile needs any more
+
+
+def test_little_memory_decodes_chunks_again_and_changes_no_tile(rng, tmp_path, monkeypatch):
+    pixels = rng.integers(0, 256, (400, 500, 3), dtype=np.uint8)
+    stored = zarr.create_array(str(tmp_path / "a.zarr"), shape=pixels.shape, chunks=(50, 50, 3), dtype="u1")
+    stored[:] = pixels
+    tiles = Tiles(rng.uniform(0, 400, (300, 2)), 30.0)
+    expected = _read_all(open_image(pixels), tiles, 30)
+    for module in (_sweep, _chunked):
+        monkeypatch.setattr(module, "CACHE_BYTES", 8 * 50 * 50 * 3)
+    image, decoded = _counted(stored)
+    np.testing.assert_array_equal(_read_all(image, tiles, 30), expected)
+    assert 80 <= len(decoded) <= 2.2 * 80
+
+
+def test_reading_goes_on_where_it_was_left(rng):
+    image, tiles = open_image(_smooth_image()), Tiles(rng.uniform(0, 400, (25, 2)), 60.0)
+    reads = TileReads.of(image, tiles, 32)
+    whole = [number for index, _ in reads.batches(4) for number in index]
+    rest = [number for index, _ in reads.batches(4, start=10) for number in index]
+    assert whole == reads.order.tolist()
+    assert rest == whole[10:]
+
+
+def test_what_threads_warn_of_points_to_the_caller():
+    image = open_image(da.zeros((300, 300, 3), chunks=(100, 100, 3), dtype=np.uint8))
+    with pytest.warns(UserWarning, match="has no data in rows") as seen:
+        _read_all(image, Tiles(np.array([[50.0, 50.0]]), 20.0), 20)
+    assert [one.filename for one in seen] == [__file__]
+
+
+def test_a_tile_that_cannot_be_read_ends_the_reading():
+    def broken(block_info=None):
+        if block_info[None]["chunk-location"][0] == 2:
+            raise OSError("gone")
+        return np.full((100, 300, 3), 9, dtype=np.uint8)
+
+    image = open_image(da.map_blocks(broken, chunks=((100,) * 3, (300,), (3,)), dtype=np.uint8))
+    tiles = Tiles(np.array([[50.0, y] for y in range(20, 300, 20)], dtype=float), 10.0)
+    with pytest.raises(ValueError, match="could not be decoded near row 200"):
+        _read_all(image, tiles, 10, batch_size=2)

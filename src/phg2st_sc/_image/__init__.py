@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
+from ._around import context_blocks, context_grid
 from ._base import ImageLevel, SlideImage, is_slide_image
 from ._black import is_padding
 from ._identity import Picture, only_picture, pictures_record, recorded_pictures
 from ._on_tissue import check_tissue
 from ._open import open_image, open_named
-from ._tiles import (
-    Tiles,
-    check_length,
-    check_resolution,
-    choose_level,
-    context_blocks,
-    context_grid,
-    iter_tiles,
-    read_padded,
-    tile_pixels,
-)
+from ._read_ahead import TileReads, iter_tiles
+from ._read_tile import choose_level, read_padded
+from ._tiles import Tiles, check_length, check_resolution, tile_pixels
 
 __all__ = [
     "ImageLevel",
     "Picture",
     "SlideImage",
+    "TileReads",
     "Tiles",
     "check_length",
     "check_resolution",

@@ -13,7 +13,9 @@ _LEAST_SHARE = 0.02
 
 def is_padding(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Which pixels of a (..., 3) picture are black."""
-    black: NDArray[np.bool_] = pixels.max(axis=-1) <= _BLACKEST
+    black: NDArray[np.bool_] = pixels[..., 1] <= _BLACKEST
+    if black.any():
+        black &= (pixels[..., 0] <= _BLACKEST) & (pixels[..., 2] <= _BLACKEST)
     return black
 
 

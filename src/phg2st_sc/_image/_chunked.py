@@ -1,8 +1,7 @@
-"""Images stored in chunks (zarr, TIFF, dask): every chunk is decoded once while it stays in a small cache."""
+"""Images stored in chunks (zarr, TIFF, dask): a chunk is decoded once while it is needed, as far as memory for it allows."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,19 +10,18 @@ from numpy.typing import NDArray
 
 from .._warn import warn_user
 from ._base import ImageLevel, check_box, downsample
+from ._chunk_cache import Chunk, ChunkCache, Key
 from ._files import check_size
 from ._samples import Samples
+from ._sweep import CACHE_BYTES
 
-_CACHE_BYTES = 256 * 2**20
 _HUGE_PIXELS = 64 * 10**6
 _LEAST_BLANK = 256
 _LOOKS = 3
 
-Key = tuple[int, int, int]
-
 
 class ChunkedImage:
-    """Levels of chunked array-likes (zarr or dask) sharing one axis order.
+    """Levels of chunked array-likes (zarr or dask) sharing one axis order. Several threads may read at a time.
 
     Parameters
     ----------
@@ -44,6 +42,8 @@ class ChunkedImage:
         Refuse chunks with more pixels; no limit where the chunks are the user's own.
     """
 
+    bears_threads = True
+
     def __init__(
         self,
         arrays: Sequence[Any],
@@ -60,7 +60,7 @@ class ChunkedImage:
         self._y, self._x = axes.index("y"), axes.index("x")
         self._samples, self._close, self._absent = samples, close, absent
         self._edges = [(_edges(a, self._y), _edges(a, self._x)) for a in self._arrays]
-        self._cache: OrderedDict[Key, NDArray[np.uint8]] = OrderedDict()
+        self._cache = ChunkCache(CACHE_BYTES)
         self._warned = self._told_absent = False
         self.where, self.mpp = samples.where, mpp
         self.levels = self._describe()
@@ -99,7 +99,7 @@ class ChunkedImage:
             self._look()
         ys, xs = self._edges[level]
         rows, cols = _covering(ys, y0, y1), _covering(xs, x0, x1)
-        chunks = self._load([(level, r, c) for r in rows for c in cols])
+        chunks = self._cache.get([(level, r, c) for r in rows for c in cols], self._decode)
         out = np.empty((y1 - y0, x1 - x0, 3), dtype=np.uint8)
         for (_, r, c), chunk in chunks.items():
             top, left = max(y0, ys[r]), max(x0, xs[c])
@@ -117,20 +117,37 @@ class ChunkedImage:
         parts = self._stored([(level, r, c) for r in rows for c in cols])
         self._samples.look(np.concatenate([part.ravel() for part in parts]))
 
-    def _load(self, keys: list[Key]) -> dict[Key, NDArray[np.uint8]]:
-        missing = [key for key in keys if key not in self._cache]
-        absent = [key for key in missing if self._absent is not None and self._absent(*key)]
-        present = [key for key in missing if key not in absent]
-        for key in absent:
-            self._cache[key] = self._white(key)
-        for key, stored in zip(present, self._stored(present), strict=True):
-            self._cache[key] = self._white(key) if self._blank(stored) else self._samples.rgb(stored, self._axes)
-        found = {}
-        for key in keys:
-            self._cache.move_to_end(key)
-            found[key] = self._cache[key]
-        self._trim()
-        return found
+    def expect(self, windows: NDArray[np.int64], levels: NDArray[np.int64]) -> None:
+        """Tell which boxes (t, 4) (y0, x0, y1, x1) of levels (t,) are going to be read, and no others of these levels.
+
+        Chunks are kept for as long as one of them needs it. Boxes may leave the image; without any, nothing is known again.
+        """
+        self._cache.expect({level: self._uses(level, windows[levels == level]) for level in np.unique(levels).tolist()})
+
+    def _uses(self, level: int, windows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many of the windows touch each chunk: (rows, columns)."""
+        ys, xs = self._edges[level]
+        top, left = np.maximum(windows[:, :2], 0).T
+        bottom, right = np.minimum(windows[:, 2:], (ys[-1], xs[-1])).T
+        inside = (top < bottom) & (left < right)
+        rows = [np.searchsorted(ys, top[inside], "right") - 1, np.searchsorted(ys, bottom[inside], "left")]
+        columns = [np.searchsorted(xs, left[inside], "right") - 1, np.searchsorted(xs, right[inside], "left")]
+        steps = np.zeros((len(ys), len(xs)), dtype=np.int64)
+        for i, row in enumerate(rows):
+            for j, column in enumerate(columns):
+                np.add.at(steps, (row, column), 1 if i == j else -1)
+        return steps.cumsum(axis=0).cumsum(axis=1)[:-1, :-1]
+
+    def _decode(self, keys: list[Key]) -> list[Chunk]:
+        absent = {key for key in keys if self._absent is not None and self._absent(*key)}
+        present = [key for key in keys if key not in absent]
+        stored = dict(zip(present, self._stored(present), strict=True))
+        return [
+            self._white(key) if key in absent or self._blank(stored[key]) else self._rgb(stored[key]) for key in keys
+        ]
+
+    def _rgb(self, stored: NDArray[Any]) -> Chunk:
+        return self._samples.rgb(stored, self._axes)
 
     def _blank(self, stored: NDArray[Any]) -> bool:
         colors = stored.shape[self._axes.index("c")] if "c" in self._axes else 1
@@ -175,11 +192,6 @@ class ChunkedImage:
         index[self._y] = slice(int(ys[row]), int(ys[row + 1]))
         index[self._x] = slice(int(xs[col]), int(xs[col + 1]))
         return self._arrays[level][tuple(index)]
-
-    def _trim(self) -> None:
-        size = sum(chunk.nbytes for chunk in self._cache.values())
-        while size > _CACHE_BYTES and len(self._cache) > 1:
-            size -= self._cache.popitem(last=False)[1].nbytes
 
     def _warn_if_huge(self, level: int) -> None:
         shape = self.levels[level]

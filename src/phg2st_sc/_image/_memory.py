@@ -18,6 +18,7 @@ class ArrayImage:
     """Levels of numpy arrays sharing one axis order; converted box by box, never copied whole."""
 
     mpp: float | None = None
+    bears_threads = True
 
     def __init__(self, arrays: Sequence[NDArray[Any]], axes: str, samples: Samples) -> None:
         self._arrays = list(arrays)

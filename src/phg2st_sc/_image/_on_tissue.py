@@ -12,7 +12,8 @@ from .._warn import warn_of_each, warn_user
 from ._base import SlideImage
 from ._black import is_padding
 from ._padding import on_padding
-from ._tiles import Tiles, choose_level, inside_image, read_tile
+from ._read_tile import choose_level, read_tile
+from ._tiles import Tiles, inside_image
 
 _PROBES = 200
 _PROBE_PX = 16

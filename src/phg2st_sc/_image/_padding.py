@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base import SlideImage
+from ._base import ImageLevel, SlideImage
 from ._black import is_padding
-from ._tiles import WHITE, choose_level, chunk_order
+from ._read_tile import WHITE, choose_level
+from ._sweep import sweep
 
 _PROBE_PX, _PROBE_SHARE = 4, 0.25
 _MOST = 0.5
@@ -28,14 +29,22 @@ def on_padding(centers: NDArray[np.float64], size_px: float, image: SlideImage) 
     number = choose_level(image, size_px * _PROBE_SHARE / _PROBE_PX)
     level = image.levels[number]
     half = max(size_px * _PROBE_SHARE / 2.0 / level.downsample, 0.5)
+    boxes = _middles(centers / level.downsample, half, level)
     found = np.zeros(len(centers), dtype=bool)
-    for i in chunk_order(centers, level):
-        x, y = np.clip(centers[i] / level.downsample, 0, (level.width - 1, level.height - 1))
-        x0, y0 = int(max(x - half, 0)), int(max(y - half, 0))
-        x1, y1 = int(min(np.ceil(x + half), level.width)), int(min(np.ceil(y + half), level.height))
-        seen = image.read(y0, x0, max(y1, y0 + 1), max(x1, x0 + 1), level=number)
+    for i in sweep(boxes, level):
+        y0, x0, y1, x1 = boxes[i].tolist()
+        seen = image.read(y0, x0, y1, x1, level=number)
         blank = is_padding(seen)
         if getattr(image, "has_transparent", False):
             blank |= seen.min(axis=-1) == WHITE
         found[i] = blank.mean() > _MOST
     return found
+
+
+def _middles(centers: NDArray[np.float64], half: float, level: ImageLevel) -> NDArray[np.int64]:
+    """Boxes (n, 4) (y0, x0, y1, x1) within the level, of a pixel at least."""
+    most = np.array([level.height, level.width])
+    middle = np.clip(centers[:, ::-1], 0, most - 1)
+    low = np.maximum(middle - half, 0).astype(np.int64)
+    high = np.minimum(np.ceil(middle + half), most).astype(np.int64)
+    return np.hstack([low, np.maximum(high, low + 1)])

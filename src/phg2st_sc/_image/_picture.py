@@ -37,11 +37,13 @@ class PictureImage:
 
     mpp: float | None = None
     has_transparent = False
+    bears_threads = True
 
     def __init__(self, path: Path, *, white: float | None = None, max_pixels: float | None = None) -> None:
         self._path, self._said_white = path, white
         self.where = str(path)
         self._pixels: NDArray[np.uint8] | None = None
+        self._lock = Lock()
         with _open_picture(path) as picture:
             self.width, self.height = picture.size
             _tell(picture, path)
@@ -51,9 +53,11 @@ class PictureImage:
     def read(self, y0: int, x0: int, y1: int, x1: int, *, level: int = 0) -> NDArray[np.uint8]:
         """Return a box; see :class:`SlideImage`."""
         check_box(self.levels[level], (y0, x0, y1, x1))
-        if self._pixels is None:
-            self._pixels = self._decode()
-        return self._pixels[y0:y1, x0:x1].copy()
+        with self._lock:
+            if self._pixels is None:
+                self._pixels = self._decode()
+            pixels = self._pixels
+        return pixels[y0:y1, x0:x1].copy()
 
     def _decode(self) -> NDArray[np.uint8]:
         with _open_picture(self._path) as picture:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._image import SlideImage, Tiles, iter_tiles
+from .._image import SlideImage, TileReads, Tiles
 from ._base import Encoder
 
 
 def encode_tiles(
     image: SlideImage, tiles: Tiles, encoder: Encoder, *, batch_size: int = 64, bar: Any = None
 ) -> NDArray[np.float32]:
-    """Encode tiles over all fields of the encoder.
+    """Encode tiles over all fields of the encoder, in one sweep over the image.
 
     Parameters
     ----------
@@ -33,24 +34,20 @@ def encode_tiles(
     -------
     (t, fields * dim) float32.
     """
-    if not len(tiles):
-        return np.empty((0, encoder.card.total_dim or 0), dtype=np.float32)
-    fields = [_encode_field(image, tiles.scaled(f), encoder, batch_size, bar) for f in encoder.card.fields]
-    return np.hstack(fields)
-
-
-def _encode_field(image: SlideImage, tiles: Tiles, encoder: Encoder, batch_size: int, bar: Any) -> NDArray[np.float32]:
-    out: NDArray[np.float32] | None = None
-    for index, batch in iter_tiles(image, tiles, encoder.card.input_px, batch_size=batch_size):
-        features = np.asarray(encoder(batch), dtype=np.float32)
-        if out is None:
-            _check(features, len(batch), encoder.card.dim, encoder.card.name)
-            out = np.empty((len(tiles), features.shape[1]), dtype=np.float32)
-        _check(features, len(batch), out.shape[1], encoder.card.name)
-        out[index] = features
-        if bar is not None:
-            bar.update(len(index))
-    return out if out is not None else np.empty((0, encoder.card.dim or 0), dtype=np.float32)
+    card, n_tiles = encoder.card, len(tiles)
+    dim, out = card.dim, None
+    reads = TileReads.of(image, tiles, card.input_px, card.fields)
+    with closing(reads.batches(batch_size)) as batches:
+        for index, batch in batches:
+            features = np.asarray(encoder(batch), dtype=np.float32)
+            _check(features, len(batch), dim, card.name)
+            if out is None:
+                dim = features.shape[1]
+                out = np.empty((n_tiles, len(card.fields), dim), dtype=np.float32)
+            out[index % n_tiles, index // n_tiles] = features
+            if bar is not None:
+                bar.update(len(index))
+    return np.empty((0, card.total_dim or 0), dtype=np.float32) if out is None else out.reshape(n_tiles, -1)
 
 
 def _check(features: NDArray[np.float32], n_tiles: int, dim: int | None, name: str) -> None:

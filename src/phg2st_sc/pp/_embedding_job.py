@@ -1,0 +1,109 @@
+"""What a call of :func:`phg2st_sc.pp.extract_embeddings` is to compute, checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import _keys
+from .._image import check_length
+from ..encoders import Encoder, check_name, get_encoder
+
+if TYPE_CHECKING:
+    from ..encoders import TileFunction
+
+_PREFIX = _keys.embedding("")
+
+
+@dataclass(frozen=True)
+class Job:
+    """Settings that all slides of a call share.
+
+    Attributes
+    ----------
+    rep
+        Key in ``obsm``.
+    encoder
+        An opened encoder.
+    tile_um
+        Side of a tile in µm.
+    context
+        Tiles along a side of the block around each spot; 0 for none.
+    exact
+        Whether every block is centred on its spot.
+    batch_size
+        Tiles per call of the encoder.
+    progress
+        Whether to show bars.
+    """
+
+    rep: str
+    encoder: Encoder
+    tile_um: float
+    context: int
+    exact: bool
+    batch_size: int
+    progress: bool
+
+    @property
+    def context_form(self) -> str:
+        """How the tiles around the spots are laid, as the record says it."""
+        if not self.context:
+            return "none"
+        return "exact" if self.exact else "grid"
+
+
+def job_of(
+    encoder: str | Encoder | TileFunction,
+    options: dict[str, Any],
+    *,
+    key_added: str | None,
+    input_px: int | None,
+    tile_um: float,
+    context: int | str | None,
+    exact_context: bool,
+    batch_size: int,
+    progress: bool,
+) -> Job:
+    """Check the settings and open the encoder."""
+    rep, opened = _open(encoder, key_added, input_px, options)
+    return Job(
+        rep,
+        opened,
+        check_length("tile_um", tile_um),
+        _context(context, opened),
+        exact_context,
+        _batch(batch_size),
+        progress,
+    )
+
+
+def _open(
+    encoder: str | Encoder | TileFunction, key_added: str | None, input_px: int | None, options: dict[str, Any]
+) -> tuple[str, Encoder]:
+    if key_added is not None:
+        check_name(key_added)
+    is_lambda = getattr(encoder, "__name__", "") == "<lambda>"
+    name = key_added.removeprefix(_PREFIX) if key_added is not None and is_lambda else None
+    opened = get_encoder(encoder, name=name, input_px=input_px, **options)
+    return key_added or _keys.embedding(opened.card.name), opened
+
+
+def _context(context: int | str | None, encoder: Encoder) -> int:
+    if context == "auto":
+        return 5 if max(encoder.card.fields) == 1.0 else 0
+    if context is None:
+        return 0
+    if isinstance(context, bool) or not isinstance(context, (int, np.integer)) or context < 1 or context % 2 == 0:
+        msg = f"`context` must be an odd number of tiles along a side, None or 'auto', got {context!r}."
+        raise ValueError(msg)
+    return int(context)
+
+
+def _batch(batch_size: int) -> int:
+    if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+        msg = f"`batch_size` must be an integer of at least 1, got {batch_size!r}."
+        raise ValueError(msg)
+    return int(batch_size)

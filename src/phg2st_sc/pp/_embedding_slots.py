@@ -1,0 +1,114 @@
+"""What one call of :func:`phg2st_sc.pp.extract_embeddings` writes on a table: features, the tiles around, where they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _keys
+from .._image import pictures_record
+from .._provenance import names_hash, package_versions
+from .._slide import Owner, SlotUpdate
+from ._embedding_job import Job
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from ._embedding_slide import EmbeddedSlide
+
+
+def update(table: AnnData, encoded: Sequence[EmbeddedSlide], rep: str, job: Job) -> SlotUpdate:
+    """Everything one call writes on one table, and what an earlier one left that no longer fits."""
+    obsm: dict[str, Any] = {rep: _scatter(table.n_obs, encoded, "spots", np.float32(np.nan))}
+    tiles = {key: value for key, value in (table.uns.get(_keys.TILES) or {}).items() if key != rep}
+    form = job.context_form
+    if form == "exact":
+        obsm[_keys.context(rep)] = _scatter(table.n_obs, encoded, "blocks", np.float16(np.nan))
+    elif form == "grid":
+        obsm[_keys.context_index(rep)], tiles[rep] = _join_tiles(table.n_obs, encoded)
+    uns: dict[str, Any] = {}
+    if tiles or _keys.TILES in table.uns:
+        uns[_keys.TILES] = tiles
+    record = _record(table, encoded, job, obsm[rep].shape[1])
+    uns[_keys.EMBEDDINGS] = {**(table.uns.get(_keys.EMBEDDINGS) or {}), rep: record}
+    return SlotUpdate(obsm=obsm, uns=uns, remove={"obsm": _stale(rep, job)}, owner=owner(rep))
+
+
+def owner(rep: str) -> Owner:
+    """Whose the slots are."""
+    return Owner((_keys.EMBEDDINGS, rep), ("encoder",), shared=(_keys.EMBEDDINGS, _keys.TILES))
+
+
+def obsm_keys(rep: str) -> tuple[str, ...]:
+    """Keys of ``obsm`` that an embedding may take."""
+    return rep, _keys.context_index(rep), _keys.context(rep)
+
+
+def _scatter(n_obs: int, encoded: Sequence[EmbeddedSlide], what: str, fill: np.generic) -> NDArray[Any]:
+    first = getattr(encoded[0].found, what)
+    out = np.full((n_obs, *first.shape[1:]), fill, dtype=first.dtype)
+    for one in encoded:
+        out[one.slide.rows] = getattr(one.found, what)
+    return out
+
+
+def _join_tiles(n_obs: int, encoded: Sequence[EmbeddedSlide]) -> tuple[NDArray[np.int32], dict[str, Any]]:
+    """Index over all rows of the table, and the tiles of its slides one slide after the other."""
+    index: NDArray[np.int32] | None = None
+    features, centers, codes, start = [], [], [], 0
+    for code, one in enumerate(encoded):
+        found = one.found
+        if found.index is None or found.tiles is None or found.tile_features is None:
+            continue
+        if index is None:
+            index = np.full((n_obs, found.index.shape[1]), -1, dtype=np.int32)
+        index[one.slide.rows] = np.where(found.index >= 0, found.index + start, -1)
+        features.append(found.tile_features)
+        centers.append(found.tiles.centers)
+        codes.append(np.full(len(found.tiles), code, dtype=np.int32))
+        start += len(found.tiles)
+    tiles = {
+        "features": np.concatenate(features),
+        "positions": np.concatenate(centers),
+        "slide": np.concatenate(codes),
+        "slides": np.array([one.slide.name for one in encoded]),
+    }
+    return np.asarray(index, dtype=np.int32), tiles
+
+
+def _record(table: AnnData, encoded: Sequence[EmbeddedSlide], job: Job, dim: int) -> dict[str, Any]:
+    """Provenance of one embedding; the one thing that tells later steps it comes from the image."""
+    card = job.encoder.card
+    return {
+        "source": "image",
+        "encoder": card.name,
+        "revision": card.revision,
+        "weights": card.weights,
+        "transform": card.transform,
+        "precision": card.precision,
+        "licence": card.license,
+        "dim": dim,
+        "input_px": card.input_px,
+        "fields": np.array(card.fields),
+        "tile_um": job.tile_um,
+        "context": job.context,
+        "context_form": job.context_form,
+        "slides": np.array([one.slide.name for one in encoded]),
+        "mpp": np.array([one.mpp for one in encoded]),
+        "mpp_source": np.array([one.mpp_source for one in encoded]),
+        "n_padded": np.array([one.n_padded for one in encoded]),
+        **pictures_record([one.picture for one in encoded]),
+        _keys.N_OBS: table.n_obs,
+        _keys.NAMES_HASH: names_hash(table.obs_names),
+        "versions": package_versions(("phg2st-sc", "numpy", "scipy", "scikit-image", "pillow", "torch", "timm")),
+    }
+
+
+def _stale(rep: str, job: Job) -> list[str]:
+    """Keys of ``obsm`` that hold the context of an earlier call under the same key, in a form that this one has not."""
+    form = job.context_form
+    keys = {"grid": _keys.context_index(rep), "exact": _keys.context(rep)}
+    return [key for name, key in keys.items() if name != form]
