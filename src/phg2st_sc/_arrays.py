@@ -6,13 +6,18 @@ the expression of the measured spots and of no other. Leaking is thereby impossi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+
+_MOST_ROWS = 1024
+_BLOCK_VALUES = 1 << 22
+"""Values of a block: 16 MB in single precision."""
+_STEP = 64
 
 
 class Patches(Protocol):
@@ -176,13 +181,82 @@ class TrainingSlide:
 
 
 @dataclass(frozen=True, eq=False)
-class Prediction:
-    """Predicted depth-free expression of one slide.
+class RowBlocks:
+    """Values (n, width) that are made some rows at a time, where all at once would not fit into memory.
 
     Attributes
     ----------
+    n
+        Number of rows.
+    width
+        Number of columns.
+    make
+        Values (rows, width) of a slice of the rows.
+    step
+        Rows of a block. Values are asked for in these blocks alone, so that they are the same bits whoever asks.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from phg2st_sc.models import RowBlocks
+    >>> rows = np.arange(5, dtype=np.float32)
+    >>> blocks = RowBlocks(5, 2, lambda some: np.stack([rows[some], -rows[some]], axis=1), step=2)
+    >>> [part.shape for _, part in blocks.parts()]
+    [(2, 2), (2, 2), (1, 2)]
+    """
+
+    n: int
+    width: int
+    make: Callable[[slice], NDArray[np.float32]]
+    step: int
+
+    @classmethod
+    def of(cls, values: NDArray[np.float32]) -> RowBlocks:
+        """Values that are there already."""
+        n, width = values.shape
+        return cls(n, width, values.__getitem__, block_rows(width))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.n, self.width
+
+    def slices(self) -> list[slice]:
+        """The blocks."""
+        return [slice(start, min(start + self.step, self.n)) for start in range(0, self.n, self.step)]
+
+    def parts(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """Every block, one after the other, and its rows."""
+        for rows in self.slices():
+            yield rows, self.make(rows)
+
+    def whole(self) -> NDArray[np.float32]:
+        """All values at once."""
+        out = np.empty(self.shape, dtype=np.float32)
+        for rows, values in self.parts():
+            out[rows] = values
+        return out
+
+    def change(
+        self, by: Callable[[NDArray[np.float32]], NDArray[np.float32]], *, width: int | None = None
+    ) -> RowBlocks:
+        """What ``by`` makes of the values of a block."""
+        return RowBlocks(self.n, self.width if width is None else width, lambda rows: by(self.make(rows)), self.step)
+
+
+def block_rows(width: int) -> int:
+    """Rows of a block of so many columns."""
+    return int(np.clip(_BLOCK_VALUES // max(width, 1) // _STEP * _STEP, _STEP, _MOST_ROWS))
+
+
+class Prediction:
+    """Predicted depth-free expression of one slide.
+
+    Parameters
+    ----------
     mean
-        (n, G) float32, log1p(s * rate) at every spot, prompts included.
+        (n, G) float32, log1p(s * rate) at every spot, prompts included; an array, or :class:`RowBlocks`, which are made
+        when they are asked for.
     std
         (n, G) float32 predictive standard deviation on the same scale, or ``None``.
     trust
@@ -198,17 +272,54 @@ class Prediction:
     True
     """
 
-    mean: NDArray[np.float32]
-    std: NDArray[np.float32] | None = None
-    trust: NDArray[np.float32] | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
+    def __init__(
+        self,
+        mean: NDArray[np.float32] | RowBlocks,
+        std: NDArray[np.float32] | None = None,
+        trust: NDArray[np.float32] | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._mean = mean if isinstance(mean, RowBlocks) else np.asarray(mean)
+        self.std, self.trust = std, trust
+        self.details: Mapping[str, Any] = {} if details is None else details
+
+    def __repr__(self) -> str:
+        """Its size, and what is known of how it was made."""
+        return f"Prediction(shape={self.shape}, details={dict(self.details)})"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Spots and genes."""
+        return self._mean.shape
+
+    @property
+    def mean(self) -> NDArray[np.float32]:
+        """(n, G) the whole prediction; made at the first call where it was not there yet."""
+        if isinstance(self._mean, RowBlocks):
+            self._mean = self._mean.whole()
+        return self._mean
+
+    @property
+    def blocks(self) -> RowBlocks:
+        """The prediction some rows at a time."""
+        return self._mean if isinstance(self._mean, RowBlocks) else RowBlocks.of(self._mean)
 
     def take(self, genes: NDArray[np.int64]) -> Prediction:
         """The prediction of some genes of the panel, by position."""
         std = None if self.std is None else self.std[:, genes]
-        return replace(self, mean=self.mean[:, genes], std=std, trust=None if self.trust is None else self.trust[genes])
+        trust = None if self.trust is None else self.trust[genes]
+        mean = self._mean
+        if isinstance(mean, RowBlocks):
+            return Prediction(mean.change(lambda values: values[:, genes], width=len(genes)), std, trust, self.details)
+        return Prediction(mean[:, genes], std, trust, self.details)
+
+    def with_details(self, details: Mapping[str, Any]) -> Prediction:
+        """The same prediction with other facts on how it was made."""
+        return Prediction(self._mean, self.std, self.trust, details)
 
 
 def log_expression(rate: NDArray[np.floating], target_sum: float) -> NDArray[np.float32]:
     """Depth-free expression log1p(s * rate), negative rates taken as zero."""
-    return np.log1p(target_sum * np.maximum(rate, 0.0)).astype(np.float32)
+    scaled = np.maximum(rate, 0.0)
+    scaled *= target_sum
+    return np.log1p(scaled, out=scaled).astype(np.float32)

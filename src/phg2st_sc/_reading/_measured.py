@@ -58,7 +58,7 @@ def read_measured(reading: Reading, slide: Slide, prompt_mask: Any, *, allow_zer
     index = np.flatnonzero(mask)
     rows = slide.rows[index]
     read = reading.read(slide.table, rows)
-    counts, totals = read.counts.astype(np.float32), read.totals
+    counts, totals = read.counts.astype(np.float32, copy=False), read.totals
     if index.size:
         index, counts, totals = drop_empty_prompts(index, counts, totals, names=slide.table.obs_names[rows])
     return Measured(slide, mask, index, counts, totals, read.genes, read.lacking)

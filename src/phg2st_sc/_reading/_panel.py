@@ -28,6 +28,8 @@ logger = logging.getLogger("phg2st_sc")
 
 MIN_DETECTED = 3
 """Prompts in which a gene must have a count to enter the default panel."""
+_ROWS = 1024
+"""Prompts whose genes are picked at a time."""
 MIN_FOUND = 0.5
 """Share of a model's genes that an object must have."""
 
@@ -76,9 +78,10 @@ class Panel:
     def prompts(self, measured: Measured, target_sum: float) -> Prompts:
         """Prompts over the panel; genes that the object lacks have no counts."""
         present = np.flatnonzero(self.columns >= 0)
-        found = measured.counts[:, self.columns[present]]
         counts = np.zeros((measured.index.size, len(self.genes)), dtype=np.float32)
-        counts[:, present] = found.toarray() if hasattr(found, "toarray") else found
+        for start in range(0, len(counts), _ROWS):
+            found = measured.counts[start : start + _ROWS][:, self.columns[present]]
+            counts[start : start + _ROWS, present] = found.toarray() if hasattr(found, "toarray") else found
         lacking = np.flatnonzero((self.columns < 0) | self.lacking(measured))
         return Prompts(measured.index, counts, measured.totals, target_sum, self.genes, lacking)
 

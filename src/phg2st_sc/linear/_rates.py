@@ -17,6 +17,8 @@ _CLIP = 10.0
 _THETA = 100.0
 """Expected counts from which on these standard deviations are those of a negative binomial with as large a theta, as in the
 scores: differences between places then outweigh counting noise, and are no outliers."""
+_ROWS = 256
+"""Spots that are whitened at a time: what is in between takes several times the memory of what comes out."""
 _MAX_SHRINK = 50.0
 """Bound on how far below its level a predicted rate may fall, in e-folds; only guards the exponential."""
 
@@ -61,16 +63,27 @@ class RateScale:
 
     def whiten(self, counts: NDArray[np.float32], totals: NDArray[np.float64]) -> NDArray[np.float64]:
         """Whitened rates (p, G) of counts (p, G): zero at the level, noise variance 1 / total."""
+        out = np.empty(counts.shape)
+        for start in range(0, len(out), _ROWS):
+            rows = slice(start, start + _ROWS)
+            self._whiten(counts[rows], totals[rows], out[rows])
+        return out
+
+    def _whiten(self, counts: NDArray[np.float32], totals: NDArray[np.float64], out: NDArray[np.float64]) -> None:
         expected = totals[:, None] * self.level
         # a spot that is far deeper than the others is not believed more than they are
         usual = np.minimum(totals, self.depth)[:, None] * self.level
         most = _CLIP * np.sqrt(np.maximum(1.0, usual / _THETA))
         residual = np.clip((counts - expected) / np.sqrt(expected), -most, most)
-        whitened = residual / np.sqrt(totals)[:, None]
-        return whitened if self.spread is None else whitened / self.spread
+        np.divide(residual, np.sqrt(totals)[:, None], out=out)
+        if self.spread is not None:
+            out /= self.spread
 
     def rates(self, whitened: NDArray[np.float64]) -> NDArray[np.float64]:
         """Positive rates of whitened rates: linear above the level, exponential below it (smooth at the level)."""
         relative = (whitened if self.spread is None else whitened * self.spread) / np.sqrt(self.level)
         below = np.exp(np.clip(relative, -_MAX_SHRINK, 0.0))
-        return self.level * np.where(relative < 0, below, 1.0 + relative)
+        above = relative >= 0
+        np.add(relative, 1.0, out=below, where=above)
+        below *= self.level
+        return below

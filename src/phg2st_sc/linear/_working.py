@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._arrays import Prediction, Prompts, log_expression
+from .._arrays import Prediction, Prompts, RowBlocks, block_rows, log_expression
 from ._field import Field
 from ._rates import RateScale
 
@@ -80,17 +80,20 @@ class Working:
         details: Mapping[str, Any] | None = None,
         genes: NDArray[np.int64] | None = None,
     ) -> Prediction:
-        """Expression of whitened predictions (n, G).
+        """Expression of whitened predictions (n, G), made when it is asked for.
 
         The rates of a spot add up to the share of the panel, so that every gene has a say in every other, also where only
         some, ``genes``, are to be returned.
         """
         field = whitened if isinstance(whitened, Field) else Field.of(whitened)
-        mean = np.empty((field.n, field.width if genes is None else genes.size), dtype=np.float32)
-        for rows in field.blocks():
+
+        def expression(rows: slice) -> NDArray[np.float32]:
             rate = self.scale.rates(field.at(rows))
             rate *= self.fraction * self.scale.level.sum() / rate.sum(axis=1, keepdims=True)
-            mean[rows] = log_expression(rate if genes is None else rate[:, genes], self.target_sum)
+            return log_expression(rate if genes is None else rate[:, genes], self.target_sum)
+
+        width = field.width if genes is None else genes.size
+        mean = RowBlocks(field.n, width, expression, block_rows(field.width))
         return Prediction(mean, details=dict(details or {}))
 
     def whitened_of(self, prediction: Prediction) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 from .. import _keys
 from .._deprecated import renamed_parameters
 from .._docs import documented
-from .._progress import bar
+from .._progress import bar, parts
 from .._reading import Reading, check_gene_names
 from .._slide import Owner, SlotUpdate, check_table, refuse_foreign, store_behind, write_slots, write_table
 from .._warn import one_message_per_fault, warn_user
@@ -149,11 +149,15 @@ def impute(
         for target in bar(targets, progress=progress and len(targets) > 1, desc="predict", unit="object")
     ]
     if alone:
-        tables = [_write_table(target, done, key, copy) for target, done in zip(targets, results, strict=True)]
+        with parts(progress):
+            made = [done.as_table() for done in results]
+        tables = [_write_table(*one, key, copy) for one in zip(targets, results, made, strict=True)]
         return None if all(one is None for one in tables) else _like(data, tables)
     _warn_of_empty(results, key)
-    for target, done in zip(targets, results, strict=True):
-        write_slots(target, done.table, _update(done, key), write=bool(write))
+    with parts(progress):
+        updates = [_update(done, key) for done in results]
+    for target, done, update in zip(targets, results, updates, strict=True):
+        write_slots(target, done.table, update, write=bool(write))
     return _like(data, targets) if copy else None
 
 
@@ -201,12 +205,12 @@ def _refuse_early(data: AnnData | SpatialData, key: str, write: object) -> None:
         refuse_foreign(data, slots, _owner(key))
 
 
-def _write_table(data: Any, done: Predicted, key: str, copy: bool) -> Any:
+def _write_table(data: Any, done: Predicted, table: AnnData, key: str, copy: bool) -> Any:
     """Put the prediction into a table of its own; returns it where the object cannot hold it, or the copy that does."""
     if _is_table(data):
-        return done.as_table()
-    source = next(name for name, table in data.tables.items() if table is done.table)
-    write_table(data, key, done.as_table(), source=source, overwrite=True, write=data.is_backed())
+        return table
+    source = next(name for name, one in data.tables.items() if one is done.table)
+    write_table(data, key, table, source=source, overwrite=True, write=data.is_backed())
     return data if copy else None
 
 
@@ -237,12 +241,11 @@ def _update(done: Predicted, key: str) -> SlotUpdate:
         uns={key: done.facts()},
         owner=_owner(key),
     )
-    for name, what in ((key, "mean"), (_keys.std(key), "std")):
-        values = done.full(what)
-        if values is not None:
-            layer = np.full(shape, np.nan, dtype=np.float32)
-            layer[:, columns] = values
-            update.layers[name] = layer
+    update.layers[key] = done.mean(columns, done.table.n_vars)
+    std = done.std()
+    if std is not None:
+        update.layers[_keys.std(key)] = layer = np.full(shape, np.nan, dtype=np.float32)
+        layer[:, columns] = std
     # also where only the table in the store has them
     update.remove = {"layers": [name for name in (_keys.std(key),) if name not in update.layers]}
     return update

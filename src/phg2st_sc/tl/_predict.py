@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._deprecated import renamed_parameters
 from .._docs import documented
+from .._progress import parts
 from .._reading import Reading, check_gene_names
 from .._warn import one_message_per_fault
 from ..models import choose_estimator
@@ -106,4 +107,5 @@ def predict(
         by_default=by_default,
         progress=progress,
     )
-    return done.as_table()
+    with parts(progress):
+        return done.as_table()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -265,8 +265,8 @@ def _predict_slide(
     there = shown[~lacking[shown]]
     places = there if estimator.genes is not None else np.cumsum(~lacking)[there] - 1
     prediction = predict_genes(estimator.adapt(arrays, prompts), arrays, prompts, places)
-    _check_prediction(prediction, (measured.slide.n_spots, there.size), estimator)
-    return _with_gaps(prediction, lacking[shown])
+    checked = _checked(prediction, (measured.slide.n_spots, there.size), estimator)
+    return _with_gaps(checked, lacking[shown])
 
 
 def _with_gaps(prediction: Prediction, lacking: NDArray[np.bool_]) -> Prediction:
@@ -276,7 +276,7 @@ def _with_gaps(prediction: Prediction, lacking: NDArray[np.bool_]) -> Prediction
     if not lacking.any():
         return prediction
     return Prediction(
-        _spread(prediction.mean, lacking),
+        prediction.blocks.change(lambda values: _spread(values, lacking), width=lacking.size),
         None if prediction.std is None else _spread(prediction.std, lacking),
         None if prediction.trust is None else _spread(prediction.trust, lacking),
         prediction.details,
@@ -289,16 +289,27 @@ def _spread(values: NDArray[np.float32], lacking: NDArray[np.bool_]) -> NDArray[
     return out
 
 
-def _check_prediction(prediction: Any, shape: tuple[int, int], estimator: Estimator) -> None:
-    """Refuse what is no finite prediction of every spot and gene: the method is at fault, not the user."""
-    mean = getattr(prediction, "mean", None)
-    if not isinstance(mean, np.ndarray) or mean.shape != shape or not np.isfinite(mean).all():
-        what = f"shape {mean.shape}" if isinstance(mean, np.ndarray) else type(prediction).__name__
+def _checked(prediction: Any, shape: tuple[int, int], estimator: Estimator) -> Prediction:
+    """The prediction, which says where it is no finite one of every spot and gene: the method is at fault, not the user."""
+    from ..models import Prediction
+
+    def refuse(what: str) -> NoReturn:
         msg = (
             f"Method {estimator.name!r} returned {what} where a Prediction with a finite mean of shape {shape} is expected: "
             "a fault of the method, which its contract tests show."
         )
         raise ValueError(msg)
+
+    def finite(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        if not np.isfinite(values).all():
+            refuse("values that are not finite")
+        return values
+
+    if not isinstance(prediction, Prediction):
+        refuse(type(prediction).__name__)
+    if prediction.shape != shape:
+        refuse(f"shape {prediction.shape}")
+    return Prediction(prediction.blocks.change(finite), prediction.std, prediction.trust, prediction.details)
 
 
 def _report(measured: Measured, prediction: Prediction) -> None:

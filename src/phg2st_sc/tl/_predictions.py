@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _keys
+from .._progress import part
 from .._provenance import FINGERPRINTS, names_hash, package_versions
 from .._reading import Reading, identity
 from .._slide import Slide, embedding_records, new_table
@@ -67,15 +68,25 @@ class Predicted:
     seed: int
     not_measured: Mapping[str, Sequence[str]]
 
-    def full(self, what: str) -> NDArray[np.float32] | None:
-        """(n_obs, genes) of all rows; NaN where no slide is. ``None`` where no prediction carries it."""
-        parts = {slide.name: getattr(self.by_slide[slide.name], what) for slide in self.slides}
-        if all(part is None for part in parts.values()):
+    def mean(self, columns: NDArray[np.int64] | None = None, width: int | None = None) -> NDArray[np.float32]:
+        """(n_obs, genes) of all rows; or (n_obs, width) with the genes in some columns. NaN where nothing was predicted."""
+        columns = np.arange(len(self.genes)) if columns is None else columns
+        out = np.full((self.table.n_obs, len(self.genes) if width is None else width), np.nan, dtype=np.float32)
+        for slide in self.slides:
+            blocks = self.by_slide[slide.name].blocks
+            for rows in part(blocks.slices(), desc="predict", unit="block"):
+                out[np.ix_(slide.rows[rows], columns)] = blocks.make(rows)
+        return out
+
+    def std(self) -> NDArray[np.float32] | None:
+        """(n_obs, genes) of all rows; ``None`` where no prediction has one."""
+        found = {slide.name: self.by_slide[slide.name].std for slide in self.slides}
+        if all(one is None for one in found.values()):
             return None
         out = np.full((self.table.n_obs, len(self.genes)), np.nan, dtype=np.float32)
         for slide in self.slides:
-            if parts[slide.name] is not None:
-                out[slide.rows] = parts[slide.name]
+            if found[slide.name] is not None:
+                out[slide.rows] = found[slide.name]
         return out
 
     def as_table(self) -> AnnData:
@@ -83,9 +94,9 @@ class Predicted:
         positions = np.full((self.table.n_obs, 2), np.nan)
         for slide in self.slides:
             positions[slide.rows] = slide.positions
-        std = self.full("std")
+        std = self.std()
         return new_table(
-            self.full("mean"),
+            self.mean(),
             self.table,
             self.genes,
             obs={_keys.PROMPT: self.mask},

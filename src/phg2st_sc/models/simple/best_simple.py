@@ -79,8 +79,7 @@ class BestSimple(Estimator):
             scores = {m.name: record.scores for m, record in zip(methods, records, strict=True)}
             chosen = methods[_pick(methods, records)]
         prediction = predict_genes(chosen, slide, prompts, genes)
-        details = {"chosen": chosen.name, "compared": scores, **prediction.details}
-        return Prediction(prediction.mean, prediction.std, prediction.trust, details)
+        return prediction.with_details({"chosen": chosen.name, "compared": scores, **prediction.details})
 
     def _able(self, slide: SlideArrays, prompts: Prompts) -> list[Estimator]:
         classes = [get_method(name) for name in self.candidates]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from ..._arrays import Prediction, Prompts, SlideArrays, log_expression
+from ..._arrays import Prediction, Prompts, RowBlocks, SlideArrays, block_rows, log_expression
 from .._base import Estimator
 from .._limits import AtLeast, Positive
 from .._registry import register
@@ -59,12 +59,18 @@ class IDW(Estimator):
         distance, nearest = (a.reshape(slide.n_spots, k) for a in tree.query(slide.positions, k=k))
         weight = 1.0 / np.maximum(distance, _NEAREST) ** self.power
         weight /= weight.sum(axis=1, keepdims=True)
-        counts = np.zeros((slide.n_spots, genes.size))
-        measured = prompts.counts[:, genes]
+        every = genes.size == prompts.n_genes and np.array_equal(genes, np.arange(genes.size))
+        measured = prompts.counts if every else prompts.counts[:, genes]
         panel = prompts.counts.sum(axis=1, dtype=np.float64)
-        for rank in range(k):
-            counts += weight[:, rank, None] * measured[nearest[:, rank]]
-        pooled = (weight * panel[nearest]).sum(axis=1)
+        pooled = np.maximum((weight * panel[nearest]).sum(axis=1), 1e-12)
         fraction = float(panel.sum() / max(prompts.totals.sum(), 1.0))
-        rate = fraction * counts / np.maximum(pooled, 1e-12)[:, None]
-        return Prediction(log_expression(rate, prompts.target_sum))
+
+        def expression(rows: slice) -> NDArray[np.float32]:
+            counts = np.zeros((rows.stop - rows.start, genes.size))
+            for rank in range(k):
+                counts += weight[rows, rank, None] * measured[nearest[rows, rank]]
+            counts *= fraction
+            counts /= pooled[rows, None]
+            return log_expression(counts, prompts.target_sum)
+
+        return Prediction(RowBlocks(slide.n_spots, genes.size, expression, block_rows(genes.size)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar, Self
 
 import numpy as np
@@ -53,5 +54,14 @@ class PromptMean(Estimator):
         return self._predict(slide, prompts, genes)
 
     def _predict(self, slide: SlideArrays, prompts: Prompts, genes: NDArray[np.int64] | None) -> Prediction:
-        working = Working.of(prompts, prior=self.levels, prior_counts=PRIOR_COUNTS)
+        working = Working.of(_pooled(prompts), prior=self.levels, prior_counts=PRIOR_COUNTS)
         return working.finish(np.broadcast_to(0.0, (slide.n_spots, prompts.n_genes)), genes=genes)
+
+
+def _pooled(prompts: Prompts) -> Prompts:
+    """All prompts as one: their level is the same, and takes no more than a row."""
+    used = np.asarray(prompts.counts.any(axis=1))
+    if not used.any():
+        return prompts
+    counts = prompts.counts.sum(axis=0, dtype=np.float64, where=used[:, None])[None]
+    return replace(prompts, index=prompts.index[:1], counts=counts, totals=prompts.totals[used].sum()[None])
