@@ -12,6 +12,8 @@ from ._apply import encode_tiles as encode_tiles
 from ._base import Encoder, EncoderCard
 from ._read_weights import load_strictly as load_strictly
 from ._read_weights import read_state as read_state
+from ._ready_made import FeatureFile as FeatureFile
+from ._ready_made import open_features as open_features
 from ._registry import ENCODERS, get_encoder, list_encoders, register_encoder
 from ._registry import TileFunction as TileFunction
 from ._registry import check_name as check_name

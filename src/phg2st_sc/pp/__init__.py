@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .._deprecated import deprecated_names
+from ._add_embeddings import add_embeddings
 from ._add_targets import add_targets
 from ._embeddings import extract_embeddings
 from ._genes import select_genes
@@ -11,6 +12,7 @@ from ._normalize import normalize
 from ._prompts import sample_prompts
 
 __all__ = [
+    "add_embeddings",
     "add_targets",
     "build_hypergraph",
     "extract_embeddings",

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ._base import EncoderCard
-from ._timm import Recipe, describe
+from .._base import EncoderCard
+from .._timm import Recipe, describe
 
 if TYPE_CHECKING:
     import torch
@@ -23,14 +23,14 @@ _POOLING = "attention pooling, before the projection to the space of texts"
 
 def image_tower(trunk: Any, *, dim: int = 512) -> torch.nn.Module:
     """CONCH's image tower around its vision transformer."""
-    from ._conch_layers import ImageTower, Pool
+    from ._layers import ImageTower, Pool
 
     return ImageTower(trunk, Pool(trunk.num_features, dim), dim)
 
 
 def image_tower_v1_5(trunk: Any, *, dim: int = 768) -> torch.nn.Module:
     """The image tower of CONCH v1.5."""
-    from ._conch_layers import ImageTower, PoolWithoutBias
+    from ._layers import ImageTower, PoolWithoutBias
 
     return ImageTower(trunk, PoolWithoutBias(trunk.num_features, dim), dim)
 

@@ -1,0 +1,86 @@
+"""Features in a file that other software wrote, and how rows are taken out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.int64]
+_MOST_ROWS, _MOST_COLUMNS = 100_000_000, 65_536
+_AT_ONCE = 4096
+"""Rows that are read together."""
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureFile:
+    """Features in a file, of which only the rows that are asked for are read.
+
+    Attributes
+    ----------
+    where
+        Path or kind of object, for messages and the record.
+    layout
+        Software whose layout it has, or ``"table"``.
+    shape
+        (rows, features).
+    read
+        Features (k, d) of the rows that it is given, float32.
+    names
+        Name of every row, such as a barcode, where there are any.
+    places
+        (rows, 2) centres (x, y) of the tiles in full-resolution pixels, where there are any; with ``corners`` their upper
+        left corners.
+    corners
+        Whether ``places`` are corners, and the tile has to be known to find its centre.
+    tile_px, tile_um
+        Side of a tile in full-resolution pixels and in µm, where the file says so.
+    encoder
+        Name of the encoder, where the file says so.
+    """
+
+    where: str
+    layout: str
+    shape: tuple[int, int]
+    read: Callable[[Rows], NDArray[np.float32]]
+    names: NDArray[np.str_] | None = None
+    places: NDArray[np.float64] | None = None
+    corners: bool = False
+    tile_px: float | None = None
+    tile_um: float | None = None
+    encoder: str = ""
+
+
+def check_shape(where: str, shape: tuple[int, ...], *, names: int | None = None) -> tuple[int, int]:
+    """Return (rows, features), or say what is wrong with the shape that a file says it has."""
+    if len(shape) != 2 or not all(shape):
+        hint = " One vector for a whole slide says nothing about its spots." if len(shape) == 1 else ""
+        msg = f"{where!r}: features of shape {shape}, where (tiles, features) is needed.{hint}"
+        raise ValueError(msg)
+    if shape[0] > _MOST_ROWS or shape[1] > _MOST_COLUMNS:
+        msg = f"{where!r} says that it holds {shape[0]} x {shape[1]} features, which no slide has."
+        raise ValueError(msg)
+    if names is not None and names != shape[0]:
+        msg = f"{where!r}: {shape[0]} rows of features and {names} names or places."
+        raise ValueError(msg)
+    return int(shape[0]), int(shape[1])
+
+
+def taken(slices: Callable[[int, int], Any], rows: Rows, dim: int) -> NDArray[np.float32]:
+    """Take rows out of what can only be read in slices, a bounded number of rows at once."""
+    out = np.empty((len(rows), dim), dtype=np.float32)
+    for start, inside in _blocks(rows):
+        block = np.asarray(slices(start, int(rows[inside].max()) + 1))
+        with np.errstate(over="ignore"):  # what is too large is refused with the rest that is not finite
+            out[inside] = block[rows[inside] - start]
+    return out
+
+
+def _blocks(rows: Rows) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    """(start, which rows lie in the block that starts there) of all blocks that hold any."""
+    block = rows // _AT_ONCE
+    for number in np.unique(block):
+        yield int(number) * _AT_ONCE, block == number

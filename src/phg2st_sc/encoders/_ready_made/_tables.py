@@ -1,0 +1,120 @@
+"""Features in tables and arrays: one row a spot or tile, by name or by place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ..._text import quoted
+from ._file import FeatureFile, Rows, check_shape, taken
+
+_PLACES = ["x", "y"]
+_AT_ONCE = 4096
+_INDEX = ("Unnamed: 0", "__index_level_0__")
+"""What an index without a name is called in a csv, as pandas reads it, and in a parquet file."""
+_LAYOUT = "table"
+
+
+def of_array(values: Any, where: str, names: NDArray[np.str_] | None) -> FeatureFile:
+    """Features of an array, whose rows have these names, or are those of the object."""
+    if values.dtype.kind not in "biuf":
+        msg = f"{where!r}: features must be numbers, got {values.dtype}."
+        raise ValueError(msg)
+    shape = check_shape(where, values.shape, names=None if names is None else len(names))
+    return FeatureFile(where, _LAYOUT, shape, lambda rows: taken(lambda a, b: values[a:b], rows, shape[1]), names=names)
+
+
+def of_frame(frame: pd.DataFrame, where: str = "DataFrame") -> FeatureFile:
+    """Features of a DataFrame: names are its index or its one column of text, places are its columns ``x`` and ``y``."""
+    name, columns = _roles(frame, where)
+    names = None if isinstance(frame.index, pd.RangeIndex) else frame.index.to_numpy().astype(str)
+    if name is not None:
+        names = frame[name].to_numpy().astype(str)
+    values = frame[columns].to_numpy(dtype=np.float32)
+    opened = of_array(values, where, names)
+    return FeatureFile(where, _LAYOUT, opened.shape, opened.read, names=names, places=_places_of(frame))
+
+
+def open_text(path: Path) -> FeatureFile:
+    """Features of a csv or tsv with a heading, packed or not."""
+    separator = "\t" if ".tsv" in path.suffixes else ","
+
+    def blocks(**options: Any) -> Iterator[pd.DataFrame]:
+        with pd.read_csv(path, sep=separator, chunksize=_AT_ONCE, **options) as reader:
+            yield from reader
+
+    return _streamed(path, blocks, lambda columns, name: {"usecols": columns, "dtype": {name: str} if name else None})
+
+
+def open_parquet(path: Path) -> FeatureFile:
+    """Features of a parquet file."""
+    import pyarrow.parquet as pq
+
+    def blocks(**options: Any) -> Iterator[pd.DataFrame]:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=_AT_ONCE, **options):
+                yield batch.to_pandas(ignore_metadata=True)
+
+    return _streamed(path, blocks, lambda columns, _: {"columns": columns})
+
+
+def _streamed(
+    path: Path,
+    blocks: Callable[..., Iterator[pd.DataFrame]],
+    only: Callable[[list[str], str | None], dict[str, Any]],
+) -> FeatureFile:
+    """Features of a file that is read from its beginning, a block of rows at a time."""
+    where = str(path)
+    try:
+        first = next(blocks())
+        name, columns = _roles(first, where)
+        keys = [*([name] if name is not None else []), *(c for c in _PLACES if set(_PLACES) <= set(first))]
+        # a column in any case, to count the rows by
+        known = pd.concat(list(blocks(**only(keys or columns[:1], name))), ignore_index=True)
+    except StopIteration:
+        msg = f"{where!r} holds no rows."
+        raise ValueError(msg) from None
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        msg = f"{where!r} cannot be read as a table ({str(error).splitlines()[0]:.200})."
+        raise ValueError(msg) from None
+    shape = check_shape(where, (len(known), len(columns)))
+
+    def read(rows: Rows) -> NDArray[np.float32]:
+        out = np.empty((len(rows), len(columns)), dtype=np.float32)
+        start = 0
+        for block in blocks(**only(columns, None)):
+            inside = (rows >= start) & (rows < start + len(block))
+            if inside.any():
+                out[inside] = block[columns].to_numpy(dtype=np.float32)[rows[inside] - start]
+            start += len(block)
+        return out
+
+    names = None if name is None else known[name].to_numpy().astype(str)
+    return FeatureFile(where, _LAYOUT, shape, read, names=names, places=_places_of(known))
+
+
+def _roles(frame: pd.DataFrame, where: str) -> tuple[str | None, list[str]]:
+    """Which column names the rows, and which ones are features."""
+    texts = [c for c in frame.columns if not pd.api.types.is_numeric_dtype(frame[c])]
+    name = next((c for c in (*_INDEX, *texts) if c in frame), None)
+    others = [c for c in texts if c != name]
+    if others:
+        msg = (
+            f"{where!r}: columns {quoted(others)} are no numbers. Keep one column of names, x and y, and the features."
+        )
+        raise ValueError(msg)
+    places = _PLACES if set(_PLACES) <= set(frame.columns) else []
+    columns = [c for c in frame.columns if c != name and c not in places]
+    if not columns:
+        msg = f"{where!r} holds no features beside names and places (columns {quoted(frame.columns)})."
+        raise ValueError(msg)
+    return name, columns
+
+
+def _places_of(frame: pd.DataFrame) -> NDArray[np.float64] | None:
+    return frame[_PLACES].to_numpy(dtype=np.float64) if set(_PLACES) <= set(frame.columns) else None

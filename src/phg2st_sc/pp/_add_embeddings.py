@@ -1,0 +1,356 @@
+"""Image features that other software computed, put beside the spots that they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from .. import _keys
+from .._checks import is_positive
+from .._docs import documented
+from .._image import check_length
+from .._provenance import names_hash, package_versions
+from .._reading import Reading
+from .._slide import Owner, Slide, SlotUpdate, check_finite_centers, refuse_foreign, store_behind, write_slots
+from .._text import plain, quoted
+from .._warn import one_message_per_fault, warn_user
+from ..encoders import FeatureFile, check_name, open_features
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+_PREFIX = _keys.embedding("")
+_UNKNOWN = "unknown"
+Match = Literal["auto", "name", "place"]
+
+
+@dataclass(frozen=True)
+class _Call:
+    match: Match
+    obs_key: str | None
+    max_distance: float | None
+    tile_um: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Matched:
+    """What the spots of one slide get."""
+
+    slide: Slide
+    file: FeatureFile
+    tile_um: float
+    has: NDArray[np.bool_]
+    values: NDArray[np.float32]
+
+
+@one_message_per_fault
+@documented
+def add_embeddings(
+    data: AnnData | SpatialData,
+    features: Any,
+    *,
+    encoder: str | None = None,
+    match: Match = "auto",
+    obs_key: str | None = None,
+    index: Any = None,
+    element: str | None = None,
+    tile_um: float | None = None,
+    max_distance: float | None = None,
+    revision: str | None = None,
+    key_added: str | None = None,
+    slide_key: str | None = None,
+    table_key: str | None = None,
+    coordinate_system: str | None = None,
+    pitch: float | Mapping[str, float] | None = None,
+    write: bool = False,
+) -> None:
+    """Add image features that other software computed, with the record that later steps ask for.
+
+    Read are HDF5 files of TRIDENT (``features``, ``coords``) and HEST (``embeddings``, ``barcodes``, ``coords``), zarr stores of
+    LazySlide, tables (csv, tsv, parquet, DataFrame) and arrays (npy, numpy). Spots and features are matched by name, or by
+    place: every spot gets the tile whose centre is nearest, if the spot lies inside it. Only features of spots are read, a
+    bounded number of rows at once, and nothing in a file is ever run or unpickled.
+
+    The record says that the features come from the image; only you can know. **Features computed from expression would leak
+    the spots to be predicted.**
+
+    Parameters
+    ----------
+    {data}
+    features
+        Path, DataFrame or array, or a dict of them by slide name; slides that a dict leaves out get NaN. Columns of a
+        table are one of names (the index, or the one column of text), ``x`` and ``y`` (centres of tiles in full-resolution
+        pixels), and features. The rows of an array are those of the object, unless ``index`` names them.
+    encoder
+        Name of the encoder, for the record and the slot. Files of TRIDENT and LazySlide say it.
+    match
+        ``"name"``, ``"place"``, or ``"auto"``: by name where there are names, else by place.
+    obs_key
+        Column of ``obs`` with the names that the file uses. ``None``: ``obs_names``.
+    index
+        Names of the rows of an array: a list, or a text file with one a line.
+    element
+        Table of a LazySlide store with several, e.g. ``"uni_tiles"``.
+    {tile_um}
+        Of those that were encoded; ``None``: what the file says.
+    max_distance
+        How far a spot may lie from the centre of its tile, along x and along y, in full-resolution pixels. ``None``: half
+        the side of a tile.
+    revision
+        Version of the weights. Features of different revisions do not mix.
+    key_added
+        Key in ``obsm``, by default ``"X_<encoder>"``.
+    {slide_key} {table_key} {coordinate_system} {pitch} {write}
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    KeyError
+        If it holds no features, or several tables of them and none is named; or ``obs`` has no such column.
+    TypeError, ValueError
+        If it is of another kind or damaged; if encoder or tile size is not known; if no spot has a feature, names repeat, or
+        features are not finite; if ``obsm`` holds that key and it was not written by this package.
+
+    Warns
+    -----
+    UserWarning
+        If some spots have no features; they are named, and their features are NaN.
+
+    Notes
+    -----
+    Writes ``obsm["X_<encoder>"]`` (n_obs, d) float32 and its provenance in ``uns["phg2st_embeddings"]["X_<encoder>"]``.
+    Context of an earlier call of :func:`extract_embeddings` under the same key is removed. Expression is never read.
+    Places of TRIDENT and LazySlide are in pixels of the slide that they read: it must be the picture that the spots lie on.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import phg2st_sc as phg2st
+    >>> adata = phg2st.datasets.simulate(n_spots=60, image=False, progress=False)
+    >>> made = np.random.default_rng(0).normal(size=(adata.n_obs, 8))
+    >>> phg2st.pp.add_embeddings(adata, made, encoder="mine", tile_um=112)
+    >>> adata.obsm["X_mine"].shape == (adata.n_obs, 8)
+    True
+    """
+    call = _checked(match, obs_key, max_distance, tile_um)
+    slides = Reading.among(locals()).open(data)
+    if write:
+        store_behind(data)
+    files = _files(features, slides, index, element)
+    name = _encoder(encoder, list(files.values()))
+    rep = _keys.embedding(name) if key_added is None else key_added
+    check_name(rep.removeprefix(_PREFIX))
+    tables = {id(slide.table): slide.table for slide in slides}
+    for table in tables.values():
+        refuse_foreign(table, [("obsm", key) for key in _obsm_keys(rep)], _owner(rep))
+    matched = [_matched(slide, files[slide.name], call) for slide in slides if slide.name in files]
+    _check_alike(matched)
+    for key, table in tables.items():
+        found = [one for one in matched if id(one.slide.table) == key]
+        if found:
+            write_slots(data, table, _update(table, found, rep, _record(found, name, revision)), write=write)
+
+
+def _checked(match: str, obs_key: str | None, max_distance: float | None, tile_um: float | None) -> _Call:
+    if match not in ("auto", "name", "place"):
+        msg = f"`match` must be 'auto', 'name' or 'place', got {match!r}."
+        raise ValueError(msg)
+    if max_distance is not None and not is_positive(max_distance):
+        msg = f"`max_distance` must be a number of pixels above 0, got {max_distance!r}."
+        raise ValueError(msg)
+    return _Call(match, obs_key, max_distance, None if tile_um is None else check_length("tile_um", tile_um))  # type: ignore[arg-type]
+
+
+def _files(features: Any, slides: Sequence[Slide], index: Any, element: str | None) -> dict[str, FeatureFile]:
+    """Opened files by slide."""
+    names = [slide.name for slide in slides]
+    if not isinstance(features, Mapping):
+        opened = open_features(features, index=index, element=element)
+        return dict.fromkeys(names, opened)
+    given = {str(name): source for name, source in features.items()}
+    unknown = [name for name in given if name not in names]
+    if unknown or not given:
+        msg = f"`features` names slides {quoted(unknown) or '(none)'}, and the object has {quoted(names)}."
+        raise KeyError(msg)
+    return {name: open_features(source, index=index, element=element) for name, source in given.items()}
+
+
+def _encoder(encoder: str | None, files: Sequence[FeatureFile]) -> str:
+    if encoder is not None:
+        return encoder
+    said = sorted({file.encoder for file in files})
+    if len(said) == 1 and said[0]:
+        return said[0]
+    told = f"files say {quoted(said)}" if len(said) > 1 else f"{files[0].where!r} does not say"
+    msg = f"Which encoder made these features? The {told}: pass `encoder=`, e.g. `encoder='uni'`."
+    raise ValueError(msg)
+
+
+def _matched(slide: Slide, file: FeatureFile, call: _Call) -> _Matched:
+    tile_um = call.tile_um or file.tile_um
+    if tile_um is None:
+        msg = (
+            f"{file.where!r} does not say how large its tiles are: pass `tile_um=`, the side in µm of what was encoded."
+        )
+        raise ValueError(msg)
+    rows = _rows(slide, file, call, tile_um)
+    has = rows >= 0
+    if not has.any():
+        raise ValueError(_nothing(slide, file, call))
+    values = file.read(rows[has])
+    finite = np.isfinite(values).all(axis=1)
+    if not finite.all():
+        names = slide.table.obs_names[slide.rows[has][~finite]]
+        msg = f"{file.where!r}: the features of {len(names)} spots are NaN or infinite ({quoted(names)})."
+        raise ValueError(msg)
+    return _Matched(slide, file, tile_um, has, values)
+
+
+def _rows(slide: Slide, file: FeatureFile, call: _Call, tile_um: float) -> NDArray[np.int64]:
+    """Row in the file of every spot; -1 where there is none."""
+    by_name = call.match == "name" or (call.match == "auto" and file.names is not None)
+    if by_name:
+        return _by_name(slide, file, call.obs_key)
+    if call.match == "auto" and file.places is None:
+        return _in_order(slide, file)
+    return _by_place(slide, file, call, tile_um)
+
+
+def _in_order(slide: Slide, file: FeatureFile) -> NDArray[np.int64]:
+    n_obs = slide.table.n_obs
+    if file.shape[0] != n_obs:
+        msg = (
+            f"{file.where!r} has {file.shape[0]} rows without names or places, and the object has {n_obs}: pass `index=` with the "
+            "name of every row."
+        )
+        raise ValueError(msg)
+    return slide.rows
+
+
+def _by_name(slide: Slide, file: FeatureFile, obs_key: str | None) -> NDArray[np.int64]:
+    if file.names is None:
+        msg = f"{file.where!r} holds no names to match by: pass `match='place'`, or `index=` for an array."
+        raise ValueError(msg)
+    known = pd.Index(file.names)
+    if not known.is_unique:
+        repeated = known[known.duplicated()].unique()
+        msg = (
+            f"{file.where!r}: {len(repeated)} names stand for several rows ({quoted(repeated)}), so none can be chosen."
+        )
+        raise ValueError(msg)
+    if obs_key is not None and obs_key not in slide.table.obs:
+        msg = f"obs has no column {obs_key!r} (there are: {quoted(slide.table.obs)})."
+        raise KeyError(msg)
+    names = slide.table.obs_names if obs_key is None else pd.Index(slide.table.obs[obs_key].astype(str))
+    rows: NDArray[np.int64] = known.get_indexer(names[slide.rows].astype(str)).astype(np.int64)
+    return rows
+
+
+def _by_place(slide: Slide, file: FeatureFile, call: _Call, tile_um: float) -> NDArray[np.int64]:
+    """Row of the tile whose centre is nearest along the farther of x and y, as far as the spot lies inside it."""
+    from scipy.spatial import cKDTree
+
+    if file.places is None:
+        msg = f"{file.where!r} holds no places to match by: pass `match='name'`, or a table with columns x and y."
+        raise ValueError(msg)
+    check_finite_centers(slide)
+    side = file.tile_px
+    if side is None and (file.corners or call.max_distance is None):
+        side = tile_um / slide.require_mpp()
+    centers = file.places + side / 2.0 if file.corners and side is not None else file.places
+    reach = call.max_distance if call.max_distance is not None else (side or 0.0) / 2.0
+    finite = np.flatnonzero(np.isfinite(centers).all(axis=1))
+    if not len(finite):
+        return np.full(slide.n_spots, -1, dtype=np.int64)
+    distance, nearest = cKDTree(centers[finite]).query(slide.positions, p=np.inf)
+    return np.where(distance <= reach, finite[nearest], -1)
+
+
+def _nothing(slide: Slide, file: FeatureFile, call: _Call) -> str:
+    start = f"{file.where!r} has no features for any spot of slide {slide.name!r}"
+    if file.names is not None and call.match != "place":
+        mine = slide.table.obs_names[slide.rows[:3]]
+        return f"{start}: its names are like {quoted(file.names[:3].tolist())}, those of the spots like {quoted(mine)}. Is there a column of obs with the former (`obs_key=`)?"
+    ranges = [
+        f"x {a[0]:.0f} to {b[0]:.0f}, y {a[1]:.0f} to {b[1]:.0f}" for a, b in map(_span, (file.places, slide.positions))
+    ]
+    return f"{start}: its tiles lie at {ranges[0]}, the spots at {ranges[1]}, in pixels. Are both of the same picture at full resolution?"
+
+
+def _span(places: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return np.nanmin(places, axis=0), np.nanmax(places, axis=0)
+
+
+def _check_alike(matched: Sequence[_Matched]) -> None:
+    """Refuse slides whose features cannot stand in one array with one record."""
+    kinds = {(one.values.shape[1], one.tile_um, one.file.layout) for one in matched}
+    if len(kinds) > 1:
+        told = "; ".join(f"{d} features of {um:g} µm ({layout})" for d, um, layout in sorted(kinds))
+        msg = f"The files differ: {told}. Add features of each kind under a `key_added=` of their own."
+        raise ValueError(msg)
+
+
+def _update(table: AnnData, matched: Sequence[_Matched], rep: str, record: dict[str, Any]) -> SlotUpdate:
+    values = np.full((table.n_obs, matched[0].values.shape[1]), np.nan, dtype=np.float32)
+    for one in matched:
+        values[one.slide.rows[one.has]] = one.values
+        _warn_without(table, one, rep)
+    uns: dict[str, Any] = {_keys.EMBEDDINGS: {**(table.uns.get(_keys.EMBEDDINGS) or {}), rep: record}}
+    tiles = table.uns.get(_keys.TILES) or {}
+    if rep in tiles:
+        uns[_keys.TILES] = {key: value for key, value in tiles.items() if key != rep}
+    return SlotUpdate(obsm={rep: values}, uns=uns, remove={"obsm": list(_obsm_keys(rep)[1:])}, owner=_owner(rep))
+
+
+def _warn_without(table: AnnData, one: _Matched, rep: str) -> None:
+    names = table.obs_names[one.slide.rows[~one.has]]
+    if not len(names):
+        return
+    warn_user(
+        f"Slide {one.slide.name!r}: {len(names)} of {one.slide.n_spots} spots have no features in {one.file.where!r} ({quoted(names)}). "
+        f"obsm[{rep!r}] is NaN there, and methods that use it ask to leave them out, e.g. "
+        f"`data[numpy.isfinite(data.obsm[{rep!r}]).all(axis=1)].copy()`."
+    )
+
+
+def _record(matched: Sequence[_Matched], encoder: str, revision: str | None) -> dict[str, Any]:
+    """Provenance in the form that :func:`extract_embeddings` writes."""
+    first, table = matched[0], matched[0].slide.table
+    mpps = [one.slide.mpp for one in matched]
+    return {
+        "source": "image",
+        "encoder": encoder,
+        "revision": revision or _UNKNOWN,
+        "weights": "",
+        "transform": f"as made by {first.file.layout}",
+        "precision": _UNKNOWN,
+        "licence": _UNKNOWN,
+        "dim": first.values.shape[1],
+        "fields": np.array([1.0]),
+        "tile_um": first.tile_um,
+        "context": 0,
+        "context_form": "none",
+        "files": np.array([plain(one.file.where) for one in matched]),
+        "slides": np.array([one.slide.name for one in matched]),
+        "mpp": np.array([np.nan if mpp is None else mpp for mpp in mpps]),
+        "mpp_source": np.array([one.slide.mpp_source or _UNKNOWN for one in matched]),
+        "n_without": np.array([int((~one.has).sum()) for one in matched]),
+        _keys.N_OBS: table.n_obs,
+        _keys.NAMES_HASH: names_hash(table.obs_names),
+        "versions": package_versions(("phg2st-sc", "numpy", "pandas")),
+    }
+
+
+def _owner(rep: str) -> Owner:
+    return Owner((_keys.EMBEDDINGS, rep), ("encoder",), shared=(_keys.EMBEDDINGS, _keys.TILES))
+
+
+def _obsm_keys(rep: str) -> tuple[str, ...]:
+    return rep, _keys.context_index(rep), _keys.context(rep)

@@ -1,0 +1,315 @@
+"""Ready-made features land on their spots, by name or by place, with the record that later steps ask for."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from feature_files import hest, lazyslide, trident
+
+from phg2st_sc import _keys, pp, tl
+from phg2st_sc.encoders import open_features
+
+SIDE = 80  # two spots of the lattice along a side
+RECORD = _keys.EMBEDDINGS
+
+
+@pytest.fixture
+def tiled():
+    """Corners of the tiles that cover the lattice but for its last rows, and features that tell the tile."""
+    x, y = np.meshgrid(np.arange(7), np.arange(5))
+    corners = np.column_stack([x.ravel(), y.ravel()]) * SIDE
+    return corners, np.column_stack([x.ravel(), y.ravel(), np.full(x.size, 7.0)])
+
+
+def _expected(adata):
+    """What a spot gets: column and row of the tile that it lies in; NaN below the last row of tiles."""
+    found = np.column_stack([adata.obsm["spatial"] // SIDE, np.full(adata.n_obs, 7.0)])
+    found[found[:, 1] > 4] = np.nan
+    return found
+
+
+def test_trident_by_place(spot_adata, tiled, tmp_path):
+    path = trident(tmp_path / "section.h5", *tiled, side=40)
+    with pytest.warns(UserWarning, match=r"20? of 120 spots have no features|have no features") as told:
+        pp.add_embeddings(spot_adata, path)
+    expected = _expected(spot_adata)
+    np.testing.assert_array_equal(spot_adata.obsm["X_uni_v1"], expected)
+    assert len(told) == 1
+    first = spot_adata.obs_names[np.isnan(expected[:, 0])][0]
+    assert first in str(told[0].message)
+    record = spot_adata.uns[RECORD]["X_uni_v1"]
+    assert (record["source"], record["encoder"], record["tile_um"]) == ("image", "uni_v1", 20.0)
+    assert record["transform"] == "as made by TRIDENT"
+    assert list(record["n_without"]) == [int(np.isnan(expected[:, 0]).sum())]
+
+
+def test_trident_names_its_encoder_by_the_folder_too(spot_adata, tiled, tmp_path):
+    path = trident(tmp_path / "features_virchow2" / "section.h5", *tiled, encoder="", side=40)
+    assert open_features(path).encoder == "virchow2"
+    path = trident(tmp_path / "section.h5", *tiled, encoder="", side=40)
+    with pytest.raises(ValueError, match="Which encoder made these features"):
+        pp.add_embeddings(spot_adata, path)
+
+
+def test_lazyslide_by_place(spot_adata, tiled, tmp_path):
+    path = lazyslide(tmp_path / "slide.zarr", *tiled, side=SIDE, mpp=0.5)
+    with pytest.warns(UserWarning, match="have no features"):
+        pp.add_embeddings(spot_adata, path)
+    np.testing.assert_array_equal(spot_adata.obsm["X_uni"], _expected(spot_adata))
+    assert spot_adata.uns[RECORD]["X_uni"]["tile_um"] == 40.0
+
+
+def test_lazyslide_store_with_several_tables(tiled, tmp_path):
+    path = lazyslide(tmp_path / "slide.zarr", *tiled, side=SIDE, mpp=0.5, tables=("uni_tiles", "conch_tiles"))
+    with pytest.raises(KeyError, match="several tables of features .*say which, e.g. `element='conch_tiles'`"):
+        open_features(path)
+    assert open_features(path, element="uni_tiles").encoder == "uni"
+    with pytest.raises(KeyError, match="no table 'tiles' of features"):
+        open_features(path, element="tiles")
+
+
+def test_hest_by_barcode(spot_adata, rng, tmp_path):
+    order = rng.permutation(spot_adata.n_obs)
+    values = rng.normal(size=(spot_adata.n_obs, 5)).astype(np.float32)
+    names = spot_adata.obs_names[order].tolist()
+    path = hest(tmp_path / "TENX1.h5", names, spot_adata.obsm["spatial"][order], values[order])
+    pp.add_embeddings(spot_adata, path, encoder="gigapath", tile_um=112)
+    np.testing.assert_array_equal(spot_adata.obsm["X_gigapath"], values)
+    other = spot_adata[order[:50]].copy()
+    pp.add_embeddings(other, path, encoder="gigapath", tile_um=112)
+    np.testing.assert_array_equal(other.obsm["X_gigapath"], values[order[:50]])
+
+
+def test_names_may_stand_in_a_column(spot_adata, rng, tmp_path):
+    values = rng.normal(size=(spot_adata.n_obs, 5)).astype(np.float32)
+    spot_adata.obs["barcode"] = [f"AAAC-{i}" for i in range(spot_adata.n_obs)]
+    path = hest(tmp_path / "a.h5", spot_adata.obs["barcode"].tolist(), spot_adata.obsm["spatial"], values)
+    with pytest.raises(ValueError, match=r"names are like 'AAAC-0'.*spots like 'spot0'.*`obs_key=`"):
+        pp.add_embeddings(spot_adata, path, encoder="uni", tile_um=112)
+    pp.add_embeddings(spot_adata, path, encoder="uni", tile_um=112, obs_key="barcode")
+    np.testing.assert_array_equal(spot_adata.obsm["X_uni"], values)
+    with pytest.raises(KeyError, match="no column 'code'"):
+        pp.add_embeddings(spot_adata, path, encoder="uni", tile_um=112, obs_key="code")
+
+
+def test_hest_by_place_needs_the_size_of_a_pixel(spot_adata, rng, tmp_path):
+    values = rng.normal(size=(spot_adata.n_obs, 5)).astype(np.float32)
+    names = [f"other{i}" for i in range(spot_adata.n_obs)]
+    path = hest(tmp_path / "a.h5", names, spot_adata.obsm["spatial"] - 20, values)  # tiles of 40 px
+    options = {"encoder": "uni", "tile_um": 112, "match": "place"}
+    with pytest.raises(ValueError, match="the size of a pixel is unknown"):
+        pp.add_embeddings(spot_adata, path, **options)
+    spot_adata.uns["spatial"] = {"section": {"metadata": {"mpp": 2.8}, "scalefactors": {}, "images": {}}}
+    pp.add_embeddings(spot_adata, path, **options)
+    np.testing.assert_array_equal(spot_adata.obsm["X_uni"], values)
+
+
+def _frame(adata, rng):
+    values = rng.normal(size=(adata.n_obs, 3)).astype(np.float32)
+    return pd.DataFrame(values, index=adata.obs_names, columns=["f0", "f1", "f2"])
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".csv.gz", ".parquet", "frame"])
+def test_tables_by_name(spot_adata, rng, tmp_path, suffix):
+    frame = _frame(spot_adata, rng)
+    shuffled, source = frame.sample(frac=1.0, random_state=0), tmp_path / f"features{suffix}"
+    if suffix == ".parquet":
+        shuffled.to_parquet(source)
+    elif suffix == "frame":
+        source = shuffled
+    else:
+        shuffled.to_csv(source, sep="\t" if suffix == ".tsv" else ",")
+    pp.add_embeddings(spot_adata, source, encoder="mine", tile_um=112)
+    np.testing.assert_allclose(spot_adata.obsm["X_mine"], frame, rtol=1e-6)
+
+
+def test_numbers_as_names_keep_their_zeros(spot_adata, rng, tmp_path):
+    spot_adata.obs_names = [f"{i:04}" for i in range(spot_adata.n_obs)]
+    frame = _frame(spot_adata, rng)
+    frame.to_csv(tmp_path / "a.csv")
+    pp.add_embeddings(spot_adata, tmp_path / "a.csv", encoder="mine", tile_um=112)
+    np.testing.assert_allclose(spot_adata.obsm["X_mine"], frame, rtol=1e-6)
+
+
+def test_a_table_by_place(spot_adata, tiled):
+    corners, values = tiled
+    frame = pd.DataFrame(values, columns=["f0", "f1", "f2"])
+    frame[["x", "y"]] = corners + SIDE / 2
+    with pytest.warns(UserWarning, match="have no features"):
+        pp.add_embeddings(spot_adata, frame, encoder="mine", tile_um=112, max_distance=SIDE / 2)
+    np.testing.assert_array_equal(spot_adata.obsm["X_mine"], _expected(spot_adata))
+
+
+def test_arrays_by_order_or_index(spot_adata, rng, tmp_path):
+    values = rng.normal(size=(spot_adata.n_obs, 4)).astype(np.float32)
+    np.save(tmp_path / "a.npy", values[::-1])
+    (tmp_path / "names.txt").write_text("\n".join(spot_adata.obs_names[::-1]))
+    pp.add_embeddings(spot_adata, values, encoder="mine", tile_um=112)
+    np.testing.assert_array_equal(spot_adata.obsm["X_mine"], values)
+    options = {"encoder": "mine", "tile_um": 112}
+    for index in (tmp_path / "names.txt", spot_adata.obs_names[::-1].tolist()):
+        pp.add_embeddings(spot_adata, tmp_path / "a.npy", index=index, **options)
+        np.testing.assert_array_equal(spot_adata.obsm["X_mine"], values)
+    with pytest.raises(ValueError, match="119 rows without names or places, and the object has 120"):
+        pp.add_embeddings(spot_adata, values[:-1], **options)
+
+
+def test_only_rows_that_are_asked_for_are_read(spot_adata, rng, tmp_path):
+    import h5py
+
+    values = rng.normal(size=(20_000, 4)).astype(np.float32)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["embeddings"] = values
+    rows = np.array([19_999, 3, 8_192, 3, 4_095])
+    np.testing.assert_array_equal(open_features(tmp_path / "a.h5").read(rows), values[rows])
+    frame = pd.DataFrame(values, columns=list("abcd"))
+    frame.to_parquet(tmp_path / "a.parquet")
+    np.testing.assert_array_equal(open_features(tmp_path / "a.parquet").read(rows), values[rows])
+
+
+def test_slides_by_name(spot_adata, rng):
+    left = spot_adata.obsm["spatial"][:, 0] < 300
+    spot_adata.obs["slide"] = np.where(left, "L", "R")
+    frame = _frame(spot_adata, rng)
+    options = {"encoder": "mine", "tile_um": 112, "slide_key": "slide"}
+    pp.add_embeddings(spot_adata, {"L": frame}, **options)
+    np.testing.assert_allclose(spot_adata.obsm["X_mine"][left], frame[left])
+    assert np.isnan(spot_adata.obsm["X_mine"][~left]).all()
+    pp.add_embeddings(spot_adata, {"L": frame, "R": frame}, **options)
+    np.testing.assert_allclose(spot_adata.obsm["X_mine"], frame)
+    assert list(spot_adata.uns[RECORD]["X_mine"]["slides"]) == ["L", "R"]
+    with pytest.raises(KeyError, match="names slides 'M', and the object has 'L', 'R'"):
+        pp.add_embeddings(spot_adata, {"M": frame}, **options)
+    with pytest.raises(ValueError, match="The files differ: 2 features of 112 µm"):
+        pp.add_embeddings(spot_adata, {"L": frame, "R": frame[["f0", "f1"]]}, **options)
+
+
+def test_methods_take_them_as_their_own(spot_adata, rng, tmp_path):
+    frame = _frame(spot_adata, rng)
+    pp.add_embeddings(spot_adata, frame, encoder="mine", tile_um=112)
+    spot_adata.obs["prompt"] = np.arange(spot_adata.n_obs) % 3 == 0
+    spot_adata.write_h5ad(tmp_path / "a.h5ad")
+    again = ad.read_h5ad(tmp_path / "a.h5ad")
+    tl.impute(again, method="image_ridge", use_rep="X_mine", key_added="out", progress=False)
+    assert again.uns["out"]["features"]["encoder"] == "mine"
+    assert np.isfinite(again.layers["out"]).any()
+
+
+def test_context_of_another_call_goes(spot_adata, he_image, rng):
+    def mine(tiles):
+        return tiles.mean(axis=(1, 2))
+
+    pp.extract_embeddings(
+        spot_adata, image=he_image, encoder=mine, input_px=16, pitch_um=200, context=3, progress=False
+    )
+    assert _keys.context_index("X_mine") in spot_adata.obsm
+    pp.add_embeddings(spot_adata, _frame(spot_adata, rng), encoder="mine", tile_um=112)
+    assert _keys.context_index("X_mine") not in spot_adata.obsm
+    assert "X_mine" not in spot_adata.uns[_keys.TILES]
+
+
+def test_slots_of_the_user_stay(spot_adata, rng):
+    spot_adata.obsm["X_mine"] = rng.normal(size=(spot_adata.n_obs, 3))
+    with pytest.raises(ValueError, match=r"obsm\['X_mine'\] exists and was not written by phg2st_sc"):
+        pp.add_embeddings(spot_adata, _frame(spot_adata, rng), encoder="mine", tile_um=112)
+
+
+def test_expression_is_never_read(spot_adata, rng):
+    spot_adata.X = None
+    pp.add_embeddings(spot_adata, _frame(spot_adata, rng), encoder="mine", tile_um=112)
+    assert "X_mine" in spot_adata.obsm
+
+
+def test_what_is_not_known_is_asked_for(spot_adata, rng, tmp_path):
+    frame = _frame(spot_adata, rng)
+    with pytest.raises(ValueError, match=r"how large its tiles are: pass `tile_um=`"):
+        pp.add_embeddings(spot_adata, frame, encoder="mine")
+    with pytest.raises(ValueError, match="must be 'auto', 'name' or 'place', got 'nearest'"):
+        pp.add_embeddings(spot_adata, frame, encoder="mine", tile_um=112, match="nearest")
+    with pytest.raises(ValueError, match="holds no places to match by"):
+        pp.add_embeddings(spot_adata, frame, encoder="mine", tile_um=112, match="place", max_distance=3)
+    with pytest.raises(FileNotFoundError, match="no such file or folder"):
+        pp.add_embeddings(spot_adata, tmp_path / "nowhere.h5", encoder="mine")
+
+
+def test_faults_of_the_values(spot_adata, rng):
+    frame = _frame(spot_adata, rng)
+    twice = pd.concat([frame, frame.iloc[:2]])
+    with pytest.raises(ValueError, match="2 names stand for several rows \\('spot0', 'spot1'\\)"):
+        pp.add_embeddings(spot_adata, twice, encoder="mine", tile_um=112)
+    frame.iloc[4, 1] = np.inf
+    with pytest.raises(ValueError, match="features of 1 spots are NaN or infinite \\('spot4'\\)"):
+        pp.add_embeddings(spot_adata, frame, encoder="mine", tile_um=112)
+    with pytest.raises(ValueError, match="columns 'color' are no numbers"):
+        pp.add_embeddings(spot_adata, frame.assign(name="a", color="b"), encoder="mine", tile_um=112)
+
+
+def test_other_places_are_told_of(spot_adata, tiled, tmp_path):
+    path = trident(tmp_path / "a.h5", tiled[0] + 90_000, tiled[1], side=40)
+    with pytest.raises(ValueError, match=r"tiles lie at x 90000 to 90480, .*the spots at x 60 to 500"):
+        pp.add_embeddings(spot_adata, path)
+
+
+def test_nothing_in_a_file_is_unpickled(tmp_path):
+    import h5py
+    import zarr
+    from numcodecs import Pickle
+
+    np.save(tmp_path / "a.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    (tmp_path / "a.pt").write_bytes(pickle.dumps({"features": 1}))
+    with pytest.raises(ValueError, match="cannot be read as an array of numbers"):
+        open_features(tmp_path / "a.npy")
+    with pytest.raises(ValueError, match="can run code when they are read, so they are not"):
+        open_features(tmp_path / "a.pt")
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["features"] = np.ones((3, 2))
+    with h5py.File(tmp_path / "link.h5", "w") as file:
+        file["features"] = h5py.ExternalLink("other.h5", "features")
+    with pytest.raises(ValueError, match="'features' is no array that lies in this file"):
+        open_features(tmp_path / "link.h5")
+    corners = np.array([[0, 0], [8, 0], [16, 0]])
+    good = lazyslide(tmp_path / "slide.zarr", corners, np.ones((3, 2)), side=8, mpp=0.5)
+    root = zarr.open_group(tmp_path / "bad.zarr", mode="w", zarr_format=2)
+    root.create_group("shapes").create_group("tiles")
+    shutil.copy(good / "shapes/tiles/shapes.parquet", tmp_path / "bad.zarr/shapes/tiles/shapes.parquet")
+    table = root.create_group("tables").create_group("uni_tiles")
+    table.attrs["region"] = "tiles"
+    options = {"shape": (3, 2), "chunks": (3, 2), "dtype": "f4"}
+    table.create_array("X", filters=[Pickle()], **options)
+    with pytest.raises(ValueError, match="uni_tiles/X cannot be read"):
+        open_features(tmp_path / "bad.zarr")
+    table.create_array("X", compressors=Pickle(), overwrite=True, **options)
+    with pytest.raises(ValueError, match="cannot be read|holds pickled objects"):
+        open_features(tmp_path / "bad.zarr")
+
+
+def test_damaged_files(tmp_path, tiled):
+    import h5py
+
+    whole = trident(tmp_path / "a.h5", *tiled).read_bytes()
+    (tmp_path / "b.h5").write_bytes(whole[: len(whole) // 3])
+    with pytest.raises(ValueError, match="cannot be read as HDF5"):
+        open_features(tmp_path / "b.h5")
+    with h5py.File(tmp_path / "c.h5", "w") as file:
+        file["coords"] = tiled[0]
+    with pytest.raises(KeyError, match=r"neither 'features' \(TRIDENT\) nor 'embeddings' \(HEST\), only 'coords'"):
+        open_features(tmp_path / "c.h5")
+    with h5py.File(tmp_path / "d.h5", "w") as file:
+        file["features"] = np.ones(1024)
+    with pytest.raises(ValueError, match="One vector for a whole slide"):
+        open_features(tmp_path / "d.h5")
+    with h5py.File(tmp_path / "e.h5", "w") as file:
+        file["features"], file["coords"] = np.ones((4, 2)), np.ones((3, 2))
+    with pytest.raises(ValueError, match="4 rows of features and 3 names or places"):
+        open_features(tmp_path / "e.h5")
+    (tmp_path / "f.csv").write_text("")
+    with pytest.raises(ValueError, match="cannot be read as a table|holds no rows"):
+        open_features(tmp_path / "f.csv")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises((ValueError, KeyError), match=r"is no zarr store|no table of features"):
+        open_features(tmp_path / "folder")
