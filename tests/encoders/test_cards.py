@@ -125,6 +125,8 @@ def test_features_agree_with_a_forward_by_hand(timm, recipe, tmp_path, tiles):
     assert patches.shape[1] == 16
     expected = torch.cat([tokens[:, 0], patches.mean(1)], 1) if recipe.features == "token+mean" else tokens[:, 0]
     np.testing.assert_allclose(encoder(tiles), expected, rtol=2e-4, atol=2e-4)
+    np.testing.assert_allclose(encoder.tokens(tiles), patches.reshape(5, 4, 4, 48), rtol=2e-4, atol=2e-4)
+    assert encoder.tokens(tiles[:0]).shape == (0, 4, 4, 48)
 
 
 def test_phikon_is_read_in_the_naming_of_transformers(timm, tmp_path, tiles):
@@ -172,7 +174,7 @@ def test_conch_pools_by_attention(timm, recipe, tower, tmp_path, rng):
         recipe,
         arguments={**recipe.arguments, **sides},
         around=lambda trunk: tower(trunk, dim=16),
-        card=replace(recipe.card, dim=16),
+        card=replace(recipe.card, dim=16, patch_px=64, token_dim=48),
     )
     state = _filled(build(timm, small)).state_dict()
     if recipe is CONCH:  # the whole of the published file: text tower, projection and captions beside the image tower
@@ -186,6 +188,7 @@ def test_conch_pools_by_attention(timm, recipe, tower, tmp_path, rng):
     trunk = {name.removeprefix("trunk."): value for name, value in state.items() if name.startswith("trunk.")}
     tokens = tokens_by_hand(trunk, _batch(tiles, small.card), heads=3, patch=64)
     np.testing.assert_allclose(encoder(tiles), attended_by_hand(state, tokens), rtol=2e-4, atol=2e-4)
+    np.testing.assert_allclose(encoder.tokens(tiles), tokens[:, 1:].reshape(3, 7, 7, 48), rtol=2e-4, atol=2e-4)
 
 
 def test_resnet_by_its_own_name(timm, tmp_path, tiles):
@@ -196,3 +199,5 @@ def test_resnet_by_its_own_name(timm, tmp_path, tiles):
     with torch.no_grad():
         expected = model.forward_features(batch).mean(dim=(2, 3))
     np.testing.assert_allclose(encoder(tiles[:1]), expected, rtol=1e-3, atol=1e-5)
+    with pytest.raises(ValueError, match="'resnet50' has no features of the patches of a tile"):
+        encoder.tokens(tiles[:1])

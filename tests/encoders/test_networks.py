@@ -66,6 +66,27 @@ def test_large_batches_pass_in_parts(encoder, tiles):
     assert max(seen) <= 16
 
 
+def test_as_many_tiles_at_once_as_asked_for(encoder, tiny, hub_folder, tiles):
+    fewer = open_recipe(tiny, weights=hub_folder, device="cpu", batch_size=2)
+    seen, forward = [], fewer._forward
+    fewer._forward = lambda batch: seen.append(len(batch)) or forward(batch)
+    np.testing.assert_allclose(fewer(tiles), encoder(tiles), rtol=1e-4, atol=1e-5)
+    assert seen == [2, 2, 1]
+    for wrong in (0, 1.5, True):
+        with pytest.raises(ValueError, match="`batch_size` must be an integer of at least 1"):
+            get_encoder("uni", batch_size=wrong)
+
+
+def test_compiled_only_where_asked_for(encoder, tiny, hub_folder, tiles, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda forward: compiled.append(forward) or forward)
+    open_recipe(tiny, weights=hub_folder, device="cpu")
+    assert not compiled
+    other = open_recipe(tiny, weights=hub_folder, device="cpu", compiled=True)
+    assert len(compiled) == 1
+    np.testing.assert_array_equal(other(tiles), encoder(tiles))
+
+
 def test_short_memory_halves_what_goes_at_once(encoder, tiles):
     forward, expected = encoder._forward, encoder(tiles)
 

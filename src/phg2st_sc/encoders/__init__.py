@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from .._registry import open_rooms
 from ._apply import encode_tiles as encode_tiles
-from ._base import Encoder, EncoderCard
+from ._base import Encoder, EncoderCard, TokenEncoder
 from ._read_weights import load_strictly as load_strictly
 from ._read_weights import read_state as read_state
 from ._ready_made import FeatureFile as FeatureFile
@@ -19,9 +19,21 @@ from ._registry import TileFunction as TileFunction
 from ._registry import check_name as check_name
 from ._texture import TextureEncoder
 from ._timm import load_weights as load_weights
+from ._tokens import TokenPlan as TokenPlan
+from ._tokens import plan_tokens as plan_tokens
+from ._tokens import pooled_tokens as pooled_tokens
 from ._torch import require_timm as require_timm
 from ._weights import WeightsFile as WeightsFile
 
 open_rooms(__name__, __path__)
 
-__all__ = ["ENCODERS", "Encoder", "EncoderCard", "TextureEncoder", "get_encoder", "list_encoders", "register_encoder"]
+__all__ = [
+    "ENCODERS",
+    "Encoder",
+    "EncoderCard",
+    "TextureEncoder",
+    "TokenEncoder",
+    "get_encoder",
+    "list_encoders",
+    "register_encoder",
+]

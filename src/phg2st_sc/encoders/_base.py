@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +49,7 @@ class EncoderCard:
     pooling
         How a tile becomes one vector.
     patch_px
-        Side in pixels of the patches that :meth:`TokenEncoder.tokens` gives features of; 0 where there are none.
+        Side in pixels of the patches of a tile that have features of their own, as in a vision transformer; 0 where none have.
     token_dim
         Features per patch.
     reference
@@ -119,4 +119,16 @@ class Encoder(Protocol):
 
     def __call__(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Encode (b, input_px, input_px, 3) uint8 RGB tiles to (b, dim) float32, each tile on its own."""
+        ...
+
+
+@runtime_checkable
+class TokenEncoder(Encoder, Protocol):
+    """An encoder that has features of the patches of a tile too, as vision transformers do.
+
+    Its card says how large patches are: ``patch_px`` and ``token_dim``.
+    """
+
+    def tokens(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Encode (b, input_px, input_px, 3) uint8 RGB tiles to (b, h, w, token_dim) float32, patches row by row."""
         ...

@@ -66,6 +66,8 @@ def open_recipe(
     revision: str | None = None,
     device: str | torch.device | None = None,
     precision: str | None = None,
+    compiled: bool = False,
+    batch_size: int | None = None,
 ) -> TorchEncoder:
     """Build a network by its recipe and load its weights.
 
@@ -81,6 +83,8 @@ def open_recipe(
         ``"cpu"``, ``"cuda"``, ``"mps"`` or a torch device; by default the fastest there is.
     precision
         ``"float32"`` (default), ``"bfloat16"`` or ``"float16"``.
+    compiled, batch_size
+        As for :class:`TorchEncoder`.
 
     Raises
     ------
@@ -100,7 +104,15 @@ def open_recipe(
     _load(model, recipe, file)
     card = replace(recipe.card, revision=file.revision, weights=file.origin)
     forward = partial(_forward, model.eval().to(used), recipe.features)
-    return TorchEncoder(card, forward, device=used, precision=chosen)
+    return TorchEncoder(
+        card,
+        forward,
+        device=used,
+        precision=chosen,
+        tokens=partial(_patch_tokens, trunk_of(model)) if card.patch_px else None,
+        compiled=compiled,
+        batch_size=batch_size,
+    )
 
 
 def build(timm: Any, recipe: Recipe) -> torch.nn.Module:
@@ -148,6 +160,10 @@ def _forward(model: Any, features: Features, batch: torch.Tensor) -> torch.Tenso
     return torch.cat([tokens[:, 0], tokens[:, model.num_prefix_tokens :].mean(dim=1)], dim=1)
 
 
+def _patch_tokens(network: Any, batch: torch.Tensor) -> torch.Tensor:
+    return network.forward_features(batch)[:, network.num_prefix_tokens :]
+
+
 def open_timm(
     name: str,
     *,
@@ -155,6 +171,8 @@ def open_timm(
     revision: str | None = None,
     device: str | torch.device | None = None,
     precision: str | None = None,
+    compiled: bool = False,
+    batch_size: int | None = None,
 ) -> TorchEncoder:
     """Open any model of timm by its name, with its pooled features and its own normalisation.
 
@@ -162,7 +180,7 @@ def open_timm(
     ----------
     name
         As ``timm.create_model`` takes it, e.g. ``"resnet50.a1_in1k"`` or ``"hf-hub:<owner>/<repository>"``.
-    weights, revision, device, precision
+    weights, revision, device, precision, compiled, batch_size
         As for :func:`open_recipe`.
     """
     timm = require_timm(TIMM + name)
@@ -170,7 +188,15 @@ def open_timm(
     base, _, pinned = name.partition("@")
     model = _create(timm, base)
     card = load_weights(model, base, weights=weights, revision=revision or pinned or None)
-    return TorchEncoder(card, model.eval().to(used), device=used, precision=chosen)
+    return TorchEncoder(
+        card,
+        model.eval().to(used),
+        device=used,
+        precision=chosen,
+        tokens=partial(_patch_tokens, model) if card.patch_px else None,
+        compiled=compiled,
+        batch_size=batch_size,
+    )
 
 
 def load_weights(
@@ -211,7 +237,7 @@ def _create(timm: Any, name: str) -> Any:
 
 def _card(timm: Any, model: Any, name: str) -> EncoderCard:
     config = timm.data.resolve_model_data_config(model)
-    side = int(config["input_size"][-1])
+    side, patch = int(config["input_size"][-1]), _patch_side(model)
     return EncoderCard(
         name=_slug(name),
         dim=int(model.num_features if not hasattr(model, "head_hidden_size") else model.head_hidden_size),
@@ -223,7 +249,17 @@ def _card(timm: Any, model: Any, name: str) -> EncoderCard:
         source=f"https://huggingface.co/{_repository(model, name)}",
         mean=tuple(map(float, config["mean"])),
         std=tuple(map(float, config["std"])),
+        pooling="as timm pools",
+        patch_px=patch,
+        token_dim=int(model.num_features) if patch else None,
+        reference=f"timm {timm.__version__}",
     )
+
+
+def _patch_side(model: Any) -> int:
+    """Side of a patch of a plain vision transformer; 0 of any other network."""
+    sides = set(getattr(getattr(model, "patch_embed", None), "patch_size", ()))
+    return int(sides.pop()) if hasattr(model, "num_prefix_tokens") and len(sides) == 1 else 0
 
 
 def describe(mean: tuple[float, ...], std: tuple[float, ...]) -> str:

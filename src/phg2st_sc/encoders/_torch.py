@@ -40,6 +40,12 @@ class TorchEncoder:
         Where the network lies.
     precision
         Type in which ``torch.autocast`` computes, or ``"float32"`` for none of it.
+    tokens
+        From a (b, 3, input_px, input_px) batch to (b, n, token_dim) features of its patches, row by row.
+    compiled
+        Whether to compile the network when it is first used.
+    batch_size
+        Tiles that pass through the network together; fewer where the device's memory is short. ``None``: by the device.
     """
 
     def __init__(
@@ -49,40 +55,73 @@ class TorchEncoder:
         *,
         device: torch.device,
         precision: Precision = "float32",
+        tokens: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        compiled: bool = False,
+        batch_size: int | None = None,
     ) -> None:
         import torch
 
         self.card = replace(card, precision=precision)
         self.device = device
-        self._forward = forward
-        self._at_once = _AT_ONCE.get(device.type, _AT_ONCE["mps"])
+        self._forward = torch.compile(forward) if compiled else forward
+        self._tokens = torch.compile(tokens) if compiled and tokens is not None else tokens
+        self._at_once = batch_size or _AT_ONCE.get(device.type, _AT_ONCE["mps"])
         self._mean = torch.tensor(card.mean or (0.0,) * 3, device=device).view(1, 3, 1, 1)
         self._std = torch.tensor(card.std or (1.0,) * 3, device=device).view(1, 3, 1, 1)
 
     def __call__(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Encode (b, input_px, input_px, 3) uint8 tiles to (b, dim) float32."""
+        self._check(tiles)
+        return self._in_parts(tiles, self._forward, (self.card.dim or 0,))
+
+    def tokens(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Encode (b, input_px, input_px, 3) uint8 tiles to (b, h, w, token_dim) float32, patches row by row.
+
+        Raises
+        ------
+        ValueError
+            If the network has no features of patches.
+        """
+        self._check(tiles)
+        if self._tokens is None:
+            msg = (
+                f"Encoder {self.card.name!r} has no features of the patches of a tile; vision transformers have, "
+                "e.g. 'uni' or 'dinov2'."
+            )
+            raise ValueError(msg)
+        side = self.card.input_px // self.card.patch_px
+        flat = self._in_parts(tiles, self._tokens, (side * side, self.card.token_dim or 0))
+        return flat.reshape(len(tiles), side, side, flat.shape[-1])
+
+    def _check(self, tiles: NDArray[np.uint8]) -> None:
         side = self.card.input_px
         if tiles.ndim != 4 or tiles.shape[1:] != (side, side, 3) or tiles.dtype != np.uint8:
             msg = (
                 f"Encoder {self.card.name!r} takes (b, {side}, {side}, 3) uint8 tiles, got {tiles.shape} {tiles.dtype}."
             )
             raise ValueError(msg)
+
+    def _in_parts(
+        self, tiles: NDArray[np.uint8], forward: Callable[[torch.Tensor], torch.Tensor], shape: tuple[int, ...]
+    ) -> NDArray[np.float32]:
         if not len(tiles):
-            return np.empty((0, self.card.dim or 0), dtype=np.float32)
+            return np.empty((0, *shape), dtype=np.float32)
         parts, start = [], 0
         while start < len(tiles):
-            part = self._part(tiles[start : start + self._at_once])
+            part = self._part(tiles[start : start + self._at_once], forward)
             if part is not None:
                 parts.append(part)
                 start += len(part)
         return np.concatenate(parts)
 
-    def _part(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+    def _part(
+        self, tiles: NDArray[np.uint8], forward: Callable[[torch.Tensor], torch.Tensor]
+    ) -> NDArray[np.float32] | None:
         """Encode tiles in one go; ``None`` if the device's memory does not suffice, after halving what goes at once."""
         import torch
 
         try:
-            return self._encode(tiles)
+            return self._encode(tiles, forward)
         except torch.OutOfMemoryError:
             if len(tiles) == 1:
                 raise
@@ -93,12 +132,12 @@ class TorchEncoder:
         torch.cuda.empty_cache()
         return None
 
-    def _encode(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _encode(self, tiles: NDArray[np.uint8], forward: Callable[[torch.Tensor], torch.Tensor]) -> NDArray[np.float32]:
         import torch
 
         with torch.inference_mode(), self._autocast():
             batch = torch.tensor(tiles, device=self.device).permute(0, 3, 1, 2).float().div_(255.0)
-            features = self._forward(batch.sub_(self._mean).div_(self._std).contiguous())
+            features = forward(batch.sub_(self._mean).div_(self._std).contiguous())
         return features.float().cpu().numpy()
 
     def _autocast(self) -> AbstractContextManager[Any]:
