@@ -127,6 +127,12 @@ class TokenEncoder(Encoder, Protocol):
     """An encoder that has features of the patches of a tile too, as vision transformers do.
 
     Its card says how large patches are: ``patch_px`` and ``token_dim``.
+
+    Examples
+    --------
+    >>> import phg2st_sc as phg2st
+    >>> isinstance(phg2st.encoders.get_encoder("texture"), phg2st.encoders.TokenEncoder)
+    False
     """
 
     def tokens(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
