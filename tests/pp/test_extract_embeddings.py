@@ -8,6 +8,7 @@ from anndata import AnnData, read_h5ad
 
 from phg2st_sc import _keys, datasets, pp
 from phg2st_sc._provenance._versions import names_hash
+from phg2st_sc._reading import Reading, context_of
 
 PITCH_PX = 40.0
 
@@ -86,7 +87,7 @@ def test_context_points_at_the_tiles_around(spot_adata, he_image):
 
 def test_exact_context_is_a_block_per_spot(spot_adata, he_image):
     spot_adata.obsm["spatial"] = spot_adata.obsm["spatial"] - 55.0
-    _extract(spot_adata, he_image, context=3, exact_context=True)
+    _extract(spot_adata, he_image, context=3, context_mode="exact")
     blocks = spot_adata.obsm["X_color_context"]
     assert blocks.shape == (120, 9, 3)
     np.testing.assert_allclose(blocks[:, 4], spot_adata.obsm["X_color"], rtol=1e-3)
@@ -265,3 +266,80 @@ def test_spots_just_past_the_edge_see_the_image_and_white(spot_adata, he_image):
     other.obsm["spatial"][:, 1] += 65.0
     _extract(other, padded, context=None)
     np.testing.assert_array_equal(spot_adata.obsm["X_color"], other.obsm["X_color"])
+
+
+# --- one lattice of tiles for all spots -------------------------------------------------------------------------------
+def _bins(n=20, step=4.0):
+    """A slide of bins of 8 µm on a smooth picture of 2 µm per pixel."""
+    y, x = np.mgrid[:400, :420]
+    pixels = np.stack([127 + 90 * np.sin(x / 60), 127 + 90 * np.cos(y / 50), (x + y) / 4], axis=-1).astype(np.uint8)
+    row, col = np.divmod(np.arange(n * n), n)
+    adata = AnnData(np.ones((n * n, 2), dtype=np.float32), uns={"spatial": {"hd": {"images": {}, "scalefactors": {}}}})
+    adata.obsm["spatial"] = np.column_stack([col, row]) * step + 150.0
+    return adata, pixels
+
+
+def test_a_lattice_encodes_no_tile_twice_and_weights_what_bins_show():
+    bins, pixels = _bins()
+    seen = []
+
+    def counted(tiles):
+        seen.append(len(tiles))
+        return color(tiles)
+
+    options = {"encoder": counted, "mpp": 2.0, "pitch_um": None, "context": 3, "tile_um": 40}
+    _extract(bins, pixels, context_mode="lattice", **options)
+    assert sum(seen) == 7 * 7  # 20 bins of 4 px span 4 steps of 20 px, and there is a ring around
+    tiles, index = bins.uns[_keys.TILES]["X_counted"], bins.obsm["X_counted_context_index"]
+    assert np.abs(tiles["positions"][index[:, 4]] - bins.obsm["spatial"]).max() <= 10.0
+    np.testing.assert_array_equal(bins.obsm["X_counted"][0].astype(np.float16), tiles["features"][index[0, 4]])
+    own = bins.obsm["X_counted"]
+    _extract(bins, pixels, **options)
+    assert sum(seen) > 49 + bins.n_obs
+    np.testing.assert_allclose(own, bins.obsm["X_counted"], atol=3.0)
+    assert np.abs(own - bins.obsm["X_counted"]).mean() < 0.5 * bins.obsm["X_counted"].std(axis=0).min()
+
+
+def test_the_record_of_a_lattice_says_so_and_models_find_its_tiles(spot_adata, he_image):
+    _extract(spot_adata, he_image, context=3, context_mode="exact")
+    _extract(spot_adata, he_image, context=3, context_mode="lattice")
+    record = spot_adata.uns[_keys.EMBEDDINGS]["X_color"]
+    assert (record["context_form"], record["tiles_of_spots"], record["skip_glass"]) == ("lattice", "lattice", True)
+    assert "X_color_context" not in spot_adata.obsm
+    index, tiles = context_of(Reading().slides(spot_adata)[0], "X_color")
+    assert index.shape == (120, 9)
+    assert np.isfinite(tiles).all()
+
+
+def test_spots_at_the_edge_of_the_image_take_padded_tiles(spot_adata, he_image):
+    spot_adata.obsm["spatial"] = spot_adata.obsm["spatial"] - spot_adata.obsm["spatial"].min(axis=0) + 0.5
+    spot_adata.obsm["spatial"][0, 0] += 7.0
+    _extract(spot_adata, he_image, context=3, context_mode="lattice")
+    assert np.isfinite(spot_adata.obsm["X_color"]).all()
+    index = spot_adata.obsm["X_color_context_index"].reshape(-1, 3, 3)
+    assert (index[0, 0] == -1).all()
+    assert (index[:, 1, 1] >= 0).mean() > 0.9
+
+
+def test_glass_is_not_encoded_and_counts_as_white(spot_adata, rng):
+    pixels = np.clip(rng.normal(232, 2, (480, 560, 3)), 0, 255).astype(np.uint8)
+    pixels[:240] = rng.integers(60, 220, (240, 560, 3))
+    seen = []
+
+    def counted(tiles):
+        seen.append(len(tiles))
+        return color(tiles)
+
+    _extract(spot_adata, pixels, encoder=counted, context=None, skip_glass=True)
+    below = spot_adata.obsm["spatial"][:, 1] > 240 + 12
+    np.testing.assert_array_equal(spot_adata.obsm["X_counted"][below], 255.0)
+    assert (spot_adata.obsm["X_counted"][~below] < 250).all()
+    assert sum(seen) == (~below).sum() + 1
+
+
+def test_the_old_word_for_exact_context_works_with_a_warning(spot_adata, he_image):
+    with pytest.warns(FutureWarning, match='context_mode="exact"'):
+        _extract(spot_adata, he_image, context=3, exact_context=True)
+    assert spot_adata.obsm["X_color_context"].shape == (120, 9, 3)
+    with pytest.raises(ValueError, match="`context_mode` must be one of 'grid', 'exact', 'lattice', got 'own'"):
+        _extract(spot_adata, he_image, context_mode="own")

@@ -39,7 +39,12 @@ def once():
     for exact in (False, True):
         made[exact] = phg2st.datasets.simulate(n_spots=60, n_genes=8, progress=False)
         phg2st.pp.extract_embeddings(
-            made[exact], image="hires", encoder="texture", context=3, exact_context=exact, progress=False
+            made[exact],
+            image="hires",
+            encoder="texture",
+            context=3,
+            context_mode="exact" if exact else "grid",
+            progress=False,
         )
     return made
 

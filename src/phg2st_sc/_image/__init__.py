@@ -5,16 +5,19 @@ from __future__ import annotations
 from ._around import context_blocks, context_grid
 from ._base import ImageLevel, SlideImage, is_slide_image
 from ._black import is_padding
+from ._glass import is_glass
 from ._identity import Picture, only_picture, pictures_record, recorded_pictures
 from ._on_tissue import check_tissue
 from ._open import open_image, open_named
 from ._read_ahead import TileReads, iter_tiles
 from ._read_tile import choose_level, read_padded
+from ._shared_lattice import SharedLattice
 from ._tiles import Tiles, check_length, check_resolution, tile_pixels
 
 __all__ = [
     "ImageLevel",
     "Picture",
+    "SharedLattice",
     "SlideImage",
     "TileReads",
     "Tiles",
@@ -24,6 +27,7 @@ __all__ = [
     "choose_level",
     "context_blocks",
     "context_grid",
+    "is_glass",
     "is_padding",
     "is_slide_image",
     "iter_tiles",

@@ -8,12 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._image import SlideImage, TileReads, Tiles
+from .._image import SlideImage, TileReads, Tiles, is_glass
 from ._base import Encoder
 
 
 def encode_tiles(
-    image: SlideImage, tiles: Tiles, encoder: Encoder, *, batch_size: int = 64, bar: Any = None
+    image: SlideImage,
+    tiles: Tiles,
+    encoder: Encoder,
+    *,
+    batch_size: int = 64,
+    skip_glass: bool = False,
+    bar: Any = None,
 ) -> NDArray[np.float32]:
     """Encode tiles over all fields of the encoder, in one sweep over the image.
 
@@ -27,6 +33,8 @@ def encode_tiles(
         An opened encoder.
     batch_size
         Tiles per call of the encoder.
+    skip_glass
+        Give tiles that show glass alone the features of a white tile.
     bar
         A tqdm bar, advanced by one per tile and field.
 
@@ -35,19 +43,45 @@ def encode_tiles(
     (t, fields * dim) float32.
     """
     card, n_tiles = encoder.card, len(tiles)
-    dim, out = card.dim, None
+    encode = _Checked(encoder, skip_glass=skip_glass)
+    out: NDArray[np.float32] | None = None
     reads = TileReads.of(image, tiles, card.input_px, card.fields)
     with closing(reads.batches(batch_size)) as batches:
         for index, batch in batches:
-            features = np.asarray(encoder(batch), dtype=np.float32)
-            _check(features, len(batch), dim, card.name)
+            features = encode(batch)
             if out is None:
-                dim = features.shape[1]
-                out = np.empty((n_tiles, len(card.fields), dim), dtype=np.float32)
+                out = np.empty((n_tiles, len(card.fields), features.shape[1]), dtype=np.float32)
             out[index % n_tiles, index // n_tiles] = features
             if bar is not None:
                 bar.update(len(index))
     return np.empty((0, card.total_dim or 0), dtype=np.float32) if out is None else out.reshape(n_tiles, -1)
+
+
+class _Checked:
+    """An encoder whose features are looked at, and that may pass over glass."""
+
+    def __init__(self, encoder: Encoder, *, skip_glass: bool) -> None:
+        self._encoder, self._skip_glass = encoder, skip_glass
+        self._dim = encoder.card.dim
+        self._of_white: NDArray[np.float32] | None = None
+
+    def __call__(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Encode (b, h, w, 3) tiles."""
+        glass = is_glass(tiles) if self._skip_glass else np.zeros(len(tiles), dtype=bool)
+        if not glass.any():
+            return self._encode(tiles)
+        if self._of_white is None:
+            self._of_white = self._encode(np.full((1, *tiles.shape[1:]), 255, dtype=np.uint8))[0]
+        features = np.tile(self._of_white, (len(tiles), 1))
+        if not glass.all():
+            features[~glass] = self._encode(tiles[~glass])
+        return features
+
+    def _encode(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        features = np.asarray(self._encoder(tiles), dtype=np.float32)
+        _check(features, len(tiles), self._dim, self._encoder.card.name)
+        self._dim = features.shape[1]
+        return features
 
 
 def _check(features: NDArray[np.float32], n_tiles: int, dim: int | None, name: str) -> None:

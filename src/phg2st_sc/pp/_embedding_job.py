@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from .. import _keys
 from .._image import check_length
+from .._warn import warn_user
 from ..encoders import Encoder, check_name, get_encoder
 
 if TYPE_CHECKING:
     from ..encoders import TileFunction
 
+ContextMode = Literal["grid", "exact", "lattice"]
+_MODES = get_args(ContextMode)
 _PREFIX = _keys.embedding("")
 
 
@@ -31,8 +34,10 @@ class Job:
         Side of a tile in µm.
     context
         Tiles along a side of the block around each spot; 0 for none.
-    exact
-        Whether every block is centred on its spot.
+    context_mode
+        How tiles are laid: "grid", "exact" or "lattice".
+    skip_glass
+        Whether tiles of glass are given the features of a white tile.
     batch_size
         Tiles per call of the encoder.
     progress
@@ -43,16 +48,15 @@ class Job:
     encoder: Encoder
     tile_um: float
     context: int
-    exact: bool
+    context_mode: ContextMode
+    skip_glass: bool
     batch_size: int
     progress: bool
 
     @property
     def context_form(self) -> str:
         """How the tiles around the spots are laid, as the record says it."""
-        if not self.context:
-            return "none"
-        return "exact" if self.exact else "grid"
+        return self.context_mode if self.context else "none"
 
 
 def job_of(
@@ -63,18 +67,22 @@ def job_of(
     input_px: int | None,
     tile_um: float,
     context: int | str | None,
+    context_mode: str,
     exact_context: bool,
+    skip_glass: bool | None,
     batch_size: int,
     progress: bool,
 ) -> Job:
     """Check the settings and open the encoder."""
     rep, opened = _open(encoder, key_added, input_px, options)
+    mode = _context_mode(context_mode, exact_context)
     return Job(
         rep,
         opened,
         check_length("tile_um", tile_um),
         _context(context, opened),
-        exact_context,
+        mode,
+        mode == "lattice" if skip_glass is None else bool(skip_glass),
         _batch(batch_size),
         progress,
     )
@@ -100,6 +108,16 @@ def _context(context: int | str | None, encoder: Encoder) -> int:
         msg = f"`context` must be an odd number of tiles along a side, None or 'auto', got {context!r}."
         raise ValueError(msg)
     return int(context)
+
+
+def _context_mode(mode: str, exact: bool) -> ContextMode:
+    if exact:
+        warn_user('`exact_context=True` is `context_mode="exact"` now, and goes with the next release.', FutureWarning)
+        return "exact"
+    if mode not in _MODES:
+        msg = f"`context_mode` must be one of {', '.join(map(repr, _MODES))}, got {mode!r}."
+        raise ValueError(msg)
+    return mode  # type: ignore[return-value]
 
 
 def _batch(batch_size: int) -> int:

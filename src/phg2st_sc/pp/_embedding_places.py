@@ -1,7 +1,7 @@
 """How the features of the places of a slide are made.
 
 A tile is cut around every spot and encoded, and so are the tiles around it, which the spots share or have each for
-themselves. An encoder that is asked for more than tiles gets its turn here.
+themselves; or all come from one lattice of tiles. An encoder that is asked for more than tiles gets its turn here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .._image import SlideImage, Tiles, context_blocks, context_grid
+from .._image import SharedLattice, SlideImage, Tiles, context_blocks, context_grid
 from .._progress import bar
 from ..encoders import encode_tiles
 from ._embedding_job import Job
@@ -44,25 +44,38 @@ class PlaceFeatures:
 
 def features_of_places(image: SlideImage, spots: Tiles, job: Job, *, name: str) -> PlaceFeatures:
     """Encode what one slide shows at its spots and around them."""
-    tiles, index = _context(spots, image, job)
-    around = spots.centers[:0] if tiles is None else tiles.centers
-    both = Tiles(np.concatenate([spots.centers, around]), spots.size_px)
-    with bar(progress=job.progress, total=len(both) * len(job.encoder.card.fields), desc=name, unit="tile") as shown:
-        features = encode_tiles(image, both, job.encoder, batch_size=job.batch_size, bar=shown)
-    own = features[: len(spots)]
-    if tiles is None or index is None:
+    make = _from_lattice if job.context_mode == "lattice" else _from_own_tiles
+    return make(image, spots, job, name)
+
+
+def _from_lattice(image: SlideImage, spots: Tiles, job: Job, name: str) -> PlaceFeatures:
+    """One lattice of tiles, which all spots share."""
+    lattice = SharedLattice.over(spots.centers, spots.size_px, image, context=job.context)
+    features = _encode(image, lattice.tiles, job, name)
+    own = np.asarray(lattice.weights @ features, dtype=np.float32)
+    if lattice.index is None:
         return PlaceFeatures(own)
-    of_tiles = features[len(spots) :].astype(np.float16)
-    if job.exact:
-        return PlaceFeatures(own, blocks=_gather(of_tiles, index))
-    return PlaceFeatures(own.copy(), index, tiles, of_tiles)
+    return PlaceFeatures(own, lattice.index, lattice.tiles, features.astype(np.float16))
 
 
-def _context(spots: Tiles, image: SlideImage, job: Job) -> tuple[Tiles | None, NDArray[np.int32] | None]:
+def _from_own_tiles(image: SlideImage, spots: Tiles, job: Job, name: str) -> PlaceFeatures:
+    """A tile centred on every spot, and the tiles around it."""
     if not job.context:
-        return None, None
-    make = context_blocks if job.exact else context_grid
-    return make(spots.centers, spots.size_px, job.context, image)
+        return PlaceFeatures(_encode(image, spots, job, name))
+    make = context_blocks if job.context_mode == "exact" else context_grid
+    tiles, index = make(spots.centers, spots.size_px, job.context, image)
+    both = Tiles(np.concatenate([spots.centers, tiles.centers]), spots.size_px)
+    features = _encode(image, both, job, name)
+    own, around = features[: len(spots)].copy(), features[len(spots) :].astype(np.float16)
+    if job.context_mode == "exact":
+        return PlaceFeatures(own, blocks=_gather(around, index))
+    return PlaceFeatures(own, index, tiles, around)
+
+
+def _encode(image: SlideImage, tiles: Tiles, job: Job, name: str) -> NDArray[np.float32]:
+    total = len(tiles) * len(job.encoder.card.fields)
+    with bar(progress=job.progress, total=total, desc=name, unit="tile") as shown:
+        return encode_tiles(image, tiles, job.encoder, batch_size=job.batch_size, skip_glass=job.skip_glass, bar=shown)
 
 
 def _gather(features: NDArray[np.float16], index: NDArray[np.int32]) -> NDArray[np.float16]:

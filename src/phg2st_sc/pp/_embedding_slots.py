@@ -27,7 +27,7 @@ def update(table: AnnData, encoded: Sequence[EmbeddedSlide], rep: str, job: Job)
     form = job.context_form
     if form == "exact":
         obsm[_keys.context(rep)] = _scatter(table.n_obs, encoded, "blocks", np.float16(np.nan))
-    elif form == "grid":
+    elif form != "none":
         obsm[_keys.context_index(rep)], tiles[rep] = _join_tiles(table.n_obs, encoded)
     uns: dict[str, Any] = {}
     if tiles or _keys.TILES in table.uns:
@@ -95,7 +95,9 @@ def _record(table: AnnData, encoded: Sequence[EmbeddedSlide], job: Job, dim: int
         "fields": np.array(card.fields),
         "tile_um": job.tile_um,
         "context": job.context,
+        "skip_glass": job.skip_glass,
         "context_form": job.context_form,
+        "tiles_of_spots": "lattice" if job.context_mode == "lattice" else "own",
         "slides": np.array([one.slide.name for one in encoded]),
         "mpp": np.array([one.mpp for one in encoded]),
         "mpp_source": np.array([one.mpp_source for one in encoded]),
@@ -109,6 +111,5 @@ def _record(table: AnnData, encoded: Sequence[EmbeddedSlide], job: Job, dim: int
 
 def _stale(rep: str, job: Job) -> list[str]:
     """Keys of ``obsm`` that hold the context of an earlier call under the same key, in a form that this one has not."""
-    form = job.context_form
-    keys = {"grid": _keys.context_index(rep), "exact": _keys.context(rep)}
-    return [key for name, key in keys.items() if name != form]
+    blocks, index = _keys.context(rep), _keys.context_index(rep)
+    return {"none": [index, blocks], "exact": [index]}.get(job.context_form, [blocks])

@@ -10,7 +10,7 @@ from .._docs import documented
 from .._reading import Reading, warn_of_one_picture
 from .._slide import refuse_foreign, store_behind, write_slots
 from .._warn import one_message_per_fault
-from ._embedding_job import job_of
+from ._embedding_job import ContextMode, job_of
 from ._embedding_slide import EmbeddedSlide, embed_slide
 from ._embedding_slots import obsm_keys, owner, update
 
@@ -37,7 +37,9 @@ def extract_embeddings(
     platform: str | None = None,
     tile_um: float = 112.0,
     context: int | Literal["auto"] | None = "auto",
+    context_mode: ContextMode = "grid",
     exact_context: bool = False,
+    skip_glass: bool | None = None,
     key_added: str | None = None,
     input_px: int | None = None,
     weights: str | Path | None = None,
@@ -56,7 +58,8 @@ def extract_embeddings(
     A tile of ``tile_um`` is centred on each spot, read from the pyramid level that fits, resampled to the encoder's
     input size and encoded. Tiles that reach beyond the image are padded with white. With ``context``, the tiles around
     the spots are encoded too: on one grid per slide that neighbouring spots share (a spot's block is centred on it to
-    half a tile), or, with ``exact_context``, centred on every spot exactly, at up to ``context ** 2`` times the work.
+    half a tile), or, with ``context_mode="exact"``, centred on every spot exactly, at up to ``context ** 2`` times the work.
+    Where spots lie closer than tiles, as bins of 8 µm do, ``context_mode="lattice"`` encodes no tile twice.
 
     Nothing is written before all slides are done, so the call can be interrupted at any time.
 
@@ -72,8 +75,15 @@ def extract_embeddings(
     context
         Tiles along a side of the block around each spot (odd), or ``None`` for no block. ``"auto"`` takes 5, and none
         for ``"texture"``, whose features cover that field already.
+    context_mode
+        ``"grid"``: a tile centred on every spot, and one grid of tiles around them that the spots share. ``"exact"``: a tile
+        and a block centred on every spot. ``"lattice"``: one lattice of tiles, whatever the number of spots; what a spot
+        itself shows is weighted from the tiles around its centre.
     exact_context
-        Centre every block on its spot instead of sharing one grid.
+        The old way to say ``context_mode="exact"``.
+    skip_glass
+        Do not encode tiles that show glass alone: bright, and even where tissue of any kind has structure. They are given the
+        features of a white tile. By default in ``context_mode="lattice"``.
     key_added
         Key in ``obsm``, by default ``"X_<encoder>"``.
     input_px
@@ -106,7 +116,7 @@ def extract_embeddings(
     provenance in ``uns["phg2st_embeddings"]["X_<encoder>"]``. With context also
     ``obsm["X_<encoder>_context_index"]`` (n_obs, context²) int32 into
     ``uns["phg2st_tiles"]["X_<encoder>"]["features"]`` (tiles, d) float16, -1 where a tile's centre is outside the
-    image; with ``exact_context`` instead ``obsm["X_<encoder>_context"]`` (n_obs, context², d) float16, NaN there.
+    image; with ``context_mode="exact"`` instead ``obsm["X_<encoder>_context"]`` (n_obs, context², d) float16, NaN there.
     Expression is never read.
 
     Examples
@@ -126,7 +136,9 @@ def extract_embeddings(
         input_px=input_px,
         tile_um=tile_um,
         context=context,
+        context_mode=context_mode,
         exact_context=exact_context,
+        skip_glass=skip_glass,
         batch_size=batch_size,
         progress=progress,
     )
