@@ -30,6 +30,7 @@ from ...linear import (
 )
 from .knowledge import Expectations, Knowledge
 from .propagated import propagated_components
+from .serial import LowRank
 from .trends import Trends, slide_slopes
 
 Array = NDArray[np.float64]
@@ -253,11 +254,12 @@ class _Problem:
             for factor in _FACTORS:
                 yield Covariance(replace(kernel, mix=mix), self.default.ratio * factor)
 
-    def remainder(self, vectors: Array, expected: Array | None, covariance: Covariance) -> Field:
+    def remainder(self, vectors: Array, expected: LowRank | None, covariance: Covariance) -> Field:
         """(n, G) what the components miss: mostly noise, predicted too, but flat."""
         working = self.working
         if working.index.size == 0 or not self.propagation:
-            return _zeros(self.places.n, vectors.shape[0]) if expected is None else Field.of(expected)
+            n, width = self.places.n, vectors.shape[0]
+            return _zeros(n, width) if expected is None else Field(n, width, expected.__getitem__)
         missed = working.values - self.columns @ vectors.T
         rest = Covariance(covariance.kernel, _REMAINDER_RATIO)
         if expected is None:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...linear import System
+from .serial import LowRank
 
 Array = NDArray[np.float64]
 
@@ -49,7 +50,7 @@ class Trends:
 
     kinds: tuple[str, ...] = ()
     values: tuple[Array, ...] = ()
-    remainder: Array | None = None
+    remainder: LowRank | None = None
 
     def __bool__(self) -> bool:
         return bool(self.kinds)
@@ -67,7 +68,7 @@ class Trends:
         """The same in genes (n, G), the remainder added to what was laid on the slide."""
         values = [value @ vectors.T for value in self.values]
         if self.remainder is not None:
-            values[self.kinds.index(SERIAL)] = values[self.kinds.index(SERIAL)] + self.remainder
+            values[self.kinds.index(SERIAL)] = values[self.kinds.index(SERIAL)] + self.remainder[:]
         return Trends(self.kinds, tuple(values))
 
     def at(self, slopes: Array) -> Array:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from phg2st_sc.models.phg2st.serial.poses import Pose
 from phg2st_sc.models.phg2st.serial.references import Laid, Reference, lay_on, serial_trend
 
 
@@ -19,7 +22,7 @@ def test_a_section_on_itself_returns_its_field(reference, tissue):
     laid = lay_on(tissue, reference.channels, [reference])
     nothing = np.zeros(0, dtype=np.int64)
     columns, rest = serial_trend(laid, nothing, np.zeros((0, 3)), np.zeros(0), np.ones(3))
-    for found, expected in ((columns, reference.components), (rest[:, :2], reference.rest)):
+    for found, expected in ((columns, reference.components), (rest[:][:, :2], reference.rest)):
         for a, b in zip(found.T, expected.T, strict=True):
             assert np.corrcoef(a, b)[0, 1] > 0.97  # averaged over the nearest few spots
     np.testing.assert_allclose(columns.mean(axis=0), 0.0, atol=1e-12)
@@ -28,8 +31,9 @@ def test_a_section_on_itself_returns_its_field(reference, tissue):
 
 def test_prompts_decide_between_poses(reference, tissue):
     """The outlines prefer a wrong pose a little, and what was measured says so."""
-    turned = 2 * tissue.mean(axis=0) - tissue
-    laid = Laid(reference, (turned, tissue), (1.05, 1.0))
+    center = tuple(tissue.mean(axis=0))
+    turned = Pose(flip=False, degrees=180.0, shift=(0.0, 0.0), center=center, onto=center, score=1.05)
+    laid = Laid(reference, tissue, (turned, replace(turned, degrees=0.0, score=1.0)))
     index = np.arange(0, len(tissue), 4)
     args = (reference.components[index], np.ones(index.size), np.ones(3))
     by_prompts, _ = serial_trend([laid], index, *args)
@@ -39,9 +43,7 @@ def test_prompts_decide_between_poses(reference, tissue):
 
 
 def test_outside_the_reference_nothing_is_expected(reference):
-    far = reference.positions + 200.0
-    columns, rest = serial_trend(
-        [Laid(reference, (far,), (1.0,))], np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros(0), np.ones(3)
-    )
+    far = Laid(reference, reference.positions, (Pose(flip=False, degrees=0.0, shift=(200.0, 200.0)),))
+    columns, rest = serial_trend([far], np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros(0), np.ones(3))
     np.testing.assert_allclose(columns, 0.0, atol=1e-9)
-    np.testing.assert_allclose(rest, 0.0, atol=1e-9)
+    np.testing.assert_allclose(rest[:], 0.0, atol=1e-9)

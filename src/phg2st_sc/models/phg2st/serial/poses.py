@@ -1,13 +1,13 @@
 """Lay one section on another: rigid registration of serial sections on the capture lattice.
 
 Serial sections are cut a few µm apart and lie on their capture areas turned and shifted. Both are drawn on a coarse grid as
-channels (tissue, image components, measured gene components); for every rotation, with and without a flip, all shifts
-are scored at once by Fourier transforms, and the best poses are refined at the spots.
+channels (tissue, image components); for every rotation, with and without a flip, all shifts are scored at once by Fourier
+transforms, and the best poses are refined at the spots.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,13 +15,19 @@ from numpy.typing import NDArray
 from scipy.fft import irfft2, next_fast_len, rfft2
 from scipy.spatial import cKDTree
 
+from .raster import Raster
+
 Array = NDArray[np.float64]
+Nearest = Callable[[Array], NDArray[np.integer]]
+"""Number of the spot that is nearest to each place, -1 where none is within reach."""
 
 _ANGLES = np.arange(0.0, 360.0, 10.0)
 _MAX_CELLS = 72
 """Cells along the longer side of a section; larger sections are drawn coarser."""
 _REACH = 1.5
 """Cells within which a spot of the other section counts as lying on a spot."""
+_MAX_EXACT = 4000
+"""Spots of a section up to which the nearest spot is searched for, and not looked up on a raster."""
 _KEPT = 12
 _LEAST_OVERLAP = 0.5
 _STEPS = (1.0, 0.5, 0.25)
@@ -40,7 +46,7 @@ class Drawing:
     positions
         (n, 2) in lattice pitches.
     channels
-        (n, c) centred, of unit variance over the section; no channel is fine.
+        (n, c) centered, of unit variance over the section; no channel is fine.
     """
 
     positions: Array
@@ -55,6 +61,12 @@ class Drawing:
         return cls(positions, (channels - channels.mean(axis=0)) / np.where(spread > 1e-12, spread, 1.0))
 
     @property
+    def center(self) -> tuple[float, float]:
+        """Mean of the positions."""
+        x, y = self.positions.mean(axis=0)
+        return float(x), float(y)
+
+    @property
     def cell(self) -> float:
         """Size of a grid cell in pitches."""
         return max(1.0, float(np.ptp(self.positions, axis=0).max()) / _MAX_CELLS)
@@ -62,10 +74,12 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a section lies on another: flip, turn by degrees about its centre, shift of the centres in pitches.
+    """Where a section lies on another: flip, turn by degrees about its center, shift of the centers in pitches.
 
     Attributes
     ----------
+    center, onto
+        Center of the section, and of the other one.
     score
         Overlap of the tissues plus correlation of the channels where they overlap.
     """
@@ -73,25 +87,29 @@ class Pose:
     flip: bool
     degrees: float
     shift: tuple[float, float]
+    center: tuple[float, float] = (0.0, 0.0)
+    onto: tuple[float, float] = (0.0, 0.0)
     score: float = -np.inf
 
-    def __call__(self, positions: Array, center: Array, onto: Array) -> Array:
-        """Positions (n, 2) of the section about ``centre``, in the frame of the other one, whose centre is ``onto``."""
-        return (positions - center) @ _rotation(self.flip, self.degrees).T + onto + np.asarray(self.shift)
+    def __call__(self, positions: Array) -> Array:
+        """Positions (n, 2) of the section, in the frame of the other one."""
+        turned = (positions - np.asarray(self.center)) @ _rotation(self.flip, self.degrees).T
+        return turned + np.asarray(self.onto) + np.asarray(self.shift)
 
 
 def find_poses(section: Drawing, other: Drawing) -> list[Pose]:
     """Up to a dozen poses of a section on another, the best first, far enough apart to be different answers."""
     cell = max(section.cell, other.cell)
     found = sorted(_search(section, other, cell), key=lambda pose: -pose.score)
-    tree = cKDTree(other.positions)
     kept: list[Pose] = []
     for pose in found:
         if all(_differ(pose, before) for before in kept):
             kept.append(pose)
         if len(kept) == _KEPT:
             break
-    refined = [_refine(section, other, tree, pose, cell) for pose in kept]
+    is_large = max(len(section.positions), len(other.positions)) > _MAX_EXACT
+    nearest = (Raster.of if is_large else _exactly)(other.positions, _REACH * cell)
+    refined = [_refine(section, other, nearest, pose, cell) for pose in kept]
     return sorted(refined, key=lambda pose: -pose.score)
 
 
@@ -113,8 +131,8 @@ def _differ(one: Pose, other: Pose) -> bool:
 
 def _search(section: Drawing, other: Drawing, cell: float) -> Iterator[Pose]:
     """Best few shifts of every rotation."""
-    center, onto = section.positions.mean(axis=0), other.positions.mean(axis=0)
-    reach = max(np.linalg.norm(d.positions - d.positions.mean(axis=0), axis=1).max() for d in (section, other)) / cell
+    center, onto = section.center, other.center
+    reach = max(np.linalg.norm(d.positions - d.center, axis=1).max() for d in (section, other)) / cell
     half = int(np.ceil(reach)) + 1
     size = next_fast_len(4 * half + 1, real=True)
     target = _Spectra.of((other.positions - onto) / cell, other.channels, half, size)
@@ -124,8 +142,8 @@ def _search(section: Drawing, other: Drawing, cell: float) -> Iterator[Pose]:
             score = _Spectra.of(turned, section.channels, half, size).scores(target) + _habit(flip, degrees)
             for flat in np.argsort(-score, axis=None, kind="stable")[:3]:
                 row, column = np.unravel_index(flat, score.shape)
-                shift = tuple(float(cell * ((at + size // 2) % size - size // 2)) for at in (column, row))
-                yield Pose(flip, float(degrees), (shift[0], shift[1]), float(score[row, column]))
+                dx, dy = (float(cell * ((at + size // 2) % size - size // 2)) for at in (column, row))
+                yield Pose(flip, float(degrees), (dx, dy), center, onto, float(score[row, column]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,33 +181,43 @@ class _Spectra:
         return np.where(overlap >= _LEAST_OVERLAP * min(self.n_cells, target.n_cells), score, -np.inf)
 
 
-def _refine(section: Drawing, other: Drawing, tree: cKDTree, pose: Pose, cell: float) -> Pose:
+def _refine(section: Drawing, other: Drawing, nearest: Nearest, pose: Pose, cell: float) -> Pose:
     """Improve a pose by ever smaller turns and shifts."""
-    best = replace(pose, score=score_at_spots(section, other, tree, pose, cell))
+    best = replace(pose, score=score_at_spots(section, other, nearest, pose))
     for step in _STEPS:
         base = best
         for turn in (-_DEGREES * step, 0.0, _DEGREES * step):
             for dx in (-cell * step, 0.0, cell * step):
                 for dy in (-cell * step, 0.0, cell * step):
-                    moved = Pose(base.flip, base.degrees + turn, (base.shift[0] + dx, base.shift[1] + dy))
-                    score = score_at_spots(section, other, tree, moved, cell)
+                    shift = (base.shift[0] + dx, base.shift[1] + dy)
+                    moved = replace(base, degrees=base.degrees + turn, shift=shift)
+                    score = score_at_spots(section, other, nearest, moved)
                     if score > best.score:
                         best = replace(moved, score=score)
     return best
 
 
-def score_at_spots(section: Drawing, other: Drawing, tree: cKDTree, pose: Pose, cell: float) -> float:
+def _exactly(points: Array, reach: float) -> Nearest:
+    tree = cKDTree(points)
+
+    def nearest(places: Array) -> NDArray[np.integer]:
+        distance, found = tree.query(places, distance_upper_bound=reach)
+        return np.where(np.isfinite(distance), found, -1)
+
+    return nearest
+
+
+def score_at_spots(section: Drawing, other: Drawing, nearest: Nearest, pose: Pose) -> float:
     """Overlap plus correlation at the spots of the section that lie on a spot of the other."""
-    moved = pose(section.positions, section.positions.mean(axis=0), other.positions.mean(axis=0))
-    distance, nearest = tree.query(moved, distance_upper_bound=_REACH * cell)
-    on = np.isfinite(distance)
+    found = nearest(pose(section.positions))
+    on = found >= 0
     if not on.any():
         return -np.inf
-    covered = np.unique(nearest[on]).size
+    covered = np.count_nonzero(np.bincount(found[on]))
     overlap = 0.5 * (on.mean() + min(1.0, covered / len(other.positions)))
     overlap += _habit(pose.flip, pose.degrees)
     if not section.channels.shape[1]:
         return float(overlap)
-    a, b = section.channels[on], other.channels[nearest[on]]
+    a, b = section.channels[on], other.channels[found[on]]
     power = float((a**2).sum() * (b**2).sum())
     return float(overlap + ((a * b).sum() / np.sqrt(power) if power > 0 else 0.0))

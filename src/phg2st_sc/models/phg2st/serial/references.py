@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from ...._arrays import SlideArrays, TrainingSlide
-from ....linear import Covariance, GeneBasis, Kernel, Places, Working, even_subset, predict_columns
+from ...._arrays import Prompts, SlideArrays, TrainingSlide
+from ....linear import Covariance, GeneBasis, Kernel, Places, Working, predict_columns
+from .cells import Cells
+from .low_rank import LowRank
 from .poses import Drawing, Pose, find_poses
 
 Array = NDArray[np.float64]
 
 N_CHANNELS = 8
 """Image components by which sections are laid on each other."""
-MAX_SPOTS = 4000
-"""Spots kept of a section."""
 _N_REST = 32
 _FIELD = Covariance(Kernel(4.0, longer=8.0), 0.15)
 _REST = Covariance(Kernel(4.0, longer=8.0), 0.02)
@@ -27,7 +28,10 @@ _SAMPLED = 4
 _SAME_PLACE = 1e-3
 """In pitches; places are kept in single precision."""
 _WIDTH = 1.0
-"""Of the weights by which the nearest reference spots are averaged, in pitches."""
+"""Of the weights by which the nearest reference spots are averaged, in spacings of the reference."""
+_REACH = 1.5
+"""Spacings beyond which what a reference says begins to fade."""
+_BLOCK = 8192
 _PROMPTS_TO_TRUST = 20.0
 """Prompts at which their agreement weighs half as much in the choice of a pose as the outlines and the image do."""
 
@@ -48,6 +52,8 @@ class Reference:
         (n, k) whitened rates in gene components.
     rest, rest_genes
         (n, r) and (r, G): what the components miss, as a product.
+    spacing
+        Edge in pitches of the cells into which the spots of a large section were gathered; 1 where none were.
     """
 
     name: str
@@ -57,38 +63,55 @@ class Reference:
     components: Annotated[Array, "n K"]
     rest: Annotated[Array, "n r"]
     rest_genes: Annotated[Array, "r G"]
+    spacing: Annotated[float, "> 0"] = 1.0
+
+    @cached_property
+    def tree(self) -> cKDTree:
+        """Of the positions."""
+        return cKDTree(self.positions)
 
     def is_of(self, slide: SlideArrays) -> bool:
         """Whether it is the slide itself: by name and places, since two sections may be called the same."""
         if self.name != slide.name:
             return False
-        distance, _ = cKDTree(slide.positions).query(self.positions)
+        places = slide.positions if self.spacing == 1.0 else Cells.of(slide.positions).positions
+        distance, _ = cKDTree(places).query(self.positions)
         return bool(distance.max() < _SAME_PLACE)
 
 
 def make_reference(slide: TrainingSlide, basis: GeneBasis, spread: Array, channels: Array | None) -> Reference | None:
     """Krige a section onto its own spots; ``None`` where its patient is unknown, or too little was measured."""
-    totals = slide.counts.sum(axis=1, dtype=np.float64)
-    measured = np.flatnonzero(totals > 0)
-    if slide.arrays.patient is None or measured.size < 3:
+    if slide.arrays.patient is None:
         return None
-    kept = measured[even_subset(measured.size, MAX_SPOTS)]
-    working = Working.of(slide.prompts(kept, target_sum=1.0), spread=spread)
-    places = Places.of(slide.arrays.positions)
+    cells = Cells.of(slide.arrays.positions)
+    counts = cells.sums(slide.counts)
+    kept = np.flatnonzero(counts.sum(axis=1, dtype=np.float64) > 0)
+    if kept.size < 3:
+        return None
+    positions = cells.positions[kept]
+    prompts = Prompts(np.arange(kept.size), counts[kept], cells.sums(slide.totals)[kept], 1.0, slide.genes)
+    working = Working.of(prompts, spread=spread)
     columns = working.values @ basis.vectors
-    at = (places, working.index, working.noise)
-    components = predict_columns(*at, columns, _FIELD, basis.signal(working.depth))[kept]
-    rest = predict_columns(*at, working.values - columns @ basis.vectors.T, _REST)[kept]
+    at = (Places.of(positions), working.index, working.noise)
+    signal = basis.signal(working.depth)
+    components = predict_columns(*at, columns, _coarser(_FIELD, cells.spacing), signal)
+    rest = predict_columns(*at, working.values - columns @ basis.vectors.T, _coarser(_REST, cells.spacing))
     left, singular, right = np.linalg.svd(rest - rest.mean(axis=0), full_matrices=False)
     return Reference(
         slide.arrays.name,
         slide.arrays.patient,
-        _rounded(slide.arrays.positions[kept]),
-        None if channels is None else _rounded(channels[kept]),
+        _rounded(positions),
+        None if channels is None else _rounded(cells.means(channels)[kept]),
         _rounded(components - components.mean(axis=0)),
         _rounded(left[:, :_N_REST] * singular[:_N_REST]),
         _rounded(right[:_N_REST]),
+        cells.spacing,
     )
+
+
+def _coarser(covariance: Covariance, spacing: float) -> Covariance:
+    """The same covariance counted in cells."""
+    return replace(covariance, kernel=covariance.kernel.stretched(spacing))
 
 
 def _rounded(values: Array) -> Array:
@@ -104,41 +127,39 @@ class Laid:
     ----------
     reference
         The section it lies on.
-    positions
-        For each pose the (n, 2) spots of the slide in the frame of the reference.
-    scores
-        Of the poses.
+    spots
+        (n, 2) spots of the slide, in lattice pitches.
+    poses
+        How they may lie, the best first.
     """
 
     reference: Reference
-    positions: tuple[Array, ...]
-    scores: tuple[float, ...]
+    spots: Array
+    poses: tuple[Pose, ...]
 
     def take(self, rows: NDArray[np.int64]) -> Laid:
         """The same with some of the spots."""
-        return Laid(self.reference, tuple(where[rows] for where in self.positions), self.scores)
+        return replace(self, spots=self.spots[rows])
 
 
 def lay_on(positions: Array, channels: Array | None, references: Sequence[Reference]) -> list[Laid]:
     """Lay a slide on references; those on which it finds no place are left out."""
+    cells = Cells.of(positions)
+    drawn = None if channels is None else cells.means(channels)
     laid = []
     for reference in references:
-        both = channels is not None and reference.channels is not None
-        section = Drawing.of(positions, channels if both else None)
+        both = drawn is not None and reference.channels is not None
+        section = Drawing.of(cells.positions, drawn if both else None)
         other = Drawing.of(reference.positions, reference.channels if both else None)
-        poses = [pose for pose in find_poses(section, other) if np.isfinite(pose.score)]
+        poses = tuple(pose for pose in find_poses(section, other) if np.isfinite(pose.score))
         if poses:
-            laid.append(Laid(reference, tuple(_moved(section, other, p) for p in poses), tuple(p.score for p in poses)))
+            laid.append(Laid(reference, positions, poses))
     return laid
-
-
-def _moved(section: Drawing, other: Drawing, pose: Pose) -> Array:
-    return pose(section.positions, section.positions.mean(axis=0), other.positions.mean(axis=0))
 
 
 def serial_trend(
     laid: Sequence[Laid], index: NDArray[np.int64], columns: Array, noise: Array, scale: Array
-) -> tuple[Array, Array] | None:
+) -> tuple[Array, LowRank] | None:
     """Mean over references of what was measured where the slide lies; ``None`` without a reference.
 
     The prompts have a say in which pose is taken.
@@ -158,16 +179,20 @@ def serial_trend(
     """
     if not laid:
         return None
-    sampled = [_sample(one.reference, one.positions[_best_pose(one, index, columns, noise, scale)]) for one in laid]
-    return np.mean([c for c, _ in sampled], axis=0), np.mean([r for _, r in sampled], axis=0)
+    sampled = [
+        _sample(one.reference, one.poses[_best_pose(one, index, columns, noise, scale)], one.spots) for one in laid
+    ]
+    genes = np.concatenate([one.reference.rest_genes for one in laid]) / len(laid)
+    rest = np.concatenate([scores for _, scores in sampled], axis=1)
+    return np.mean([components for components, _ in sampled], axis=0), LowRank(rest, genes)
 
 
 def _best_pose(one: Laid, index: NDArray[np.int64], columns: Array, noise: Array, scale: Array) -> int:
-    if index.size == 0 or len(one.positions) == 1:
+    if index.size == 0 or len(one.poses) == 1:
         return 0
     trust = index.size / (index.size + _PROMPTS_TO_TRUST)
-    fit = [_agreement(one.reference, where[index], columns / scale, noise, scale) for where in one.positions]
-    return int(np.argmax(np.asarray(one.scores) + trust * np.asarray(fit)))
+    fit = [_agreement(one.reference, pose(one.spots[index]), columns / scale, noise, scale) for pose in one.poses]
+    return int(np.argmax(np.asarray([pose.score for pose in one.poses]) + trust * np.asarray(fit)))
 
 
 def _agreement(reference: Reference, where: Array, columns: Array, noise: Array, scale: Array) -> float:
@@ -178,19 +203,27 @@ def _agreement(reference: Reference, where: Array, columns: Array, noise: Array,
     return float((weight * columns * expected).sum() / np.sqrt(power)) if power > 0 else 0.0
 
 
-def _sample(reference: Reference, where: Array) -> tuple[Array, Array]:
-    there = _weights(reference, where)
-    components = _average(reference.components, *there)
-    rest = _average(reference.rest, *there) @ reference.rest_genes
-    return components - components.mean(axis=0), rest - rest.mean(axis=0)
+def _sample(reference: Reference, pose: Pose, spots: Array) -> tuple[Array, NDArray[np.float32]]:
+    """Components (n, k) and scores of the rest (n, r) where the spots lie, about zero over them."""
+    components = np.empty((len(spots), reference.components.shape[1]))
+    rest = np.empty((len(spots), reference.rest.shape[1]), dtype=np.float32)
+    for start in range(0, len(spots), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        there = _weights(reference, pose(spots[rows]))
+        components[rows] = _average(reference.components, *there)
+        rest[rows] = _average(reference.rest, *there)
+    components -= components.mean(axis=0)
+    rest -= rest.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return components, rest
 
 
 def _weights(reference: Reference, where: Array) -> tuple[NDArray[np.int64], Array]:
     """Nearest reference spots of every place and their weights, which fade outside the reference."""
     n = min(_SAMPLED, len(reference.positions))
-    distance, nearest = cKDTree(reference.positions).query(where, k=np.arange(1, n + 1))
+    distance, nearest = reference.tree.query(where, k=np.arange(1, n + 1))
+    distance /= reference.spacing
     weight = np.exp(-0.5 * (distance**2 - distance[:, :1] ** 2) / _WIDTH**2)
-    fade = np.exp(-np.maximum(distance[:, 0] - 1.5, 0.0))
+    fade = np.exp(-np.maximum(distance[:, 0] - _REACH, 0.0))
     return nearest, weight * (fade / weight.sum(axis=1))[:, None]
 
 
