@@ -166,10 +166,17 @@ def test_only_rows_that_are_asked_for_are_read(spot_adata, rng, tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["embeddings"] = values
     rows = np.array([19_999, 3, 8_192, 3, 4_095])
-    np.testing.assert_array_equal(open_features(tmp_path / "a.h5").read(rows), values[rows])
+
+    def read(path):
+        out = np.full((len(rows), 4), np.nan)
+        for places, piece in open_features(path).read(rows):
+            out[places] = piece
+        return out
+
+    np.testing.assert_array_equal(read(tmp_path / "a.h5"), values[rows])
     frame = pd.DataFrame(values, columns=list("abcd"))
     frame.to_parquet(tmp_path / "a.parquet")
-    np.testing.assert_array_equal(open_features(tmp_path / "a.parquet").read(rows), values[rows])
+    np.testing.assert_array_equal(read(tmp_path / "a.parquet"), values[rows])
 
 
 def test_slides_by_name(spot_adata, rng):
@@ -243,7 +250,7 @@ def test_faults_of_the_values(spot_adata, rng):
     with pytest.raises(ValueError, match="2 names stand for several rows \\('spot0', 'spot1'\\)"):
         pp.add_embeddings(spot_adata, twice, encoder="mine", tile_um=112)
     frame.iloc[4, 1] = np.inf
-    with pytest.raises(ValueError, match="features of 1 spots are NaN or infinite \\('spot4'\\)"):
+    with pytest.raises(ValueError, match="NaN or infinite at spots that it has a row for \\('spot4'\\)"):
         pp.add_embeddings(spot_adata, frame, encoder="mine", tile_um=112)
     with pytest.raises(ValueError, match="columns 'color' are no numbers"):
         pp.add_embeddings(spot_adata, frame.assign(name="a", color="b"), encoder="mine", tile_um=112)
@@ -313,3 +320,24 @@ def test_damaged_files(tmp_path, tiled):
     (tmp_path / "folder").mkdir()
     with pytest.raises((ValueError, KeyError), match=r"is no zarr store|no table of features"):
         open_features(tmp_path / "folder")
+
+
+def test_into_the_store_behind_a_spatialdata(tmp_path, rng):
+    from spatial_elements import annotating, circles, picture, square
+    from spatialdata import SpatialData, read_zarr
+
+    points = square(6, 20.0, 30.0)
+    sdata = SpatialData(
+        images={"he": picture(200, 200)},
+        shapes={"spots": circles(points, np.arange(36))},
+        tables={"table": annotating({"spots": np.arange(36)})},
+    )
+    sdata.write(tmp_path / "data.zarr")
+    sdata = read_zarr(tmp_path / "data.zarr")
+    corners = np.array([[x, y] for y in range(0, 160, 40) for x in range(0, 160, 40)]) + 20
+    path = trident(tmp_path / "a.h5", corners, corners.astype(float), side=20)
+    pp.add_embeddings(sdata, path, write=True)
+    table = read_zarr(tmp_path / "data.zarr").tables["table"]
+    centers = points[table.obs["instance_id"].to_numpy()]
+    np.testing.assert_array_equal(table.obsm["X_uni_v1"], (centers - 20) // 40 * 40 + 20)
+    assert table.uns[RECORD]["X_uni_v1"]["source"] == "image"

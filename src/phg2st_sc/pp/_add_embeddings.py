@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from .. import _keys
@@ -16,10 +15,12 @@ from .._docs import documented
 from .._image import check_length
 from .._provenance import names_hash, package_versions
 from .._reading import Reading
-from .._slide import Owner, Slide, SlotUpdate, check_finite_centers, refuse_foreign, store_behind, write_slots
+from .._slide import Slide, SlotUpdate, refuse_foreign, store_behind, write_slots
 from .._text import plain, quoted
 from .._warn import one_message_per_fault, warn_user
 from ..encoders import FeatureFile, check_name, open_features
+from ._embedding_match import Call, Match, no_spot, rows_of_spots
+from ._embedding_slots import obsm_keys, owner
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -27,26 +28,21 @@ if TYPE_CHECKING:
 
 _PREFIX = _keys.embedding("")
 _UNKNOWN = "unknown"
-Match = Literal["auto", "name", "place"]
-
-
-@dataclass(frozen=True)
-class _Call:
-    match: Match
-    obs_key: str | None
-    max_distance: float | None
-    tile_um: float | None
 
 
 @dataclass(frozen=True, eq=False)
 class _Matched:
-    """What the spots of one slide get."""
+    """Which rows of a file the spots of one slide get; -1 for none."""
 
     slide: Slide
     file: FeatureFile
     tile_um: float
-    has: NDArray[np.bool_]
-    values: NDArray[np.float32]
+    rows: NDArray[np.int64]
+
+    @property
+    def has(self) -> NDArray[np.bool_]:
+        """Which spots have features."""
+        return self.rows >= 0
 
 
 @one_message_per_fault
@@ -149,23 +145,25 @@ def add_embeddings(
     check_name(rep.removeprefix(_PREFIX))
     tables = {id(slide.table): slide.table for slide in slides}
     for table in tables.values():
-        refuse_foreign(table, [("obsm", key) for key in _obsm_keys(rep)], _owner(rep))
+        refuse_foreign(table, [("obsm", key) for key in obsm_keys(rep)], owner(rep))
     matched = [_matched(slide, files[slide.name], call) for slide in slides if slide.name in files]
     _check_alike(matched)
-    for key, table in tables.items():
-        found = [one for one in matched if id(one.slide.table) == key]
-        if found:
-            write_slots(data, table, _update(table, found, rep, _record(found, name, revision)), write=write)
+    by_table: dict[int, list[_Matched]] = {}
+    for one in matched:
+        by_table.setdefault(id(one.slide.table), []).append(one)
+    updates = {key: _update(found, rep, _record(found, name, revision)) for key, found in by_table.items()}
+    for key, update in updates.items():
+        write_slots(data, tables[key], update, write=write)
 
 
-def _checked(match: str, obs_key: str | None, max_distance: float | None, tile_um: float | None) -> _Call:
+def _checked(match: str, obs_key: str | None, max_distance: float | None, tile_um: float | None) -> Call:
     if match not in ("auto", "name", "place"):
         msg = f"`match` must be 'auto', 'name' or 'place', got {match!r}."
         raise ValueError(msg)
     if max_distance is not None and not is_positive(max_distance):
         msg = f"`max_distance` must be a number of pixels above 0, got {max_distance!r}."
         raise ValueError(msg)
-    return _Call(match, obs_key, max_distance, None if tile_um is None else check_length("tile_um", tile_um))  # type: ignore[arg-type]
+    return Call(match, obs_key, max_distance, None if tile_um is None else check_length("tile_um", tile_um))  # type: ignore[arg-type]
 
 
 def _files(features: Any, slides: Sequence[Slide], index: Any, element: str | None) -> dict[str, FeatureFile]:
@@ -193,120 +191,50 @@ def _encoder(encoder: str | None, files: Sequence[FeatureFile]) -> str:
     raise ValueError(msg)
 
 
-def _matched(slide: Slide, file: FeatureFile, call: _Call) -> _Matched:
+def _matched(slide: Slide, file: FeatureFile, call: Call) -> _Matched:
     tile_um = call.tile_um or file.tile_um
     if tile_um is None:
         msg = (
             f"{file.where!r} does not say how large its tiles are: pass `tile_um=`, the side in µm of what was encoded."
         )
         raise ValueError(msg)
-    rows = _rows(slide, file, call, tile_um)
-    has = rows >= 0
-    if not has.any():
-        raise ValueError(_nothing(slide, file, call))
-    values = file.read(rows[has])
-    finite = np.isfinite(values).all(axis=1)
-    if not finite.all():
-        names = slide.table.obs_names[slide.rows[has][~finite]]
-        msg = f"{file.where!r}: the features of {len(names)} spots are NaN or infinite ({quoted(names)})."
-        raise ValueError(msg)
-    return _Matched(slide, file, tile_um, has, values)
-
-
-def _rows(slide: Slide, file: FeatureFile, call: _Call, tile_um: float) -> NDArray[np.int64]:
-    """Row in the file of every spot; -1 where there is none."""
-    by_name = call.match == "name" or (call.match == "auto" and file.names is not None)
-    if by_name:
-        return _by_name(slide, file, call.obs_key)
-    if call.match == "auto" and file.places is None:
-        return _in_order(slide, file)
-    return _by_place(slide, file, call, tile_um)
-
-
-def _in_order(slide: Slide, file: FeatureFile) -> NDArray[np.int64]:
-    n_obs = slide.table.n_obs
-    if file.shape[0] != n_obs:
-        msg = (
-            f"{file.where!r} has {file.shape[0]} rows without names or places, and the object has {n_obs}: pass `index=` with the "
-            "name of every row."
-        )
-        raise ValueError(msg)
-    return slide.rows
-
-
-def _by_name(slide: Slide, file: FeatureFile, obs_key: str | None) -> NDArray[np.int64]:
-    if file.names is None:
-        msg = f"{file.where!r} holds no names to match by: pass `match='place'`, or `index=` for an array."
-        raise ValueError(msg)
-    known = pd.Index(file.names)
-    if not known.is_unique:
-        repeated = known[known.duplicated()].unique()
-        msg = (
-            f"{file.where!r}: {len(repeated)} names stand for several rows ({quoted(repeated)}), so none can be chosen."
-        )
-        raise ValueError(msg)
-    if obs_key is not None and obs_key not in slide.table.obs:
-        msg = f"obs has no column {obs_key!r} (there are: {quoted(slide.table.obs)})."
-        raise KeyError(msg)
-    names = slide.table.obs_names if obs_key is None else pd.Index(slide.table.obs[obs_key].astype(str))
-    rows: NDArray[np.int64] = known.get_indexer(names[slide.rows].astype(str)).astype(np.int64)
-    return rows
-
-
-def _by_place(slide: Slide, file: FeatureFile, call: _Call, tile_um: float) -> NDArray[np.int64]:
-    """Row of the tile whose centre is nearest along the farther of x and y, as far as the spot lies inside it."""
-    from scipy.spatial import cKDTree
-
-    if file.places is None:
-        msg = f"{file.where!r} holds no places to match by: pass `match='name'`, or a table with columns x and y."
-        raise ValueError(msg)
-    check_finite_centers(slide)
-    side = file.tile_px
-    if side is None and (file.corners or call.max_distance is None):
-        side = tile_um / slide.require_mpp()
-    centers = file.places + side / 2.0 if file.corners and side is not None else file.places
-    reach = call.max_distance if call.max_distance is not None else (side or 0.0) / 2.0
-    finite = np.flatnonzero(np.isfinite(centers).all(axis=1))
-    if not len(finite):
-        return np.full(slide.n_spots, -1, dtype=np.int64)
-    distance, nearest = cKDTree(centers[finite]).query(slide.positions, p=np.inf)
-    return np.where(distance <= reach, finite[nearest], -1)
-
-
-def _nothing(slide: Slide, file: FeatureFile, call: _Call) -> str:
-    start = f"{file.where!r} has no features for any spot of slide {slide.name!r}"
-    if file.names is not None and call.match != "place":
-        mine = slide.table.obs_names[slide.rows[:3]]
-        return f"{start}: its names are like {quoted(file.names[:3].tolist())}, those of the spots like {quoted(mine)}. Is there a column of obs with the former (`obs_key=`)?"
-    ranges = [
-        f"x {a[0]:.0f} to {b[0]:.0f}, y {a[1]:.0f} to {b[1]:.0f}" for a, b in map(_span, (file.places, slide.positions))
-    ]
-    return f"{start}: its tiles lie at {ranges[0]}, the spots at {ranges[1]}, in pixels. Are both of the same picture at full resolution?"
-
-
-def _span(places: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    return np.nanmin(places, axis=0), np.nanmax(places, axis=0)
+    rows = rows_of_spots(slide, file, call, tile_um)
+    if (rows < 0).all():
+        raise ValueError(no_spot(slide, file, call))
+    return _Matched(slide, file, tile_um, rows)
 
 
 def _check_alike(matched: Sequence[_Matched]) -> None:
     """Refuse slides whose features cannot stand in one array with one record."""
-    kinds = {(one.values.shape[1], one.tile_um, one.file.layout) for one in matched}
+    kinds = {(one.file.shape[1], one.tile_um, one.file.layout) for one in matched}
     if len(kinds) > 1:
         told = "; ".join(f"{d} features of {um:g} µm ({layout})" for d, um, layout in sorted(kinds))
         msg = f"The files differ: {told}. Add features of each kind under a `key_added=` of their own."
         raise ValueError(msg)
 
 
-def _update(table: AnnData, matched: Sequence[_Matched], rep: str, record: dict[str, Any]) -> SlotUpdate:
-    values = np.full((table.n_obs, matched[0].values.shape[1]), np.nan, dtype=np.float32)
+def _update(matched: Sequence[_Matched], rep: str, record: dict[str, Any]) -> SlotUpdate:
+    table = matched[0].slide.table
+    values = np.full((table.n_obs, matched[0].file.shape[1]), np.nan, dtype=np.float32)
     for one in matched:
-        values[one.slide.rows[one.has]] = one.values
+        _fill(values, table, one)
         _warn_without(table, one, rep)
     uns: dict[str, Any] = {_keys.EMBEDDINGS: {**(table.uns.get(_keys.EMBEDDINGS) or {}), rep: record}}
     tiles = table.uns.get(_keys.TILES) or {}
     if rep in tiles:
         uns[_keys.TILES] = {key: value for key, value in tiles.items() if key != rep}
-    return SlotUpdate(obsm={rep: values}, uns=uns, remove={"obsm": list(_obsm_keys(rep)[1:])}, owner=_owner(rep))
+    return SlotUpdate(obsm={rep: values}, uns=uns, remove={"obsm": list(obsm_keys(rep)[1:])}, owner=owner(rep))
+
+
+def _fill(values: NDArray[np.float32], table: AnnData, one: _Matched) -> None:
+    spots = one.slide.rows[one.has]
+    for places, piece in one.file.read(one.rows[one.has]):
+        values[spots[places]] = piece
+        faulty = ~np.isfinite(piece).all(axis=1)
+        if faulty.any():
+            names = table.obs_names[spots[places[faulty]]]
+            msg = f"{one.file.where!r}: features are NaN or infinite at spots that it has a row for ({quoted(names)})."
+            raise ValueError(msg)
 
 
 def _warn_without(table: AnnData, one: _Matched, rep: str) -> None:
@@ -332,7 +260,7 @@ def _record(matched: Sequence[_Matched], encoder: str, revision: str | None) -> 
         "transform": f"as made by {first.file.layout}",
         "precision": _UNKNOWN,
         "licence": _UNKNOWN,
-        "dim": first.values.shape[1],
+        "dim": first.file.shape[1],
         "fields": np.array([1.0]),
         "tile_um": first.tile_um,
         "context": 0,
@@ -346,11 +274,3 @@ def _record(matched: Sequence[_Matched], encoder: str, revision: str | None) -> 
         _keys.NAMES_HASH: names_hash(table.obs_names),
         "versions": package_versions(("phg2st-sc", "numpy", "pandas")),
     }
-
-
-def _owner(rep: str) -> Owner:
-    return Owner((_keys.EMBEDDINGS, rep), ("encoder",), shared=(_keys.EMBEDDINGS, _keys.TILES))
-
-
-def _obsm_keys(rep: str) -> tuple[str, ...]:
-    return rep, _keys.context_index(rep), _keys.context(rep)

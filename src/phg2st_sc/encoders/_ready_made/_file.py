@@ -10,9 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 Rows = NDArray[np.int64]
+Piece = tuple[Rows, NDArray[np.float32]]
+"""Which of the wanted rows, and their features."""
 _MOST_ROWS, _MOST_COLUMNS = 100_000_000, 65_536
 _AT_ONCE = 4096
 """Rows that are read together."""
+_PIECE = 16_384
+"""Rows that are handed on together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +32,7 @@ class FeatureFile:
     shape
         (rows, features).
     read
-        Features (k, d) of the rows that it is given, float32.
+        Reads the rows that it is given, in pieces: places in what it was given, and features (k, d) float32.
     names
         Name of every row, such as a barcode, where there are any.
     places
@@ -45,7 +49,7 @@ class FeatureFile:
     where: str
     layout: str
     shape: tuple[int, int]
-    read: Callable[[Rows], NDArray[np.float32]]
+    read: Callable[[Rows], Iterator[Piece]]
     names: NDArray[np.str_] | None = None
     places: NDArray[np.float64] | None = None
     corners: bool = False
@@ -69,18 +73,19 @@ def check_shape(where: str, shape: tuple[int, ...], *, names: int | None = None)
     return int(shape[0]), int(shape[1])
 
 
-def taken(slices: Callable[[int, int], Any], rows: Rows, dim: int) -> NDArray[np.float32]:
-    """Take rows out of what can only be read in slices, a bounded number of rows at once."""
-    out = np.empty((len(rows), dim), dtype=np.float32)
-    for start, inside in _blocks(rows):
-        block = np.asarray(slices(start, int(rows[inside].max()) + 1))
+def taken(slices: Callable[[int, int], Any], rows: Rows) -> Iterator[Piece]:
+    """Take rows out of what can only be read in slices, a bounded number of them at once, in the order of the file."""
+    order = np.argsort(rows, kind="stable")
+    for start in np.unique(rows // _AT_ONCE) * _AT_ONCE:
+        first, last = np.searchsorted(rows[order], (start, start + _AT_ONCE))
+        wanted = order[first:last]
+        block = np.asarray(slices(int(start), int(rows[wanted].max()) + 1))
+        yield from pieces(block, rows[wanted] - start, wanted)
+
+
+def pieces(block: NDArray[Any], rows: Rows, wanted: Rows) -> Iterator[Piece]:
+    """Rows of a block that is in memory, a bounded number at once: one row may be wanted very often."""
+    for first in range(0, len(rows), _PIECE):
+        part = slice(first, first + _PIECE)
         with np.errstate(over="ignore"):  # what is too large is refused with the rest that is not finite
-            out[inside] = block[rows[inside] - start]
-    return out
-
-
-def _blocks(rows: Rows) -> Iterator[tuple[int, NDArray[np.bool_]]]:
-    """(start, which rows lie in the block that starts there) of all blocks that hold any."""
-    block = rows // _AT_ONCE
-    for number in np.unique(block):
-        yield int(number) * _AT_ONCE, block == number
+            yield wanted[part], block[rows[part]].astype(np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._text import quoted
-from ._file import FeatureFile, Rows, check_shape, taken
+from ._file import FeatureFile, Piece, Rows, check_shape, taken
 
 if TYPE_CHECKING:
     import h5py
@@ -104,12 +105,12 @@ def _corners(path: Path, dataset: h5py.Dataset) -> NDArray[np.float64]:
     return np.asarray(dataset[()], dtype=np.float64)
 
 
-def _read(path: Path, key: str, rows: Rows) -> NDArray[np.float32]:
+def _read(path: Path, key: str, rows: Rows) -> Iterator[Piece]:
     import h5py
 
     with h5py.File(path, "r") as file:
         values = _dataset(path, file, key)
-        return taken(lambda start, stop: values[start:stop], rows, values.shape[1])
+        yield from taken(lambda start, stop: values[start:stop], rows)
 
 
 def _side_um(facts: dict[str, Any]) -> float | None:

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..._text import quoted
-from ._file import FeatureFile, Rows, check_shape, taken
+from ._file import FeatureFile, Piece, Rows, check_shape, pieces, taken
 
 _PLACES = ["x", "y"]
 _AT_ONCE = 4096
@@ -26,7 +26,7 @@ def of_array(values: Any, where: str, names: NDArray[np.str_] | None) -> Feature
         msg = f"{where!r}: features must be numbers, got {values.dtype}."
         raise ValueError(msg)
     shape = check_shape(where, values.shape, names=None if names is None else len(names))
-    return FeatureFile(where, _LAYOUT, shape, lambda rows: taken(lambda a, b: values[a:b], rows, shape[1]), names=names)
+    return FeatureFile(where, _LAYOUT, shape, lambda rows: taken(lambda a, b: values[a:b], rows), names=names)
 
 
 def of_frame(frame: pd.DataFrame, where: str = "DataFrame") -> FeatureFile:
@@ -84,15 +84,13 @@ def _streamed(
         raise ValueError(msg) from None
     shape = check_shape(where, (len(known), len(columns)))
 
-    def read(rows: Rows) -> NDArray[np.float32]:
-        out = np.empty((len(rows), len(columns)), dtype=np.float32)
+    def read(rows: Rows) -> Iterator[Piece]:
         start = 0
         for block in blocks(**only(columns, None)):
-            inside = (rows >= start) & (rows < start + len(block))
-            if inside.any():
-                out[inside] = block[columns].to_numpy(dtype=np.float32)[rows[inside] - start]
+            wanted = np.flatnonzero((rows >= start) & (rows < start + len(block)))
+            if len(wanted):
+                yield from pieces(block[columns].to_numpy(dtype=np.float32), rows[wanted] - start, wanted)
             start += len(block)
-        return out
 
     names = None if name is None else known[name].to_numpy().astype(str)
     return FeatureFile(where, _LAYOUT, shape, read, names=names, places=_places_of(known))

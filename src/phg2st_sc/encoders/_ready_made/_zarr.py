@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..._text import quoted
-from ._file import FeatureFile, Rows, check_shape, taken
+from ._file import FeatureFile, Piece, Rows, check_shape, taken
 
 if TYPE_CHECKING:
     import zarr
@@ -134,9 +135,9 @@ def _side_um(root: zarr.Group, tiles: str) -> float | None:
     return float(side) * float(mpp) if side and mpp else None
 
 
-def _read(path: Path, name: str, rows: Rows) -> NDArray[np.float32]:
+def _read(path: Path, name: str, rows: Rows) -> Iterator[Piece]:
     import zarr
 
     root = zarr.open_group(path, mode="r", use_consolidated=False)
     values = _array(path, root[f"{_TABLES}/{name}"], "X")
-    return taken(lambda start, stop: values[start:stop], rows, values.shape[1])
+    yield from taken(lambda start, stop: values[start:stop], rows)
