@@ -38,7 +38,16 @@ Call = Callable[[Any], Any]
 
 
 def _impute(sdata: Any, **settings: Any) -> None:
-    phg2st.tl.impute(sdata, method="idw", progress=False, write=True, **settings)
+    phg2st.tl.impute(sdata, **{"method": "idw", "progress": False, "write": True, **settings})
+
+
+def _in_blocks(sdata: Any, **settings: Any) -> None:
+    """As a result goes into the store that is too large for memory; in a process of its own."""
+    from phg2st_sc._slide import _scattered
+    from phg2st_sc.tl import _impute as room
+
+    room._MOST_IN_MEMORY, _scattered._VALUES = 1, 200
+    _impute(sdata, **settings)
 
 
 JOBS: dict[str, tuple[list[Call], Call]] = {
@@ -61,6 +70,17 @@ JOBS: dict[str, tuple[list[Call], Call]] = {
             lambda s: phg2st.tl.impute(s, method="idw", power=1.0, progress=False, write="table"),
         ],
         lambda s: phg2st.tl.impute(s, method="idw", power=3.0, progress=False, write="table"),
+    ),
+    "impute again, block by block": (
+        [lambda s: phg2st.pp.sample_prompts(s, fraction=0.3, seed=1, write=True), lambda s: _impute(s, power=1.0)],
+        lambda s: _in_blocks(s, power=3.0),
+    ),
+    "impute, write='table', block by block": (
+        [
+            lambda s: phg2st.pp.sample_prompts(s, fraction=0.3, seed=1, write=True),
+            lambda s: _in_blocks(s, power=1.0, key_added="made", write="table"),
+        ],
+        lambda s: _in_blocks(s, power=3.0, key_added="made", write="table"),
     ),
     "sample_prompts again": (
         [lambda s: phg2st.pp.sample_prompts(s, fraction=0.3, seed=1, write=True)],
@@ -88,12 +108,15 @@ def main() -> int:
     parser.add_argument("--full", type=int, default=45, help="times that the disk is full")
     parser.add_argument("--writers", type=int, default=10, help="times that four processes write at once")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", nargs="+", choices=list(JOBS), default=list(JOBS), metavar="JOB", help="without the checks that use all of them")
     parser.add_argument(
         "--out", type=Path, required=True, help="folder for stores, emptied of what was made, and the report"
     )
     parser.add_argument("--disk", type=Path, help="a small file system of its own, which is really filled up")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
+    for name in set(JOBS) - set(options.jobs):
+        del JOBS[name]
     _load_everything()
     campaign = Campaign(options.out.resolve(), random.Random(options.seed), options.disk)
     campaign.prepare()
@@ -103,7 +126,8 @@ def main() -> int:
         campaign.fill(number)
     for number in range(options.writers):
         campaign.write_at_once(number)
-    campaign.read_only()
+    if "impute" in JOBS:
+        campaign.read_only()
     return campaign.report()
 
 
@@ -395,7 +419,7 @@ def _as_nobody(store: Path) -> str:
     if os.geteuid() == 0:
         os.setuid(65534)
     try:
-        JOBS["impute"][1](sdata)
+        _impute(sdata)
     except ValueError as error:
         return str(error)
     return ""

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from ._progress import part
+
 _MOST_ROWS = 1024
 _BLOCK_VALUES = 1 << 22
 """Values of a block: 16 MB in single precision."""
@@ -227,7 +229,7 @@ class RowBlocks:
 
     def parts(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """Every block, one after the other, and its rows."""
-        for rows in self.slices():
+        for rows in part(self.slices(), desc="predict", unit="block"):
             yield rows, self.make(rows)
 
     def whole(self) -> NDArray[np.float32]:

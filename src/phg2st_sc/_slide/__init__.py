@@ -17,6 +17,7 @@ from ._owner import Owner, refuse_foreign
 from ._pictures import overlap, picture_source
 from ._places import warn_off_lattice
 from ._record import check_table
+from ._scattered import ScatteredRows
 from ._targets import is_target, is_true
 from ._update import SlotUpdate
 from ._write import write_slots
@@ -28,6 +29,7 @@ __all__ = [
     "HeldInterrupts",
     "Outcome",
     "Owner",
+    "ScatteredRows",
     "Slide",
     "SlotUpdate",
     "StoreLockedError",

@@ -12,6 +12,7 @@ import pandas as pd
 
 from .._text import quoted
 from ._owner import Owner, refuse_foreign
+from ._scattered import ScatteredRows
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -29,7 +30,8 @@ class SlotUpdate:
     Attributes
     ----------
     layers, obsm, obsp, obs, var, uns
-        Values by key. ``obs`` and ``var`` take arrays, Categoricals or Series, which are aligned by index.
+        Values by key. ``obs`` and ``var`` take arrays, Categoricals or Series, which are aligned by index; ``layers`` take
+        :class:`ScatteredRows` too, which go into a store and not into memory.
     remove
         Keys by slot that are taken away where they exist, e.g. ``{"obsm": ["X_old"]}``.
     owner
@@ -92,6 +94,8 @@ def _check_key(slot: str, key: Any) -> None:
 
 
 def _check_layer(where: str, value: Any, table: AnnData) -> Any:
+    if isinstance(value, ScatteredRows) and value.shape == table.shape:
+        return value
     return _check_array(where, value, (table.n_obs, table.n_vars))
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from ._disk import StoreWrite, without_format_news
 from ._open import is_spatialdata
 from ._owner import refuse_foreign_on_disk
 from ._record import check_table
+from ._scattered import ScatteredRows
+from ._stored_rows import StoredRows
 from ._update import FRAMES, SlotUpdate, applied, checked
 
 if TYPE_CHECKING:
@@ -32,7 +35,8 @@ def write_slots(data: AnnData | SpatialData, table: AnnData, update: SlotUpdate,
         What to set and what to remove.
     write
         Also store these keys, and nothing else, in the zarr store behind a SpatialData. If that fails, the store keeps
-        its old content; the results stay in memory.
+        its old content; the results stay in memory. Layers of :class:`ScatteredRows` are written there block by block and read
+        from there when they are used; if that fails, the table in memory stays as it was too.
 
     Raises
     ------
@@ -49,6 +53,12 @@ def write_slots(data: AnnData | SpatialData, table: AnnData, update: SlotUpdate,
     if is_spatialdata(data):
         _check_names(table, update)
     target = table_folder(data, table) if write else None
+    lazy = {} if target is None else _lazy_layers(update, target)
+    if target is not None and lazy:
+        there = replace(update, layers={**update.layers, **{key: rows.lazy() for key, rows in lazy.items()}})
+        with applied(there, table):
+            _persist(target, table, update, lazy)
+        return
     with applied(update, table):
         pass
     if target is None:
@@ -85,8 +95,18 @@ def _check_names(table: AnnData, update: SlotUpdate) -> None:
             raise ValueError(msg)
 
 
+def _lazy_layers(update: SlotUpdate, folder: Path) -> dict[str, StoredRows]:
+    """Layers that are too large for memory, as they will stand in the store."""
+    store = folder.parent.parent
+    return {
+        key: StoredRows.of(value, store, f"tables/{folder.name}/layers/{key}")
+        for key, value in update.layers.items()
+        if isinstance(value, ScatteredRows)
+    }
+
+
 @without_format_news()
-def _persist(folder: Path, table: AnnData, update: SlotUpdate) -> None:
+def _persist(folder: Path, table: AnnData, update: SlotUpdate, lazy: Mapping[str, StoredRows] | None = None) -> None:
     with StoreWrite(folder.parent.parent, folder.name) as change:
         keys = dict(_on_disk(folder, update))
         if update.owner is not None:
@@ -94,6 +114,8 @@ def _persist(folder: Path, table: AnnData, update: SlotUpdate) -> None:
         for (slot, key), value in keys.items():
             if value is None:
                 change.remove(slot, key)
+            elif lazy and slot == "layers" and key[0] in lazy:
+                change.put_rows(slot, key, value[0], lazy[key[0]].mark)
             elif slot not in FRAMES:
                 change.put(slot, key, value[0])
         for frame in FRAMES:

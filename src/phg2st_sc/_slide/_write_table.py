@@ -10,6 +10,8 @@ from .._text import quoted
 from ._behind import table_folder
 from ._disk import StoreWrite, without_format_news
 from ._record import check_table
+from ._scattered import ScatteredRows
+from ._stored_rows import StoredRows
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -26,6 +28,7 @@ def write_table(
     table: AnnData,
     *,
     source: str,
+    rows: ScatteredRows | None = None,
     overwrite: bool = False,
     write: bool = False,
 ) -> None:
@@ -42,6 +45,9 @@ def write_table(
     source
         Name of the table whose regions it annotates. Noted in ``uns["phg2st_table"]``, by which the table is left out
         when the table of the spots is looked for.
+    rows
+        Its ``X``, where that is too large for memory: written block by block, and read from the store when it is used. Only
+        with ``write=True``.
     overwrite
         Replace a table of this name, if it is such a table too.
     write
@@ -62,13 +68,18 @@ def write_table(
     old = sdata.tables.get(name)
     _check_free(sdata, name, old, overwrite=overwrite)
     parsed = _annotating(table, sdata.tables[source], source)
+    stored = None
+    if rows is not None and folder is not None:
+        stored = StoredRows.of(rows, folder.parent.parent, f"tables/{name}/X")
     done = False
     try:
         if old is not None:
             del sdata.tables[name]
         sdata.tables[name] = parsed
         if folder is not None:
-            _persist_table(folder, name, parsed)
+            _persist_table(folder, name, parsed, rows, stored)
+        if stored is not None:
+            sdata.tables[name].X = stored.lazy()
         done = True
     finally:
         if not done:
@@ -109,7 +120,9 @@ def _annotating(table: AnnData, source: AnnData, name: str) -> AnnData:
 
 
 @without_format_news()
-def _persist_table(source: Path, name: str, table: AnnData) -> None:
+def _persist_table(
+    source: Path, name: str, table: AnnData, rows: ScatteredRows | None, stored: StoredRows | None
+) -> None:
     import zarr
 
     attrs = table.uns[_keys.SPATIALDATA_ATTRS]
@@ -122,6 +135,8 @@ def _persist_table(source: Path, name: str, table: AnnData) -> None:
     with StoreWrite(source.parent.parent, source.name) as change:
         _check_free_on_disk(change.store, name)
         change.put("tables", (name,), table, attributes)
+        if rows is not None and stored is not None:
+            change.put_rows("tables", (name, "X"), rows, stored.mark)
 
 
 def _check_free_on_disk(store: Path, name: str) -> None:

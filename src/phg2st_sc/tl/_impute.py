@@ -23,12 +23,15 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
 
+    from .._slide import ScatteredRows
     from ..models import Estimator
 
 
 _LARGE_LAYER = 50_000_000
 """Values, 200 MB, from which on a layer that is nearly all NaN is told of."""
 _FEW_GENES = 0.1
+_MOST_IN_MEMORY = 1 << 27
+"""Values, 512 MB, from which on what is written into a store is not held in memory too."""
 
 
 @renamed_parameters(table="table_key")
@@ -65,7 +68,8 @@ def impute(
     Parameters
     ----------
     {data}
-        Raw counts are read at the prompts. A list or dict of objects is predicted as a whole before any is written.
+        Raw counts are read at the prompts. A list or dict of objects is predicted as a whole before any is written; results
+        that go into a store block by block are the exception.
     {prompt_mask}
         Of several objects a column.
     {model:use} {method:section} {genes:returned} {use_rep} {trust_rep} {counts_layer:kept} {gex_only:kept} {target_sum}
@@ -76,6 +80,10 @@ def impute(
     key_added
         Name of the result. ``None``: ``"phg2st"`` for the default, else the name of the method.
     {seed} {copy} {write}
+        A layer or table of 512 MB or more then goes into the store block by block and never stands in memory: on the object
+        it is a dask array that reads from there (``.compute()`` for all of it). Until it is complete, store and object hold
+        what they held before.
+
         ``"table"``: put the prediction into a table of its own, for panels too large for a layer and for few genes of many. Of
         a SpatialData it is named ``key_added``, and saved too where there is a store; of an AnnData it is returned, an object
         over the same spots and the predicted genes, as by :func:`phg2st_sc.tl.predict`, and ``data`` stays as it is.
@@ -150,14 +158,14 @@ def impute(
     ]
     if alone:
         with parts(progress):
-            made = [done.as_table() for done in results]
-        tables = [_write_table(*one, key, copy) for one in zip(targets, results, made, strict=True)]
+            made = [_table(target, done) for target, done in zip(targets, results, strict=True)]
+            tables = [_write_table(*one, key, copy) for one in zip(targets, results, made, strict=True)]
         return None if all(one is None for one in tables) else _like(data, tables)
     _warn_of_empty(results, key)
     with parts(progress):
-        updates = [_update(done, key) for done in results]
-    for target, done, update in zip(targets, results, updates, strict=True):
-        write_slots(target, done.table, update, write=bool(write))
+        updates = [_update(done, key, write=bool(write)) for done in results]
+        for target, done, update in zip(targets, results, updates, strict=True):
+            write_slots(target, done.table, update, write=bool(write))
     return _like(data, targets) if copy else None
 
 
@@ -205,12 +213,23 @@ def _refuse_early(data: AnnData | SpatialData, key: str, write: object) -> None:
         refuse_foreign(data, slots, _owner(key))
 
 
+def _stays_on_disk(rows: ScatteredRows) -> bool:
+    return rows.shape[0] * rows.shape[1] >= _MOST_IN_MEMORY
+
+
+def _table(data: Any, done: Predicted) -> AnnData:
+    """The prediction as an object; without values where they are too many for memory, and there is a store for them."""
+    in_store = not _is_table(data) and data.is_backed()
+    return done.as_table(values=not (in_store and _stays_on_disk(done.mean())))
+
+
 def _write_table(data: Any, done: Predicted, table: AnnData, key: str, copy: bool) -> Any:
     """Put the prediction into a table of its own; returns it where the object cannot hold it, or the copy that does."""
     if _is_table(data):
         return table
     source = next(name for name, one in data.tables.items() if one is done.table)
-    write_table(data, key, table, source=source, overwrite=True, write=data.is_backed())
+    rows = done.mean() if table.X is None else None
+    write_table(data, key, table, source=source, rows=rows, overwrite=True, write=data.is_backed())
     return data if copy else None
 
 
@@ -230,8 +249,8 @@ def _warn_of_empty(results: Sequence[Predicted], key: str) -> None:
         warn_user(msg)
 
 
-def _update(done: Predicted, key: str) -> SlotUpdate:
-    columns = done.table.var_names.get_indexer(list(done.genes))
+def _update(done: Predicted, key: str, *, write: bool) -> SlotUpdate:
+    columns = done.columns
     shape = (done.table.n_obs, done.table.n_vars)
     predicted = np.zeros(done.table.n_vars, dtype=bool)
     predicted[columns] = True
@@ -241,11 +260,12 @@ def _update(done: Predicted, key: str) -> SlotUpdate:
         uns={key: done.facts()},
         owner=_owner(key),
     )
-    update.layers[key] = done.mean(columns, done.table.n_vars)
+    layer = done.layer()
+    update.layers[key] = layer if write and _stays_on_disk(layer) else layer.whole()
     std = done.std()
     if std is not None:
-        update.layers[_keys.std(key)] = layer = np.full(shape, np.nan, dtype=np.float32)
-        layer[:, columns] = std
+        update.layers[_keys.std(key)] = spread = np.full(shape, np.nan, dtype=np.float32)
+        spread[:, columns] = std
     # also where only the table in the store has them
     update.remove = {"layers": [name for name in (_keys.std(key),) if name not in update.layers]}
     return update

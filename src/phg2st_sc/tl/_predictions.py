@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._progress import part
 from .._provenance import FINGERPRINTS, names_hash, package_versions
 from .._reading import Reading, identity
-from .._slide import Slide, embedding_records, new_table
+from .._slide import ScatteredRows, Slide, embedding_records, new_table
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -68,15 +67,24 @@ class Predicted:
     seed: int
     not_measured: Mapping[str, Sequence[str]]
 
-    def mean(self, columns: NDArray[np.int64] | None = None, width: int | None = None) -> NDArray[np.float32]:
-        """(n_obs, genes) of all rows; or (n_obs, width) with the genes in some columns. NaN where nothing was predicted."""
-        columns = np.arange(len(self.genes)) if columns is None else columns
-        out = np.full((self.table.n_obs, len(self.genes) if width is None else width), np.nan, dtype=np.float32)
+    def mean(self) -> ScatteredRows:
+        """(n_obs, genes) of all rows; NaN where no slide is."""
+        n_genes = len(self.genes)
+        return ScatteredRows((self.table.n_obs, n_genes), np.arange(n_genes), self._pieces)
+
+    def layer(self) -> ScatteredRows:
+        """(n_obs, n_vars) of all rows; NaN where no slide is, and at genes that were not predicted."""
+        return ScatteredRows(self.table.shape, self.columns, self._pieces)
+
+    @property
+    def columns(self) -> NDArray[np.int64]:
+        """Columns of the table that its genes are."""
+        return np.asarray(self.table.var_names.get_indexer(list(self.genes)), dtype=np.int64)
+
+    def _pieces(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         for slide in self.slides:
-            blocks = self.by_slide[slide.name].blocks
-            for rows in part(blocks.slices(), desc="predict", unit="block"):
-                out[np.ix_(slide.rows[rows], columns)] = blocks.make(rows)
-        return out
+            for rows, values in self.by_slide[slide.name].blocks.parts():
+                yield slide.rows[rows], values
 
     def std(self) -> NDArray[np.float32] | None:
         """(n_obs, genes) of all rows; ``None`` where no prediction has one."""
@@ -89,14 +97,14 @@ class Predicted:
                 out[slide.rows] = found[slide.name]
         return out
 
-    def as_table(self) -> AnnData:
-        """Predictions as an object of their own."""
+    def as_table(self, *, values: bool = True) -> AnnData:
+        """Predictions as an object of their own; without their values where these are to be added later."""
         positions = np.full((self.table.n_obs, 2), np.nan)
         for slide in self.slides:
             positions[slide.rows] = slide.positions
         std = self.std()
         return new_table(
-            self.mean(),
+            self.mean().whole() if values else None,
             self.table,
             self.genes,
             obs={_keys.PROMPT: self.mask},

@@ -4,9 +4,10 @@ from ._hold import StoreLockedError
 from ._interrupts import HeldInterrupts
 from ._recover import Outcome, read_only, recover
 from ._root import store_of
-from ._store_write import StoreWrite, without_format_news
+from ._store_write import ROWS_MARK, StoreWrite, without_format_news
 
 __all__ = [
+    "ROWS_MARK",
     "HeldInterrupts",
     "Outcome",
     "StoreLockedError",

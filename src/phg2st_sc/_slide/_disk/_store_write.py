@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from .._scattered import ScatteredRows
 from ._exchange import Exchange
 from ._interrupts import HeldInterrupts
 from ._journal import FRAMES, MARK, TABLES, Item, Journal
@@ -30,7 +31,10 @@ from ._staging import StagingStore
 if TYPE_CHECKING:
     import pandas as pd
 
-_NEW = "new"
+_NEW, _ROWS = "new", "rows"
+_ARRAY = {"encoding-type": "array", "encoding-version": "0.2.0"}
+ROWS_MARK = "phg2st_written"
+"""Attribute of an array that was written block by block."""
 _GROUP_FILES = ("zarr.json", ".zgroup", ".zattrs")
 
 
@@ -99,6 +103,23 @@ class StoreWrite:
         if attributes:
             place[key[-1]].attrs.update(attributes)
         self._note(slot, key, new=True)
+
+    def put_rows(self, slot: str, key: tuple[str, ...], blocks: ScatteredRows, mark: str) -> None:
+        """Stage an array block by block, as anndata would write it; ``mark`` tells it from any that may take its place."""
+        place = self._group.require_group("/".join([slot, *key[:-1]]))
+        array = place.create_array(
+            key[-1],
+            shape=blocks.shape,
+            dtype=np.float32,
+            chunks=(blocks.step, max(blocks.shape[1], 1)),
+            fill_value=np.nan,
+            overwrite=True,
+        )
+        array.attrs.update({**_ARRAY, ROWS_MARK: mark})
+        for rows, values in blocks.in_order(self._hold.work / _ROWS, self._interrupts.let_through):
+            array[rows] = values
+        if slot != TABLES:
+            self._note(slot, key, new=True)
 
     def put_columns(self, frame: str, values: pd.DataFrame) -> None:
         """Stage new columns of ``obs`` or ``var``."""
