@@ -10,6 +10,9 @@ from __future__ import annotations
 from .._registry import open_rooms
 from ._apply import encode_tiles as encode_tiles
 from ._base import Encoder, EncoderCard, TokenEncoder
+from ._base import PlaceEncoder as PlaceEncoder
+from ._places import encode_places as encode_places
+from ._places import pooled_fields as pooled_fields
 from ._read_weights import load_strictly as load_strictly
 from ._read_weights import read_state as read_state
 from ._ready_made import FeatureFile as FeatureFile

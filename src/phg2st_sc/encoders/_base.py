@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._warn import warn_user
+
+if TYPE_CHECKING:
+    from .._image import SlideImage, Tiles
 
 
 @dataclass(frozen=True)
@@ -137,4 +141,24 @@ class TokenEncoder(Encoder, Protocol):
 
     def tokens(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Encode (b, input_px, input_px, 3) uint8 RGB tiles to (b, h, w, token_dim) float32, patches row by row."""
+        ...
+
+
+@runtime_checkable
+class PlaceEncoder(Encoder, Protocol):
+    """An encoder that can do without tiles cut out: where many tiles overlap, it looks at every pixel of an image once.
+
+    What it returns of a tile is nearly what it returns of the same tile cut out, and does not depend, to the bit, on which
+    other tiles are asked for.
+    """
+
+    def covered_pixels(self, image: SlideImage, tiles: Tiles) -> int:
+        """Pixels, at the resolution of the tiles, that :meth:`embed_places` would look at."""
+        ...
+
+    def embed_places(self, image: SlideImage, tiles: Tiles) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Embed tiles of one field, part by part: (b,) positions in ``tiles`` and (b, dim) features.
+
+        Tiles that it leaves out have to be cut out.
+        """
         ...

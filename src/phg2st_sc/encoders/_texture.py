@@ -8,17 +8,19 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from .._image import SlideImage, Tiles
 from ._base import EncoderCard
 from ._registry import register_encoder
 from ._texture_maps import Map, binary_patterns, distribution, halve, orientation, pyramid, scale_energies
 from ._texture_nuclei import nuclei
+from ._texture_places import covered_pixels, iter_places
+from ._texture_stains import DENSE, TISSUE, lab_of_tile, stains_of_tile
 
 INPUT_PX = 160
 TILE_UM = 112.0
 FIELDS = (1.0, 5.0)
 """The tile itself, and the 5 x 5 block of tiles around it: spots lie 100-200 µm apart, and expression varies over more."""
 _MIN_PX = 64
-_TISSUE, _DENSE = 0.15, 0.6
 _LEVELS = 4
 
 
@@ -61,6 +63,27 @@ class TextureEncoder:
             row[:] = tile_features(tile)
         return out
 
+    def covered_pixels(self, image: SlideImage, tiles: Tiles) -> int:
+        """Pixels, at the resolution of the tiles, that :meth:`embed_places` looks at."""
+        return covered_pixels(image, tiles, INPUT_PX)
+
+    def embed_places(self, image: SlideImage, tiles: Tiles) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Embed tiles by filtering the image once, block by block, and pooling at every tile.
+
+        Parameters
+        ----------
+        image
+            An opened image.
+        tiles
+            Tiles of one field.
+
+        Yields
+        ------
+        (b,) int64 positions in ``tiles`` and their (b, 141) float32 features. Tiles are left out that lie far off the image,
+        and those with black areas of which it depends on the tile whether they are padding.
+        """
+        return iter_places(image, tiles, INPUT_PX, TILE_UM / INPUT_PX, feature_names())
+
 
 def tile_features(tile: NDArray[np.uint8]) -> NDArray[np.float32]:
     """All statistics of one (h, w, 3) uint8 tile, in the order of :func:`feature_names`."""
@@ -79,12 +102,12 @@ def feature_names() -> tuple[str, ...]:
 
 
 def _describe(tile: NDArray[np.uint8]) -> Iterator[tuple[str, float]]:
-    stains = _stains(tile)
+    stains = stains_of_tile(tile)
     density = stains["density"]
-    yield "tissue_fraction", float(np.mean(density > _TISSUE))
-    yield "dense_fraction", float(np.mean(density > _DENSE))
+    yield "tissue_fraction", float(np.mean(density > TISSUE))
+    yield "dense_fraction", float(np.mean(density > DENSE))
     small = {name: halve(channel) for name, channel in stains.items()}
-    for name, channel in {**small, **_lab(tile)}.items():
+    for name, channel in {**small, **lab_of_tile(tile)}.items():
         yield from _named(name, distribution(channel))
     yield from _textures(stains)
     grey = tile.mean(axis=-1, dtype=np.float32)
@@ -112,40 +135,6 @@ def _correlation(a: Map, b: Map) -> float:
     a, b = a - a.mean(), b - b.mean()
     scale = float(np.sqrt(np.mean(a * a) * np.mean(b * b)))
     return float(np.mean(a * b)) / scale if scale > 1e-5 else 0.0
-
-
-@cache
-def _density_table() -> NDArray[np.float32]:
-    """Optical density of every 8-bit value, floored at one grey level."""
-    return -np.log10(np.maximum(np.arange(256, dtype=np.float64), 1.0) / 255.0).astype(np.float32)
-
-
-@cache
-def _unmixing() -> NDArray[np.float32]:
-    from skimage.color import hed_from_rgb
-
-    # scikit-image scales its matrix for natural logarithms over log(1e-6); only the directions matter here.
-    return np.asarray(hed_from_rgb, dtype=np.float32)
-
-
-def _stains(tile: NDArray[np.uint8]) -> dict[str, Map]:
-    density = _density_table()[tile]
-    unmixed = [_weighted(density, column) for column in _unmixing().T]
-    total = (density[..., 0] + density[..., 1] + density[..., 2]) / np.float32(3.0)
-    return {"haematoxylin": unmixed[0], "eosin": unmixed[1], "residual": unmixed[2], "density": total}
-
-
-def _weighted(channels: NDArray[np.float32], weights: NDArray[np.float32]) -> Map:
-    return channels[..., 0] * weights[0] + channels[..., 1] * weights[1] + channels[..., 2] * weights[2]
-
-
-def _lab(tile: NDArray[np.uint8]) -> dict[str, Map]:
-    """CIE Lab of the four-fold reduced tile: colour, without its finest grain."""
-    from skimage.color import rgb2lab
-
-    reduced = np.stack([halve(halve(tile[..., c].astype(np.float32))) for c in range(3)], axis=-1)
-    lab = rgb2lab(reduced / np.float32(255.0)).astype(np.float32)
-    return {"lightness": lab[..., 0], "green_red": lab[..., 1], "blue_yellow": lab[..., 2]}
 
 
 register_encoder(CARD, TextureEncoder)

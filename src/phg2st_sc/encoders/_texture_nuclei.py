@@ -11,8 +11,8 @@ from ._texture_maps import Map
 
 BLOB_SIGMAS = (1.5, 2.5, 4.0)
 """Blob radii / sqrt(2), in pixels of the map the blobs are looked for in."""
-_MIN_RESPONSE = 0.02
-_MIN_STAIN = 0.05
+MIN_RESPONSE = 0.02
+MIN_STAIN = 0.05
 
 
 def nuclei(stain: Map, pixel_um: float) -> Iterator[tuple[str, float]]:
@@ -28,16 +28,17 @@ def _blobs(stain: Map, area_mm2: float) -> Iterator[tuple[str, float]]:
     smooth = [gaussian_filter(stain, s, mode="nearest", truncate=3.0) for s in (*BLOB_SIGMAS, BLOB_SIGMAS[-1] * 1.6)]
     for sigma, fine, coarse in zip(BLOB_SIGMAS, smooth, smooth[1:], strict=False):
         response = fine - coarse
-        peaks = (response == maximum_filter(response, 2 * int(sigma) + 1)) & (response > _MIN_RESPONSE)
+        peaks = (response == maximum_filter(response, 2 * int(sigma) + 1)) & (response > MIN_RESPONSE)
         strengths = response[peaks]
         yield f"blob{sigma:g}_density", np.log1p(len(strengths) / area_mm2)
         yield f"blob{sigma:g}_strength", strengths.mean() if len(strengths) else 0.0
         yield f"blob{sigma:g}_energy", response.std()
         if sigma == BLOB_SIGMAS[1]:
-            yield from _spacing(np.argwhere(peaks))
+            yield from spacing(np.argwhere(peaks))
 
 
-def _spacing(points: NDArray[np.int64]) -> Iterator[tuple[str, float]]:
+def spacing(points: NDArray[np.int64]) -> Iterator[tuple[str, float]]:
+    """Mean and relative spread of the distance from a blob to the nearest other one."""
     from scipy.spatial import cKDTree
 
     mean = spread = 0.0
@@ -53,7 +54,7 @@ def _segments(stain: Map, pixel_um: float, area_mm2: float) -> Iterator[tuple[st
     from skimage.filters import threshold_otsu
 
     smooth = gaussian_filter(stain, 1.0, mode="nearest", truncate=3.0)
-    mask = smooth > max(_MIN_STAIN, float(threshold_otsu(smooth)))
+    mask = smooth > max(MIN_STAIN, float(threshold_otsu(smooth)))
     labels, n_found = label(mask)
     areas = np.bincount(labels.ravel())[1:] * pixel_um**2
     areas = areas[areas >= 2 * pixel_um**2]

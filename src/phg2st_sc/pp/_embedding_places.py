@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .._image import SharedLattice, SlideImage, Tiles, context_blocks, context_grid
 from .._progress import bar
-from ..encoders import encode_tiles
+from ..encoders import encode_places, pooled_fields
 from ._embedding_job import Job
 
 
@@ -33,6 +33,8 @@ class PlaceFeatures:
         (t, d) float16.
     blocks
         (n, context², d) float16, in place of these where every spot has tiles of its own.
+    pooled
+        Fields of view for which no tiles were cut out.
     """
 
     spots: NDArray[np.float32]
@@ -40,6 +42,7 @@ class PlaceFeatures:
     tiles: Tiles | None = None
     tile_features: NDArray[np.float16] | None = None
     blocks: NDArray[np.float16] | None = None
+    pooled: tuple[float, ...] = ()
 
 
 def features_of_places(image: SlideImage, spots: Tiles, job: Job, *, name: str) -> PlaceFeatures:
@@ -51,31 +54,37 @@ def features_of_places(image: SlideImage, spots: Tiles, job: Job, *, name: str) 
 def _from_lattice(image: SlideImage, spots: Tiles, job: Job, name: str) -> PlaceFeatures:
     """One lattice of tiles, which all spots share."""
     lattice = SharedLattice.over(spots.centers, spots.size_px, image, context=job.context)
-    features = _encode(image, lattice.tiles, job, name)
+    features, pooled = _encode(image, lattice.tiles, job, name)
     own = np.asarray(lattice.weights @ features, dtype=np.float32)
     if lattice.index is None:
-        return PlaceFeatures(own)
-    return PlaceFeatures(own, lattice.index, lattice.tiles, features.astype(np.float16))
+        return PlaceFeatures(own, pooled=pooled)
+    return PlaceFeatures(own, lattice.index, lattice.tiles, features.astype(np.float16), pooled=pooled)
 
 
 def _from_own_tiles(image: SlideImage, spots: Tiles, job: Job, name: str) -> PlaceFeatures:
     """A tile centred on every spot, and the tiles around it."""
     if not job.context:
-        return PlaceFeatures(_encode(image, spots, job, name))
+        own, pooled = _encode(image, spots, job, name)
+        return PlaceFeatures(own, pooled=pooled)
     make = context_blocks if job.context_mode == "exact" else context_grid
     tiles, index = make(spots.centers, spots.size_px, job.context, image)
     both = Tiles(np.concatenate([spots.centers, tiles.centers]), spots.size_px)
-    features = _encode(image, both, job, name)
+    features, pooled = _encode(image, both, job, name)
     own, around = features[: len(spots)].copy(), features[len(spots) :].astype(np.float16)
     if job.context_mode == "exact":
-        return PlaceFeatures(own, blocks=_gather(around, index))
-    return PlaceFeatures(own, index, tiles, around)
+        return PlaceFeatures(own, blocks=_gather(around, index), pooled=pooled)
+    return PlaceFeatures(own, index, tiles, around, pooled=pooled)
 
 
-def _encode(image: SlideImage, tiles: Tiles, job: Job, name: str) -> NDArray[np.float32]:
+def _encode(image: SlideImage, tiles: Tiles, job: Job, name: str) -> tuple[NDArray[np.float32], tuple[float, ...]]:
+    """Features of tiles, and of which fields the image was looked at as a whole."""
+    pooled = () if job.skip_glass else pooled_fields(image, tiles, job.encoder)
     total = len(tiles) * len(job.encoder.card.fields)
     with bar(progress=job.progress, total=total, desc=name, unit="tile") as shown:
-        return encode_tiles(image, tiles, job.encoder, batch_size=job.batch_size, skip_glass=job.skip_glass, bar=shown)
+        features = encode_places(
+            image, tiles, job.encoder, pooled=pooled, batch_size=job.batch_size, skip_glass=job.skip_glass, bar=shown
+        )
+    return features, pooled
 
 
 def _gather(features: NDArray[np.float16], index: NDArray[np.int32]) -> NDArray[np.float16]:

@@ -93,6 +93,7 @@ def _record(table: AnnData, encoded: Sequence[EmbeddedSlide], job: Job, dim: int
         "dim": dim,
         "input_px": card.input_px,
         "fields": np.array(card.fields),
+        "pooled": np.array([[field in one.found.pooled for field in card.fields] for one in encoded]),
         "tile_um": job.tile_um,
         "context": job.context,
         "skip_glass": job.skip_glass,

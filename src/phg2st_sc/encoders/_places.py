@@ -1,0 +1,107 @@
+"""Features of places of an image, by the quicker way: from tiles that are cut out, or from the image as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._image import SlideImage, Tiles
+from ._apply import encode_tiles
+from ._base import Encoder, EncoderCard, PlaceEncoder
+
+
+def pooled_fields(image: SlideImage, tiles: Tiles, encoder: Encoder) -> tuple[float, ...]:
+    """Fields whose tiles share so many pixels that the image is better looked at as a whole.
+
+    Parameters
+    ----------
+    image
+        An opened image.
+    tiles
+        Tiles of the encoder's first field of view: all that will be asked for.
+    encoder
+        An opened encoder.
+
+    Returns
+    -------
+    Those of the card's fields whose tiles have more pixels together than the part of the image that they cover. Empty for
+    encoders that know tiles only.
+    """
+    if not isinstance(encoder, PlaceEncoder):
+        return ()
+    n_pixels = len(tiles) * encoder.card.input_px**2
+    return tuple(f for f in encoder.card.fields if n_pixels > encoder.covered_pixels(image, tiles.scaled(f)))
+
+
+def encode_places(
+    image: SlideImage,
+    tiles: Tiles,
+    encoder: Encoder,
+    *,
+    pooled: tuple[float, ...] = (),
+    batch_size: int = 64,
+    skip_glass: bool = False,
+    bar: Any = None,
+) -> NDArray[np.float32]:
+    """Encode tiles over all fields of the encoder.
+
+    Parameters
+    ----------
+    image
+        An opened image.
+    tiles
+        Tiles of the encoder's first field of view.
+    encoder
+        An opened encoder.
+    pooled
+        Fields that are looked at as a whole, by :func:`pooled_fields`.
+    batch_size
+        Tiles per call of the encoder.
+    skip_glass
+        Give tiles that are cut out and show glass alone the features of a white tile.
+    bar
+        A tqdm bar, advanced by one per tile and field.
+
+    Returns
+    -------
+    (t, fields * dim) float32.
+    """
+    fields = encoder.card.fields
+    cut_out = partial(encode_tiles, image, batch_size=batch_size, skip_glass=skip_glass, bar=bar)
+    if not pooled or not len(tiles):
+        return cut_out(tiles, encoder)
+    by_field = {f: _pool(image, tiles.scaled(f), encoder, cut_out, bar) for f in pooled}
+    others = tuple(f for f in fields if f not in pooled)
+    if others:
+        cut = cut_out(tiles, _OfFields(encoder, others))
+        by_field.update(zip(others, np.split(cut, len(others), axis=1), strict=True))
+    return np.hstack([by_field[f] for f in fields])
+
+
+def _pool(image: SlideImage, tiles: Tiles, encoder: Any, cut_out: Any, bar: Any) -> NDArray[np.float32]:
+    out = np.empty((len(tiles), encoder.card.dim), dtype=np.float32)
+    left = np.ones(len(tiles), dtype=bool)
+    for index, features in encoder.embed_places(image, tiles):
+        out[index], left[index] = features, False
+        if bar is not None:
+            bar.update(len(index))
+    if left.any():
+        rest = Tiles(tiles.centers[left], tiles.size_px)
+        out[left] = cut_out(rest, _OfFields(encoder, (1.0,)))
+    return out
+
+
+class _OfFields:
+    """An encoder that is asked for some of its fields only."""
+
+    def __init__(self, encoder: Encoder, fields: tuple[float, ...]) -> None:
+        self._encoder = encoder
+        self.card: EncoderCard = replace(encoder.card, fields=fields)
+
+    def __call__(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Encode tiles as the encoder does."""
+        return self._encoder(tiles)
