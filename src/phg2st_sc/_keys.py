@@ -110,6 +110,11 @@ def embedding(encoder: str) -> str:
     return f"X_{encoder}"
 
 
+def tokens(encoder: str) -> str:
+    """What an encoder is called where its patches were pooled: they are features of another kind."""
+    return f"{encoder}_tokens"
+
+
 def context_index(rep: str) -> str:
     """``obsm`` key of the (n_obs, 25) index into the tile features of an embedding."""
     return f"{rep}_context_index"

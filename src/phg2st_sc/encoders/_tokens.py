@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .._image import Tiles
+from .._image import Tiles, is_glass
 from ._base import TokenEncoder
 
 ReadTiles = Callable[[Tiles], Iterable[tuple[NDArray[np.int64], NDArray[np.uint8]]]]
@@ -93,7 +93,7 @@ def plan_tokens(places: NDArray[np.float64], size_px: float, side: int, pool_px:
 
 
 def pooled_tokens(
-    plan: TokenPlan, read: ReadTiles, encoder: TokenEncoder
+    plan: TokenPlan, read: ReadTiles, encoder: TokenEncoder, *, skip_glass: bool = False
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
     """Encode the tiles of a plan and pool their patches at its places.
 
@@ -105,6 +105,8 @@ def pooled_tokens(
         Reads the tiles, as large as the encoder takes them.
     encoder
         Gives features of patches.
+    skip_glass
+        Give places in tiles that show glass alone the features of a white tile.
 
     Yields
     ------
@@ -117,9 +119,9 @@ def pooled_tokens(
     """
     order = np.argsort(plan.owner, kind="stable")
     starts = np.searchsorted(plan.owner[order], np.arange(len(plan.tiles) + 1))
+    encode = _Checked(encoder, plan.side, skip_glass=skip_glass)
     for numbers, pixels in read(plan.tiles):
-        tokens = np.asarray(encoder.tokens(pixels), dtype=np.float32)
-        _check(tokens, len(pixels), plan.side, encoder.card.name)
+        tokens = encode(pixels)
         served = [order[starts[i] : starts[i + 1]] for i in numbers]
         pooled = [_pool(one, plan.offsets[rows], plan.reach) for one, rows in zip(tokens, served, strict=True)]
         yield np.concatenate(served), np.concatenate(pooled)
@@ -141,6 +143,32 @@ def _shares(centers: NDArray[np.float64], size: int, reach: float) -> NDArray[np
     lengths = np.maximum(ends - np.maximum(centers[:, None] - reach, cells), 0.0)
     shares: NDArray[np.float64] = lengths / (2.0 * reach)
     return shares
+
+
+class _Checked:
+    """An encoder whose features are looked at, and that may pass over glass."""
+
+    def __init__(self, encoder: TokenEncoder, side: int, *, skip_glass: bool) -> None:
+        self._encoder, self._side, self._skip_glass = encoder, side, skip_glass
+        self._of_white: NDArray[np.float32] | None = None
+
+    def __call__(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Features of the patches of (b, h, w, 3) tiles."""
+        glass = is_glass(tiles) if self._skip_glass else np.zeros(len(tiles), dtype=bool)
+        if not glass.any():
+            return self._encode(tiles)
+        if self._of_white is None:
+            self._of_white = self._encode(np.full((1, *tiles.shape[1:]), 255, dtype=np.uint8))[0]
+        tokens = np.empty((len(tiles), *self._of_white.shape), dtype=np.float32)
+        tokens[glass] = self._of_white
+        if not glass.all():
+            tokens[~glass] = self._encode(tiles[~glass])
+        return tokens
+
+    def _encode(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        tokens = np.asarray(self._encoder.tokens(tiles), dtype=np.float32)
+        _check(tokens, len(tiles), self._side, self._encoder.card.name)
+        return tokens
 
 
 def _check(tokens: NDArray[np.float32], n_tiles: int, side: int, name: str) -> None:

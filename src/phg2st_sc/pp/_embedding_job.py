@@ -10,12 +10,12 @@ import numpy as np
 from .. import _keys
 from .._image import check_length
 from .._warn import warn_user
-from ..encoders import Encoder, check_name, get_encoder
+from ..encoders import Encoder, TokenEncoder, check_name, get_encoder
 
 if TYPE_CHECKING:
     from ..encoders import TileFunction
 
-ContextMode = Literal["grid", "exact", "lattice"]
+ContextMode = Literal["grid", "exact", "lattice", "tokens"]
 _MODES = get_args(ContextMode)
 _PREFIX = _keys.embedding("")
 
@@ -35,7 +35,9 @@ class Job:
     context
         Tiles along a side of the block around each spot; 0 for none.
     context_mode
-        How tiles are laid: "grid", "exact" or "lattice".
+        How tiles are laid, or that their patches are pooled: "grid", "exact" or "lattice".
+    pool_um
+        Side in µm of the square around a spot over which patches are pooled; ``None`` for the distance of the spots.
     skip_glass
         Whether tiles of glass are given the features of a white tile.
     batch_size
@@ -49,6 +51,7 @@ class Job:
     tile_um: float
     context: int
     context_mode: ContextMode
+    pool_um: float | None
     skip_glass: bool
     batch_size: int
     progress: bool
@@ -68,38 +71,64 @@ def job_of(
     tile_um: float,
     context: int | str | None,
     context_mode: str,
+    pool_um: float | None,
     exact_context: bool,
     skip_glass: bool | None,
     batch_size: int,
     progress: bool,
 ) -> Job:
     """Check the settings and open the encoder."""
-    rep, opened = _open(encoder, key_added, input_px, options)
     mode = _context_mode(context_mode, exact_context)
+    rep, opened = _open(encoder, key_added, input_px, options, mode)
     return Job(
         rep,
         opened,
         check_length("tile_um", tile_um),
-        _context(context, opened),
+        _context(context, opened, mode),
         mode,
-        mode == "lattice" if skip_glass is None else bool(skip_glass),
+        _pool(pool_um, mode),
+        mode in ("lattice", "tokens") if skip_glass is None else bool(skip_glass),
         _batch(batch_size),
         progress,
     )
 
 
 def _open(
-    encoder: str | Encoder | TileFunction, key_added: str | None, input_px: int | None, options: dict[str, Any]
+    encoder: str | Encoder | TileFunction,
+    key_added: str | None,
+    input_px: int | None,
+    options: dict[str, Any],
+    mode: ContextMode,
 ) -> tuple[str, Encoder]:
     if key_added is not None:
         check_name(key_added)
     is_lambda = getattr(encoder, "__name__", "") == "<lambda>"
     name = key_added.removeprefix(_PREFIX) if key_added is not None and is_lambda else None
     opened = get_encoder(encoder, name=name, input_px=input_px, **options)
-    return key_added or _keys.embedding(opened.card.name), opened
+    if mode != "tokens":
+        return key_added or _keys.embedding(opened.card.name), opened
+    if not isinstance(opened, TokenEncoder) or not opened.card.patch_px:
+        msg = (
+            f"`context_mode=\"tokens\"` needs an encoder with features of the patches of a tile, as vision transformers are ('uni', "
+            f"'dinov2', ...); {opened.card.name!r} has none."
+        )
+        raise ValueError(msg)
+    return key_added or _keys.embedding(_keys.tokens(opened.card.name)), opened
 
 
-def _context(context: int | str | None, encoder: Encoder) -> int:
+def _pool(pool_um: float | None, mode: ContextMode) -> float | None:
+    if pool_um is not None and mode != "tokens":
+        msg = f'`pool_um` applies to `context_mode="tokens"`, and this is {mode!r}.'
+        raise ValueError(msg)
+    return None if pool_um is None else check_length("pool_um", pool_um)
+
+
+def _context(context: int | str | None, encoder: Encoder, mode: ContextMode) -> int:
+    if mode == "tokens":
+        if context not in ("auto", None):
+            msg = f'`context_mode="tokens"` pools patches at the spots, and keeps no tiles around them: leave `context={context!r}` out.'
+            raise ValueError(msg)
+        return 0
     if context == "auto":
         return 5 if max(encoder.card.fields) == 1.0 else 0
     if context is None:

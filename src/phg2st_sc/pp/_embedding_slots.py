@@ -87,7 +87,7 @@ def _record(table: AnnData, encoded: Sequence[EmbeddedSlide], job: Job, dim: int
         "encoder": card.name,
         "revision": card.revision,
         "weights": card.weights,
-        "transform": card.transform,
+        "transform": card.transform + _pooling(encoded),
         "precision": card.precision,
         "licence": card.license,
         "dim": dim,
@@ -108,6 +108,12 @@ def _record(table: AnnData, encoded: Sequence[EmbeddedSlide], job: Job, dim: int
         _keys.NAMES_HASH: names_hash(table.obs_names),
         "versions": package_versions(("phg2st-sc", "numpy", "scipy", "scikit-image", "pillow", "torch", "timm")),
     }
+
+
+def _pooling(encoded: Sequence[EmbeddedSlide]) -> str:
+    """What tells pooled patches from features of tiles, and those of bins from those of spots; empty for tiles."""
+    sides = sorted({round(one.found.pool_um) for one in encoded if one.found.pool_um is not None})
+    return f"; patches pooled over {' to '.join(map(str, sides))} µm" if sides else ""
 
 
 def _stale(rep: str, job: Job) -> list[str]:

@@ -38,6 +38,7 @@ def extract_embeddings(
     tile_um: float = 112.0,
     context: int | Literal["auto"] | None = "auto",
     context_mode: ContextMode = "grid",
+    pool_um: float | None = None,
     exact_context: bool = False,
     skip_glass: bool | None = None,
     key_added: str | None = None,
@@ -59,7 +60,8 @@ def extract_embeddings(
     input size and encoded. Tiles that reach beyond the image are padded with white. With ``context``, the tiles around
     the spots are encoded too: on one grid per slide that neighbouring spots share (a spot's block is centred on it to
     half a tile), or, with ``context_mode="exact"``, centred on every spot exactly, at up to ``context ** 2`` times the work.
-    Where spots lie closer than tiles, as bins of 8 µm do, ``context_mode="lattice"`` encodes no tile twice.
+    Where spots lie closer than tiles, as bins of 8 µm do, ``context_mode="lattice"`` encodes no tile twice, and with a vision
+    transformer ``context_mode="tokens"`` pools the patches of tiles at every spot.
 
     Nothing is written before all slides are done, so the call can be interrupted at any time.
 
@@ -78,14 +80,19 @@ def extract_embeddings(
     context_mode
         ``"grid"``: a tile centred on every spot, and one grid of tiles around them that the spots share. ``"exact"``: a tile
         and a block centred on every spot. ``"lattice"``: one lattice of tiles, whatever the number of spots; what a spot
-        itself shows is weighted from the tiles around its centre.
+        itself shows is weighted from the tiles around its centre. ``"tokens"``: features of the patches of tiles that overlap,
+        pooled around every spot by area, without a block; of vision transformers, and of any encoder that is a
+        :class:`phg2st_sc.encoders.TokenEncoder`.
+    pool_um
+        Side in µm of the square around a spot over which patches are pooled, with ``context_mode="tokens"``; at least that of a
+        patch. ``None``: the distance of neighbouring spots, at most half a tile.
     exact_context
         The old way to say ``context_mode="exact"``.
     skip_glass
         Do not encode tiles that show glass alone: bright, and even where tissue of any kind has structure. They are given the
-        features of a white tile. By default in ``context_mode="lattice"``.
+        features of a white tile. By default in the modes ``"lattice"`` and ``"tokens"``.
     key_added
-        Key in ``obsm``, by default ``"X_<encoder>"``.
+        Key in ``obsm``, by default ``"X_<encoder>"``, and ``"X_<encoder>_tokens"`` for pooled patches.
     input_px
         Tile side in pixels for an encoder that is a function; 224 by default.
     {weights:encoder}
@@ -137,6 +144,7 @@ def extract_embeddings(
         tile_um=tile_um,
         context=context,
         context_mode=context_mode,
+        pool_um=pool_um,
         exact_context=exact_context,
         skip_glass=skip_glass,
         batch_size=batch_size,
