@@ -157,7 +157,6 @@ def score(data: Path, n_masks: int) -> pd.DataFrame:
         "a tile each": {"context": None},
         "patches over 96 µm": {"context_mode": "tokens", "pool_um": 96},
         "patches over 56 µm": {"context_mode": "tokens", "pool_um": 56},
-        "patches over 24 µm": {"context_mode": "tokens", "pool_um": 24},
     }
     for name, table in tables.items():
         most = np.argsort(-np.asarray(table.X.sum(axis=0)).ravel())[:200]
@@ -213,7 +212,7 @@ def _counted(table: pd.DataFrame) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tiles", type=int, default=64, help="tiles whose cost is measured")
-    parser.add_argument("--masks", type=int, default=5, help="sets of prompts a section")
+    parser.add_argument("--masks", type=int, default=3, help="sets of prompts a section")
     parser.add_argument("--data", type=Path, help="folder of the public data: scores too")
     parser.add_argument(
         "--out", type=Path, help="folder for encoder_tokens.csv, encoder_tokens_scores.csv and encoder_tokens.md"

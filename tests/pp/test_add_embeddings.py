@@ -136,6 +136,20 @@ def test_numbers_as_names_keep_their_zeros(spot_adata, rng, tmp_path):
     np.testing.assert_allclose(spot_adata.obsm["X_mine"], frame, rtol=1e-6)
 
 
+def test_the_column_of_names_may_be_said(spot_adata, rng, tmp_path):
+    spot_adata.obs["cell"] = np.arange(spot_adata.n_obs)
+    frame = _frame(spot_adata, rng).reset_index(drop=True)
+    table = frame.assign(cell=spot_adata.obs["cell"].to_numpy()).sample(frac=1.0, random_state=0)
+    table.to_csv(tmp_path / "a.csv", index=False)
+    table.to_parquet(tmp_path / "a.parquet", index=False)
+    options = {"encoder": "mine", "tile_um": 112, "obs_key": "cell"}
+    for source in (tmp_path / "a.csv", tmp_path / "a.parquet", table):
+        pp.add_embeddings(spot_adata, source, index="cell", **options)
+        np.testing.assert_allclose(spot_adata.obsm["X_mine"], frame, rtol=1e-6)
+    with pytest.raises(ValueError, match="name of one of its columns, got 'spot'"):
+        pp.add_embeddings(spot_adata, table, index="spot", **options)
+
+
 def test_a_table_by_place(spot_adata, tiled):
     corners, values = tiled
     frame = pd.DataFrame(values, columns=["f0", "f1", "f2"])

@@ -341,5 +341,7 @@ def test_the_old_word_for_exact_context_works_with_a_warning(spot_adata, he_imag
     with pytest.warns(FutureWarning, match='context_mode="exact"'):
         _extract(spot_adata, he_image, context=3, exact_context=True)
     assert spot_adata.obsm["X_color_context"].shape == (120, 9, 3)
-    with pytest.raises(ValueError, match="`context_mode` must be one of 'grid', 'exact', 'lattice', 'tokens', got 'own'"):
+    with pytest.raises(
+        ValueError, match="`context_mode` must be one of 'grid', 'exact', 'lattice', 'tokens', got 'own'"
+    ):
         _extract(spot_adata, he_image, context_mode="own")

@@ -90,7 +90,8 @@ def add_embeddings(
     obs_key
         Column of ``obs`` with the names that the file uses. ``None``: ``obs_names``.
     index
-        Names of the rows of an array: a list, or a text file with one a line.
+        Names of the rows: of an array a list, or a text file with one a line; of a table the name of the column, where it is
+        another one or holds numbers.
     element
         Table of a LazySlide store with several, e.g. ``"uni_tiles"``.
     {tile_um}

@@ -23,7 +23,7 @@ def open_features(source: Any, *, index: Any = None, element: str | None = None)
     source
         HDF5 of TRIDENT or HEST, zarr store of LazySlide, table (csv, tsv, parquet, DataFrame) or array (npy, numpy).
     index
-        Names of the rows: a list, or a file with one name a line.
+        Names of the rows: of an array a list, or a file with one name a line; of a table the name of a column.
     element
         Table of a store that holds several.
 
@@ -37,7 +37,9 @@ def open_features(source: Any, *, index: Any = None, element: str | None = None)
     if isinstance(source, (str, Path)):
         opened = _open_path(Path(source).expanduser(), index, element)
     elif isinstance(source, (pd.DataFrame, np.ndarray)):
-        opened = of_frame(source) if isinstance(source, pd.DataFrame) else of_array(source, "array", _names(index))
+        opened = (
+            of_frame(source, index) if isinstance(source, pd.DataFrame) else of_array(source, "array", _names(index))
+        )
     else:
         msg = f"`features` must be a path, a DataFrame or an array, got {type(source).__name__}."
         raise TypeError(msg)
@@ -56,9 +58,9 @@ def _open_path(path: Path, index: Any, element: str | None) -> FeatureFile:
     if suffix == ".npy":
         return of_array(_mapped(path), str(path), _names(index))
     if suffix == ".parquet":
-        return open_parquet(path)
+        return open_parquet(path, index)
     if suffix in (".csv", ".tsv", ".txt", ".gz"):
-        return open_text(path)
+        return open_text(path, index)
     msg = (
         f"{str(path)!r} is of no kind that holds features: HDF5 of TRIDENT or HEST (.h5), zarr of LazySlide (a folder), .csv, "
         ".tsv, .parquet or .npy. Files of PyTorch and pickles can run code when they are read, so they are not: save the "

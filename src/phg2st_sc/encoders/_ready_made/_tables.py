@@ -29,9 +29,9 @@ def of_array(values: Any, where: str, names: NDArray[np.str_] | None) -> Feature
     return FeatureFile(where, _LAYOUT, shape, lambda rows: taken(lambda a, b: values[a:b], rows), names=names)
 
 
-def of_frame(frame: pd.DataFrame, where: str = "DataFrame") -> FeatureFile:
+def of_frame(frame: pd.DataFrame, index: Any = None, where: str = "DataFrame") -> FeatureFile:
     """Features of a DataFrame: names are its index or its one column of text, places are its columns ``x`` and ``y``."""
-    name, columns = _roles(frame, where)
+    name, columns = _roles(frame, where, index)
     names = None if isinstance(frame.index, pd.RangeIndex) else frame.index.to_numpy().astype(str)
     if name is not None:
         names = frame[name].to_numpy().astype(str)
@@ -40,7 +40,7 @@ def of_frame(frame: pd.DataFrame, where: str = "DataFrame") -> FeatureFile:
     return FeatureFile(where, _LAYOUT, opened.shape, opened.read, names=names, places=_places_of(frame))
 
 
-def open_text(path: Path) -> FeatureFile:
+def open_text(path: Path, index: Any = None) -> FeatureFile:
     """Features of a csv or tsv with a heading, packed or not."""
     separator = "\t" if ".tsv" in path.suffixes else ","
 
@@ -48,10 +48,12 @@ def open_text(path: Path) -> FeatureFile:
         with pd.read_csv(path, sep=separator, chunksize=_AT_ONCE, **options) as reader:
             yield from reader
 
-    return _streamed(path, blocks, lambda columns, name: {"usecols": columns, "dtype": {name: str} if name else None})
+    return _streamed(
+        path, index, blocks, lambda columns, name: {"usecols": columns, "dtype": {name: str} if name else None}
+    )
 
 
-def open_parquet(path: Path) -> FeatureFile:
+def open_parquet(path: Path, index: Any = None) -> FeatureFile:
     """Features of a parquet file."""
     import pyarrow.parquet as pq
 
@@ -60,11 +62,12 @@ def open_parquet(path: Path) -> FeatureFile:
             for batch in file.iter_batches(batch_size=_AT_ONCE, **options):
                 yield batch.to_pandas(ignore_metadata=True)
 
-    return _streamed(path, blocks, lambda columns, _: {"columns": columns})
+    return _streamed(path, index, blocks, lambda columns, _: {"columns": columns})
 
 
 def _streamed(
     path: Path,
+    index: Any,
     blocks: Callable[..., Iterator[pd.DataFrame]],
     only: Callable[[list[str], str | None], dict[str, Any]],
 ) -> FeatureFile:
@@ -72,7 +75,7 @@ def _streamed(
     where = str(path)
     try:
         first = next(blocks())
-        name, columns = _roles(first, where)
+        name, columns = _roles(first, where, index)
         keys = [*([name] if name is not None else []), *(c for c in _PLACES if set(_PLACES) <= set(first))]
         # a column in any case, to count the rows by
         known = pd.concat(list(blocks(**only(keys or columns[:1], name))), ignore_index=True)
@@ -96,10 +99,13 @@ def _streamed(
     return FeatureFile(where, _LAYOUT, shape, read, names=names, places=_places_of(known))
 
 
-def _roles(frame: pd.DataFrame, where: str) -> tuple[str | None, list[str]]:
+def _roles(frame: pd.DataFrame, where: str, index: Any) -> tuple[str | None, list[str]]:
     """Which column names the rows, and which ones are features."""
+    if index is not None and (not isinstance(index, str) or index not in frame):
+        msg = f"`index` of a table is the name of one of its columns, got {index!r:.80}; {where!r} has {quoted(frame.columns)}."
+        raise ValueError(msg)
     texts = [c for c in frame.columns if not pd.api.types.is_numeric_dtype(frame[c])]
-    name = next((c for c in (*_INDEX, *texts) if c in frame), None)
+    name = index or next((c for c in (*_INDEX, *texts) if c in frame), None)
     others = [c for c in texts if c != name]
     if others:
         msg = (
