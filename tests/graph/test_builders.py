@@ -24,7 +24,7 @@ from phg2st_sc.graph import (
     register_builder,
 )
 from phg2st_sc.graph._hypergraph import edge_weights, scatter_blocks
-from phg2st_sc.graph._nearest import nearest, rms_distance
+from phg2st_sc.graph._nearest import rms_distance
 
 LINE = np.array([[0.0, 0.0], [1.0, 0.0], [2.5, 0.0], [10.0, 0.0]])
 ALL = [CombinedKNN(), PositionKNN(), FeatureKNN(), Radius()]
@@ -134,21 +134,6 @@ def test_close_features_far_from_the_origin_are_told_apart() -> None:
     hypergraph = FeatureKNN(n_neighbors=4).build(rng.normal(size=(60, 2)), features)
     expected = plain_neighbors(cdist(features.astype(float), features.astype(float)), 4)
     assert [members(hypergraph, spot) - {spot} for spot in range(60)] == expected
-
-
-@pytest.mark.parametrize("d", [6, 200])
-def test_search_by_candidates_finds_what_comparing_all_pairs_finds(d: int) -> None:
-    rng = np.random.default_rng(5)
-    positions = rng.uniform(0, 40, (1500, 2))
-    smooth = np.sin(positions @ rng.normal(size=(2, 12)) * 0.3) @ rng.normal(size=(12, d))
-    features = smooth + 0.5 * rng.normal(size=smooth.shape)
-    terms = [positions / rms_distance(positions), features / rms_distance(features)]
-    exact, found = nearest(terms, 4), nearest(terms, 4, exact_up_to=100)
-    assert exact.exact
-    assert not found.exact
-    assert np.mean(exact.index == found.index) > 0.995
-    alone = nearest([positions], 4, exact_up_to=100)
-    np.testing.assert_array_equal(alone.index, nearest([positions], 4).index)
 
 
 def test_no_array_of_all_pairs_is_held() -> None:

@@ -14,8 +14,11 @@ from ._feature_knn import FeatureKNN
 from ._given import Given
 from ._hypergraph import Hypergraph
 from ._hypergraph import scatter_blocks as scatter_blocks
+from ._nearest import LEAST_RECALL as LEAST_RECALL
+from ._nearest import Nearest as Nearest
 from ._nearest import canonical_order as canonical_order
 from ._nearest import nearest as nearest
+from ._nearest import nearest_spots as nearest_spots
 from ._position_knn import PositionKNN
 from ._radius import Radius
 

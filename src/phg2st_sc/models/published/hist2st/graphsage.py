@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from ....graph import canonical_order, nearest
+from ....graph import canonical_order, nearest_spots
 
 _ROUNDING = 1e-4
 
@@ -30,7 +30,7 @@ def neighbor_graph(positions: Tensor, *, n_neighbors: int, radius: float) -> dic
     """
     places = positions.cpu().numpy().astype(np.float64)
     order = canonical_order(places, None)
-    found = nearest([places[order]], n_neighbors)
+    found = nearest_spots([places[order]], n_neighbors)
     near = found.distance <= radius + _ROUNDING
     near = np.column_stack([near, ~near.any(axis=1)])
     index, weights = np.empty(near.shape, np.int64), np.empty(near.shape, np.float32)
