@@ -39,6 +39,7 @@ def _facts(known: Registered) -> dict[str, object]:
         "license": card.license,
         "gated": card.gated,
         "features": card.total_dim,
+        "pooling": card.pooling,
         "tile": f"{card.tile_um:g} µm, {card.input_px} px",
         "source": card.source,
     }

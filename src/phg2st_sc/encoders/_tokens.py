@@ -123,8 +123,11 @@ def pooled_tokens(
     for numbers, pixels in read(plan.tiles):
         tokens = encode(pixels)
         served = [order[starts[i] : starts[i + 1]] for i in numbers]
-        pooled = [_pool(one, plan.offsets[rows], plan.reach) for one, rows in zip(tokens, served, strict=True)]
-        yield np.concatenate(served), np.concatenate(pooled)
+        ends = np.cumsum([len(rows) for rows in served])
+        pooled = np.empty((int(ends[-1]), tokens.shape[-1]), dtype=np.float32)
+        for one, rows, end in zip(tokens, served, ends.tolist(), strict=True):
+            pooled[end - len(rows) : end] = _pool(one, plan.offsets[rows], plan.reach)
+        yield np.concatenate(served), pooled
 
 
 def _pool(tokens: NDArray[np.float32], offsets: NDArray[np.float64], reach: float) -> NDArray[np.float32]:
