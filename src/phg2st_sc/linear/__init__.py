@@ -16,14 +16,14 @@ from ._cohort_regression import (
     spot_weight,
 )
 from ._comparison import Record, join, record
-from ._dispersion import gene_spread
+from ._dispersion import NEIGHBOR_RADIUS, gene_spread
 from ._episodes import EpisodeSource, LinearOutput, TrainingEpisode
 from ._field import Field
 from ._folds import matched_folds
 from ._gaussian import COMPONENT_RATIOS, RATIOS, Covariance, Skill, System
-from ._gene_basis import NEIGHBOR_RADIUS, GeneBasis, learn_gene_basis, prompt_gene_basis
+from ._gene_basis import GeneBasis, learn_gene_basis, prompt_gene_basis
 from ._image_regression import within_slide
-from ._image_space import image_components, require_features, standardize
+from ._image_space import Rows, Standardized, blocks, image_components, map_rows, require_features, sum_of
 from ._judge import MAX_JUDGED, even_subset
 from ._kernels import LENGTH_SCALES, MIXES, Kernel, Places
 from ._krige import MAX_EXACT, choose, krige_columns, predict_columns
@@ -55,10 +55,13 @@ __all__ = [
     "Places",
     "RateScale",
     "Record",
+    "Rows",
     "Skill",
+    "Standardized",
     "System",
     "TrainingEpisode",
     "Working",
+    "blocks",
     "check_training",
     "choose",
     "choose_on_cohort",
@@ -73,6 +76,7 @@ __all__ = [
     "learn_cohort_regression",
     "learn_gene_basis",
     "learn_regression",
+    "map_rows",
     "matched_folds",
     "measured_spots",
     "predict_columns",
@@ -80,6 +84,6 @@ __all__ = [
     "record",
     "require_features",
     "spot_weight",
-    "standardize",
+    "sum_of",
     "within_slide",
 ]

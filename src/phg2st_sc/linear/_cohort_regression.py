@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .._arrays import TrainingSlide
 from ._cohort import check_training
 from ._image_regression import ALPHAS, Radial
-from ._image_space import standardize
+from ._image_space import Rows, Standardized, map_rows
 from ._judge import even_subset
 from ._rates import RateScale
 
@@ -42,10 +42,14 @@ class CohortRegression:
     coefficients: Annotated[Array, "m t"]
     view: str = ""
 
-    def predict(self, features: NDArray[np.float32]) -> Array:
+    def predict(self, features: Rows) -> Array:
         """Whitened rates (n, t) of a slide's features, about zero over the slide."""
-        out = (self.radial(features) - self.center) @ self.coefficients
-        return np.asarray(out - out.mean(axis=0))
+        width = self.coefficients.shape[1]
+        out = map_rows(
+            Standardized.of(features), lambda few: (self.radial.of(few) - self.center) @ self.coefficients, width
+        )
+        out -= out.mean(axis=0)
+        return out
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,17 +80,15 @@ class Lesson:
     name: str
     group: str
     together: str
-    features: Callable[[str], NDArray[np.float32]]
+    features: Callable[[str], Rows]
     used: NDArray[np.int64]
     values: Array
     weight: Array
     centered: bool = True
 
-    def design(self, radial: Radial, features: NDArray[np.float32]) -> Array:
-        """(p, m) regressors of the spots that teach."""
-        if self.centered:
-            return radial(features)[self.used]
-        return radial(standardize(features)[self.used].astype(np.float32))
+    def design(self, radial: Radial, few: Array) -> Array:
+        """(p, m) regressors of the spots that teach, of which ``few`` are the features, standardised over the slide."""
+        return radial.of(few) if self.centered else radial(few.astype(np.float32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,11 +174,11 @@ def learn_regression(
     """
     tried: list[tuple[float, LearnedRegression]] = []
     for view in views:
-        features = [one.features(view) for one in lessons]
-        pooled = np.concatenate([standardize(f)[one.used] for f, one in zip(features, lessons, strict=True)])
+        few = [Standardized.of(one.features(view))[one.used] for one in lessons]
+        pooled = np.concatenate(few)
         for use_radial in (False, True):
             radial = Radial.learn(pooled, n_components=n_components, radial=use_radial, seed=seed)
-            designs = [one.design(radial, f) for f, one in zip(features, lessons, strict=True)]
+            designs = [one.design(radial, f) for f, one in zip(few, lessons, strict=True)]
             sums = [_Sums.of(one, design) for one, design in zip(lessons, designs, strict=True)]
             errors = _left_out_errors(lessons, designs, sums)
             named = [(one.name, s) for one, s in zip(lessons, sums, strict=True)]

@@ -17,6 +17,8 @@ Array = NDArray[np.float64]
 NEIGHBOR_RADIUS = 1.6
 """In lattice pitches: the 8 nearest of a square lattice, the 6 of a hexagonal one."""
 _LEAST_VARIANCE = 0.3
+_BLOCK_VALUES = 1 << 22
+"""Of some genes at all spots."""
 
 
 def gene_spread(slides: Sequence[TrainingSlide]) -> Array:
@@ -35,16 +37,22 @@ def gene_spread(slides: Sequence[TrainingSlide]) -> Array:
 def _noise_variance(slide: TrainingSlide) -> Array | None:
     totals = slide.counts.sum(axis=1, dtype=np.float64)
     used = totals > 0
-    counts, totals = slide.counts[used], totals[used]
+    totals = totals[used]
     mean_of = neighbor_mean(slide.arrays.positions[used])
     degree = np.diff(mean_of.indptr)
     inner = degree > 0
     if inner.sum() < 2:
         return None
-    residual = RateScale.from_counts(counts, totals).whiten(counts, totals) * np.sqrt(totals)[:, None]
-    difference = (residual - mean_of @ residual)[inner]
-    share = (degree / (degree + 1.0))[inner]
-    return np.asarray((share[:, None] * difference**2).mean(axis=0))
+    scale = RateScale.from_counts(slide.counts, totals)  # spots without a count add nothing
+    share, root = (degree / (degree + 1.0))[inner], np.sqrt(totals)[:, None]
+    n_genes = slide.counts.shape[1]
+    step = max(1, _BLOCK_VALUES // totals.size)
+    out = np.empty(n_genes)
+    for few in (slice(start, start + step) for start in range(0, n_genes, step)):
+        residual = scale.of_genes(few).whiten(slide.counts[:, few][used], totals) * root
+        difference = (residual - mean_of @ residual)[inner]
+        out[few] = (share[:, None] * difference**2).mean(axis=0)
+    return out
 
 
 def neighbor_mean(positions: Array) -> csr_matrix:

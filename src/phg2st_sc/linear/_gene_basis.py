@@ -13,19 +13,12 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 from scipy.sparse.linalg import LinearOperator, eigsh
-from scipy.spatial import cKDTree
 
 from .._arrays import TrainingSlide
-from ._dispersion import NEIGHBOR_RADIUS
-from ._rates import RateScale
+from ._neighbor_covariance import neighbor_covariance
 
 Array = NDArray[np.float64]
-
-_MAX_WEIGHT = 3.0
-_CLIP = 5.0
-"""In noise standard deviations: covariances are fourth moments of counts, and feel outliers more than means do."""
 
 
 @dataclass(frozen=True)
@@ -62,15 +55,17 @@ def learn_gene_basis(
     spread
         (G,) noise of the genes in units of the Poisson one, as whitened rates are to be divided by.
     """
-    pairs = [_neighbor_pairs(slide, spread) for slide in slides]
-    n_genes = pairs[0][0].shape[1]
+    n_genes = slides[0].counts.shape[1]
     k = min(n_components, n_genes - 1)
     if k < 1:
         return None
-    total = sum(values.shape[0] for values, _, _ in pairs)
+    parts = [neighbor_covariance(slide, spread) for slide in slides]
+    if not any(part.total > 0 for part in parts):
+        return None
+    total = sum(part.n_spots for part in parts)
 
     def multiply(vectors: Array) -> Array:
-        return sum(values.T @ (adjacency @ (values @ vectors)) for values, adjacency, _ in pairs) / total
+        return np.asarray(sum(part @ vectors for part in parts) / total)
 
     operator = LinearOperator((n_genes, n_genes), matvec=multiply, matmat=multiply, dtype=np.float64)
     start = np.random.default_rng(0).standard_normal(n_genes)
@@ -79,10 +74,7 @@ def learn_gene_basis(
     vectors = _fix_signs(vectors[:, order[eigenvalues[order] > 0]])
     if vectors.shape[1] == 0:
         return None
-    variance = sum(
-        np.einsum("nk,nk->k", values @ vectors, adjacency @ (values @ vectors)) / depth
-        for values, adjacency, depth in pairs
-    )
+    variance = sum(np.einsum("gk,gk->k", vectors, part @ vectors) / part.depth for part in parts)
     return GeneBasis(vectors, np.asarray(variance / total))
 
 
@@ -93,32 +85,6 @@ def prompt_gene_basis(values: Array, noise: Array, n_components: int) -> GeneBas
     weighted = values / np.sqrt(noise)[:, None]
     _, _, right = np.linalg.svd(weighted, full_matrices=False)
     return GeneBasis(_fix_signs(right[:n_components].T))
-
-
-def _neighbor_pairs(slide: TrainingSlide, spread: Array | None) -> tuple[Array, csr_matrix, float]:
-    """Values in units of the noise of the slide's median spot, weights of neighbouring pairs, and that spot's depth."""
-    totals = slide.counts.sum(axis=1, dtype=np.float64)
-    used = totals > 0
-    totals = totals[used]
-    scale = RateScale.from_counts(slide.counts[used], totals, spread=spread)
-    root = np.sqrt(np.median(totals))
-    values = scale.whiten(slide.counts[used], totals) * root
-    values = np.clip(values, -_CLIP * root / np.sqrt(totals)[:, None], _CLIP * root / np.sqrt(totals)[:, None])
-    weight = np.minimum(totals / totals.mean(), _MAX_WEIGHT)
-    values -= weight @ values / weight.sum()
-    adjacency = _adjacency(slide.arrays.positions[used], weight)
-    return values, adjacency, float(root**2)
-
-
-def _adjacency(positions: Array, weight: Array) -> csr_matrix:
-    """Symmetric weights of neighbouring pairs, scaled so that a slide counts by its number of spots."""
-    pairs = cKDTree(positions).query_pairs(NEIGHBOR_RADIUS, output_type="ndarray")
-    n = positions.shape[0]
-    rows = np.concatenate([pairs[:, 0], pairs[:, 1]])
-    columns = np.concatenate([pairs[:, 1], pairs[:, 0]])
-    adjacency = csr_matrix((weight[rows] * weight[columns], (rows, columns)), shape=(n, n))
-    total = float(adjacency.sum())
-    return adjacency * (n / total) if total > 0 else adjacency
 
 
 def _fix_signs(vectors: Array) -> Array:

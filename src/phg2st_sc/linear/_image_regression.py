@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from ._image_space import standardize
+from ._image_space import Rows, Standardized, map_rows
 
 Array = NDArray[np.float64]
 
@@ -91,9 +91,18 @@ class Radial:
         whiten = vectors / np.sqrt(np.maximum(values, 1e-6)) @ vectors.T
         return cls(mean, directions, scale, landmarks, whiten)
 
-    def __call__(self, features: NDArray[np.float32]) -> Array:
+    @property
+    def width(self) -> int:
+        """Number of regressors."""
+        return self.directions.shape[1] if self.whiten is None else self.whiten.shape[1]
+
+    def __call__(self, features: Rows) -> Array:
         """(n, m) regressors of a slide's features."""
-        components = (standardize(features) - self.mean) @ self.directions
+        return map_rows(Standardized.of(features), self.of, self.width)
+
+    def of(self, values: Array) -> Array:
+        """(n, m) regressors of standardised features."""
+        components = (values - self.mean) @ self.directions
         if self.landmarks is None or self.whiten is None:
             return components / self.scale
         return np.exp(-cdist(components, self.landmarks) / self.scale) @ self.whiten

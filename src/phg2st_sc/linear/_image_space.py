@@ -1,6 +1,10 @@
-"""Image features of one slide as a few standardised components."""
+"""Image features of one slide: standardised, a few spots at a time, and as a few components."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +16,85 @@ Array = NDArray[np.float64]
 N_COMPONENTS = 20
 
 
-def standardize(features: NDArray[np.float32]) -> Array:
-    """Zero mean and unit variance over the slide: differences of stain and scanner between slides go out here."""
-    values = np.asarray(features, dtype=np.float64)
-    spread = values.std(axis=0)
-    return (values - values.mean(axis=0)) / np.where(spread > 1e-8, spread, 1.0)
+_BLOCK_VALUES = 1 << 22
+"""Of a block of spots: 32 MB in double precision."""
+_LEAST_WIDTH = 512
+"""Values that a spot counts as: as many may be made of few."""
+
+
+class Rows(Protocol):
+    """Values (n, F) of which some spots at a time are asked for: an array, or what is put together then."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Numbers of spots and of values of each."""
+        ...
+
+    def __getitem__(self, rows: Any, /) -> NDArray[Any]: ...
+
+
+def blocks(values: Rows) -> Iterator[slice]:
+    """Slices of the spots that fit into memory in double precision, one after the other."""
+    n, width = values.shape
+    step = max(64, _BLOCK_VALUES // max(width, _LEAST_WIDTH))
+    return (slice(start, min(start + step, n)) for start in range(0, n, step))
+
+
+@dataclass(frozen=True, eq=False)
+class Standardized:
+    """Values of zero mean and unit variance over the slide: differences of stain and scanner between slides go out here.
+
+    Attributes
+    ----------
+    values
+        (n, F) as they are.
+    mean, spread
+        (F,) over the slide; 1 for the spread of constants.
+    """
+
+    values: Rows
+    mean: Array
+    spread: Array
+
+    @classmethod
+    def of(cls, values: Rows) -> Standardized:
+        """Measure values, in two passes over the spots; what is standardised stays so."""
+        if isinstance(values, cls):
+            return values
+        n = max(values.shape[0], 1)
+        mean = sum_of(values, lambda block: block.sum(axis=0)) / n
+        spread = np.sqrt(sum_of(values, lambda block: ((block - mean) ** 2).sum(axis=0)) / n)
+        return cls(values, mean, np.where(spread > 1e-8, spread, 1.0))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Numbers of spots and features."""
+        return self.values.shape
+
+    def __getitem__(self, rows: Any) -> Array:
+        return (np.asarray(self.values[rows], dtype=np.float64) - self.mean) / self.spread
+
+    def columns(self, few: slice) -> Array:
+        """(n, f) some of the features of all spots."""
+        return (np.asarray(self.values[:, few], dtype=np.float64) - self.mean[few]) / self.spread[few]
+
+
+def sum_of(values: Rows, of: Callable[[Array], Array]) -> Array:
+    """Sum of what is made of the blocks of values, in double precision."""
+    return np.asarray(sum(of(np.asarray(values[rows], dtype=np.float64)) for rows in blocks(values)))
+
+
+def map_rows(values: Rows, of: Callable[[Array], Array], width: int) -> Array:
+    """(n, width) what is made of the values of every spot, a block at a time."""
+    out = np.empty((values.shape[0], width))
+    for rows in blocks(values):
+        out[rows] = of(np.asarray(values[rows], dtype=np.float64))
+    return out
+
+
+def standardize(features: Rows) -> Array:
+    """Standardised values (n, F) of all spots at once; see :class:`Standardized`."""
+    return Standardized.of(features)[:]
 
 
 def image_components(features: NDArray[np.float32], *, n_components: int = N_COMPONENTS) -> Array:

@@ -61,12 +61,30 @@ class RateScale:
         depth = float(np.median(totals)) if totals.size else 0.0
         return cls(np.maximum(gene_counts, 0.5) / max(total, 1.0), spread, depth)
 
+    def of_genes(self, few: slice) -> RateScale:
+        """The same of some of the genes."""
+        return RateScale(self.level[few], None if self.spread is None else self.spread[few], self.depth)
+
     def whiten(self, counts: NDArray[np.float32], totals: NDArray[np.float64]) -> NDArray[np.float64]:
         """Whitened rates (p, G) of counts (p, G): zero at the level, noise variance 1 / total."""
         out = np.empty(counts.shape)
         for start in range(0, len(out), _ROWS):
             rows = slice(start, start + _ROWS)
             self._whiten(counts[rows], totals[rows], out[rows])
+        return out
+
+    def components(
+        self,
+        counts: NDArray[np.float32],
+        totals: NDArray[np.float64],
+        vectors: NDArray[np.float64],
+        rows: NDArray[np.int64],
+    ) -> NDArray[np.float64]:
+        """(r, k) whitened rates of some rows of counts (n, G) with totals (n,), in components (G, k)."""
+        out = np.empty((rows.size, vectors.shape[1]))
+        for start in range(0, rows.size, _ROWS):
+            few = rows[start : start + _ROWS]
+            out[start : start + _ROWS] = self.whiten(counts[few], totals[few]) @ vectors
         return out
 
     def _whiten(self, counts: NDArray[np.float32], totals: NDArray[np.float64], out: NDArray[np.float64]) -> None:

@@ -13,8 +13,8 @@ from phg2st_sc.linear._rates import RateScale
 from phg2st_sc.linear._working import Working
 from phg2st_sc.models.phg2st.conditioning import Encoded, condition
 from phg2st_sc.models.phg2st.knowledge import Expectations, Knowledge, learn
-from phg2st_sc.models.phg2st.propagated import propagated_features
-from phg2st_sc.models.phg2st.trend_regression import learn_cohort_trend, trend_features
+from phg2st_sc.models.phg2st.propagated import Looks
+from phg2st_sc.models.phg2st.trend_regression import learn_cohort_trend
 from phg2st_sc.models.phg2st.trends import OTHER_PATIENTS, SAME_PATIENT
 
 
@@ -38,7 +38,7 @@ def test_a_regression_without_a_slide_never_saw_it(slides):
         scale = RateScale.from_counts(slide.counts, totals, spread=spread)
         weight = 1.0 / (np.median(totals) / totals + 1.0)
         weights.append(weight / weight.mean())
-        design.append(trend.radial(propagated_features(slide.arrays, "m", trend.view).astype(np.float32)))
+        design.append(trend.radial(Looks(slide.arrays, "m").of(trend.view)))
         values.append(scale.whiten(slide.counts, totals) @ basis)
     w, x, y = (np.concatenate(one) for one in (weights, design, values))
     center = w @ x / w.sum()
@@ -54,7 +54,7 @@ def test_a_regression_without_a_slide_never_saw_it(slides):
 def test_a_regression_finds_what_the_image_shows(slides, learned, make_training):
     new = make_training(11)
     predicted = (
-        learned.knowledge.regression.predict(trend_features(new.arrays, "m", learned.knowledge.regression.view))
+        learned.knowledge.regression.predict(Looks(new.arrays, "m").of(learned.knowledge.regression.view))
         @ learned.knowledge.basis.vectors.T
     )
     share = new.counts / new.counts.sum(axis=1, keepdims=True)
@@ -74,13 +74,13 @@ def test_without_a_slide_or_its_patient(slides, learned):
 
 
 def test_who_is_a_relative(learned, make_training):
-    seen = Expectations.of(learned.knowledge, make_training(12, patient="p0").arrays, "m")
+    seen = Expectations.of(learned.knowledge, Looks(make_training(12, patient="p0").arrays, "m"))
     assert seen.kind == SAME_PATIENT
     assert {laid.reference.name for laid in seen.laid} == {"s0", "s1"}
-    new = Expectations.of(learned.knowledge, make_training(12).arrays, "m")
+    new = Expectations.of(learned.knowledge, Looks(make_training(12).arrays, "m"))
     assert new.kind == OTHER_PATIENTS
     assert not new.laid
-    itself = Expectations.of(learned.knowledge, make_training(0, patient="p0").arrays, "m")
+    itself = Expectations.of(learned.knowledge, Looks(make_training(0, patient="p0").arrays, "m"))
     assert {laid.reference.name for laid in itself.laid} == {"s1"}
 
 

@@ -7,11 +7,13 @@ import pytest
 from scipy import sparse
 
 from phg2st_sc._arrays import SlideArrays
+from phg2st_sc.models.phg2st import propagated
 from phg2st_sc.models.phg2st.propagated import (
+    BOTH,
+    Looks,
     autocorrelation,
     propagate,
     propagated_components,
-    propagated_features,
     spot_incidence,
 )
 
@@ -48,9 +50,32 @@ def test_the_hypergraph_that_comes_with_a_slide_is_used(incidence, rng):
     slide = SlideArrays("a", rng.normal(size=(9, 2)), features, incidence=incidence)
     own = (features - features.mean(0)) / features.std(0)
     both = np.hstack([own, 1.5 * propagate(incidence, own)])
-    np.testing.assert_allclose(propagated_features(slide, "m"), both, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(Looks(slide, "m").of(BOTH)[:], both, rtol=1e-4, atol=1e-5)
     assert spot_incidence(SlideArrays("a", slide.positions)).shape == (9, 9)
     assert spot_incidence(SlideArrays("a", np.zeros((1, 2)))).toarray().tolist() == [[1.0]]
+
+
+def test_looks_are_propagated_a_few_features_at_a_time(tissue, fields, monkeypatch):
+    features = fields(tissue, 5, 2).astype(np.float32)
+    slide = SlideArrays("a", tissue, features)
+    own = (features.astype(np.float64) - features.mean(axis=0, dtype=np.float64)) / features.std(
+        axis=0, dtype=np.float64
+    )
+    both = np.hstack([own, 1.5 * propagate(spot_incidence(slide), own)])
+    centered = both - both.mean(axis=0)
+    components = centered @ np.linalg.eigh(centered.T @ centered)[1][:, ::-1]
+    expected = components * autocorrelation(tissue, components)
+    monkeypatch.setattr(propagated, "_FEW_FEATURES", 2)
+    monkeypatch.setattr(propagated, "_FEW_PAIRS", 100)
+    looks = Looks(slide, "m")
+    np.testing.assert_allclose(looks.of(BOTH)[40:60], both[40:60], rtol=1e-4, atol=1e-5)
+    assert looks.around.dtype == np.float32
+    np.testing.assert_allclose(np.abs(propagated_components(looks)), np.abs(expected), rtol=1e-3, atol=1e-4)
+
+
+def test_the_hypergraph_of_a_slide_is_built_once(tissue):
+    slide = SlideArrays("a", tissue)
+    assert spot_incidence(slide) is spot_incidence(slide)
 
 
 def test_autocorrelation_of_known_fields():
@@ -67,7 +92,7 @@ def test_autocorrelation_of_known_fields():
 def test_components_keep_what_neighbors_share(tissue, fields, rng):
     shared, own = fields(tissue, 1, 3), rng.normal(size=(len(tissue), 1))
     features = np.hstack([shared @ rng.normal(size=(1, 6)), own @ rng.normal(size=(1, 6))]).astype(np.float32)
-    components = propagated_components(SlideArrays("a", tissue, features), "m")
+    components = propagated_components(Looks(SlideArrays("a", tissue, features), "m"))
 
     def explained(truth):
         fit = components @ np.linalg.lstsq(components, truth, rcond=1e-8)[0]

@@ -29,7 +29,7 @@ from ...linear import (
     krige_columns,
 )
 from .knowledge import Expectations, Knowledge
-from .propagated import propagated_components
+from .propagated import Looks, propagated_components
 from .serial import LowRank
 from .trends import Trends, slide_slopes
 
@@ -50,6 +50,7 @@ _PRIOR_PROMPTS = 20.0
 """Prompts that an amplitude of 1 is worth."""
 _LEAST_AMPLITUDE = 0.1
 _MOST_AMPLITUDE = 4.0
+_BLOCK = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +71,9 @@ class Encoded:
     @classmethod
     def of(cls, slide: SlideArrays, knowledge: Knowledge | None, method: str) -> Encoded:
         """Encode a slide, with or without an image."""
-        image = None if slide.features is None else propagated_components(slide, method)
-        expected = None if knowledge is None else Expectations.of(knowledge, slide, method)
+        looks = Looks(slide, method)
+        image = None if slide.features is None else propagated_components(looks)
+        expected = None if knowledge is None else Expectations.of(knowledge, looks)
         return cls(Places.of(slide.positions, image), expected)
 
     def take(self, rows: NDArray[np.int64]) -> Encoded:
@@ -161,6 +163,9 @@ def condition(
     if knowledge is not None and trends:
         default = _less_image(default, trends.image_slope(knowledge.slopes[trends.kinds]))
     signal = np.broadcast_to(signal, columns.shape[1])
+    if working.index.size > MAX_EXACT:
+        # in powers of two, as those of genes: moving neighbourhoods solve a system for each different value
+        signal = 2.0 ** np.round(np.log2(signal))
     problem = _Problem(encoded.places, working, columns, signal, default, propagation)
     trend, slopes = problem.trend(knowledge, trends)
     out = problem.solve(trend, np.zeros_like(columns) if trends else problem.level(vectors))
@@ -293,9 +298,13 @@ def unexplained(encoded: Encoded, working: Working, covariance: Covariance, rati
     if kept.size == 0:
         return np.ones(places.n)
     prompts = places[working.index[kept]]
-    nothing = np.zeros((kept.size, 1))
-    system = System.of(covariance, prompts, working.noise[kept], nothing)
-    towards = covariance.signal(places, prompts) / system.root @ system.vectors
+    system = System.of(covariance, prompts, working.noise[kept], np.zeros((kept.size, 1)))
+    turn = system.vectors / system.root[:, None]
     gain = typical / (typical * system.values + 1.0)
-    prior = covariance.signal(places[:1], places[:1])[0, 0]  # type: ignore[index]
-    return np.clip(1.0 - (towards**2 @ gain) / prior, 0.0, 1.0)
+    prior = covariance.signal(prompts[:1], prompts[:1])[0, 0]  # type: ignore[index]
+    out = np.empty(places.n)
+    every = np.arange(places.n)
+    for start in range(0, places.n, _BLOCK):
+        rows = every[start : start + _BLOCK]
+        out[rows] = (covariance.signal(places[rows], prompts) @ turn) ** 2 @ gain
+    return np.clip(1.0 - out / prior, 0.0, 1.0)

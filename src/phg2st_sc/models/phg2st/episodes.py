@@ -63,9 +63,10 @@ class CohortEpisodes:
         working = Working.of(prompts, prior=knowledge.levels, prior_counts=PRIOR_COUNTS, spread=knowledge.spread)
         out = condition(knowledge, encoded, working)
         totals = measured.counts.sum(axis=1, dtype=np.float64)
-        seen = totals > 0
-        truth = np.zeros((totals.size, knowledge.basis.vectors.shape[1]))
-        truth[seen] = working.scale.whiten(measured.counts[seen], totals[seen]) @ knowledge.basis.vectors
+        seen = np.flatnonzero(totals > 0)
+        vectors = knowledge.basis.vectors
+        truth = np.zeros((totals.size, vectors.shape[1]))
+        truth[seen] = working.scale.components(measured.counts, totals, vectors, seen)
         noise = np.full(totals.size, np.inf)
         noise[seen] = np.median(totals[seen]) / totals[seen]
         return TrainingEpisode(linear_output(encoded, working, out), truth, noise)

@@ -18,15 +18,17 @@ from ...linear import (
     GeneLevels,
     LearnedRegression,
     RateScale,
+    Standardized,
     Working,
     cohort_levels,
     even_subset,
     gene_spread,
     learn_gene_basis,
-    standardize,
+    map_rows,
 )
+from .propagated import Looks
 from .serial import N_CHANNELS, Laid, Reference, lay_on, make_reference, serial_trend
-from .trend_regression import learn_cohort_trend, n_features, trend_features
+from .trend_regression import learn_cohort_trend, n_features
 from .trends import DEFAULT_SLOPES, OTHER_PATIENTS, SAME_PATIENT, SERIAL, MeasuredTrends, Trends, learn_slopes
 
 Array = NDArray[np.float64]
@@ -93,13 +95,19 @@ class Knowledge:
             )
             raise ValueError(msg)
 
-    def channels(self, slide: SlideArrays, method: str) -> Array | None:
+    def looks(self, looks: Looks) -> Standardized | None:
+        """The features of a slide that the image regression looks at; ``None`` without an image."""
+        if looks.slide.features is None or self.regression is None:
+            return None
+        return Standardized.of(looks.of(self.regression.view))
+
+    def channels(self, looks: Standardized | None) -> Array | None:
         """(n, 8) image components in which sections are compared; ``None`` without an image."""
-        if slide.features is None or self.regression is None:
+        if looks is None or self.regression is None:
             return None
         radial = self.regression.radial
-        values = standardize(trend_features(slide, method, self.regression.view))
-        return np.asarray((values - radial.mean) @ radial.directions[:, :N_CHANNELS])
+        directions = radial.directions[:, :N_CHANNELS]
+        return map_rows(looks, lambda few: (few - radial.mean) @ directions, directions.shape[1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,14 +129,14 @@ class Expectations:
     laid: Sequence[Laid]
 
     @classmethod
-    def of(cls, knowledge: Knowledge, slide: SlideArrays, method: str) -> Expectations:
+    def of(cls, knowledge: Knowledge, looks: Looks) -> Expectations:
         """Apply the regression, and lay the slide on the sections of its patient."""
+        slide = looks.slide
         knowledge.check_width(slide)
-        by_image, regression = None, knowledge.regression
-        if slide.features is not None and regression is not None:
-            by_image = regression.predict(trend_features(slide, method, regression.view))
+        seen, regression = knowledge.looks(looks), knowledge.regression
+        by_image = None if seen is None or regression is None else regression.predict(seen)
         references = [r for r in knowledge.references if r.patient == slide.patient and not r.is_of(slide)]
-        laid = lay_on(slide.positions, knowledge.channels(slide, method), references) if references else []
+        laid = lay_on(slide.positions, knowledge.channels(seen), references) if references else []
         kind = SAME_PATIENT if slide.patient in knowledge.imaged_patients else OTHER_PATIENTS
         return cls(by_image, kind, laid)
 
@@ -212,7 +220,7 @@ def learn(
         None if trend is None else trend.whole,
         frozenset(s.arrays.patient for s in slides if s.arrays.features is not None and s.arrays.patient is not None),
     )
-    made = (make_reference(s, basis, spread, first.channels(s.arrays, method)) for s in slides)
+    made = (make_reference(s, basis, spread, first.channels(first.looks(Looks(s.arrays, method)))) for s in slides)
     knowledge = replace(first, references=tuple(one for one in made if one is not None))
     learned = Learned(knowledge, trend, slides)
     return replace(
@@ -243,11 +251,11 @@ def _measured(
     if used.size < 2:
         return None
     shown = rng.choice(used, max(1, round(_SHOWN * used.size)), replace=False)
-    expected = Expectations.of(knowledge, slide.arrays, method)
+    expected = Expectations.of(knowledge, Looks(slide.arrays, method))
     trends = expected.trends(knowledge, Working.of(slide.prompts(shown, target_sum=1.0), spread=knowledge.spread))
     if not trends:
         return None
-    scale = RateScale.from_counts(slide.counts[used], totals[used], spread=knowledge.spread)
-    truth = scale.whiten(slide.counts[used], totals[used])
+    scale = RateScale.from_counts(slide.counts, totals[used], spread=knowledge.spread)  # no count adds nothing
+    truth = scale.components(slide.counts, totals, knowledge.basis.vectors, used)
     there = Trends(trends.kinds, tuple(value[used] for value in trends.values))
-    return MeasuredTrends(there, truth @ knowledge.basis.vectors, totals[used] / totals[used].sum())
+    return MeasuredTrends(there, truth, totals[used] / totals[used].sum())

@@ -7,6 +7,11 @@ neighbours share has more.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from weakref import WeakKeyDictionary
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -14,7 +19,7 @@ from scipy.spatial import cKDTree
 
 from ..._arrays import SlideArrays
 from ...graph import PositionKNN
-from ...linear import NEIGHBOR_RADIUS, require_features, standardize
+from ...linear import NEIGHBOR_RADIUS, Rows, Standardized, map_rows, require_features, sum_of
 
 Array = NDArray[np.float64]
 
@@ -25,12 +30,24 @@ SURROUNDINGS, BOTH, OWN = VIEWS = ("surroundings", "both", "own")
 """What may be looked at: the propagated features, the spot's own, or both."""
 _WEIGHT = 1.5
 """Of propagated features beside those of the spot itself."""
+_FEW_FEATURES = 64
+"""That are propagated at a time."""
+_FEW_PAIRS = 1 << 16
+
+_hypergraphs: WeakKeyDictionary[SlideArrays, sparse.csr_matrix] = WeakKeyDictionary()
+"""Of slides that came without one: a slide is looked at more than once, in training and before it is predicted."""
 
 
 def spot_incidence(slide: SlideArrays) -> sparse.csr_matrix:
     """Hypergraph of a slide: the one that comes with it, else every spot with its nearest ones."""
     if slide.incidence is not None:
         return slide.incidence
+    if slide not in _hypergraphs:
+        _hypergraphs[slide] = _nearest_ones(slide)
+    return _hypergraphs[slide]
+
+
+def _nearest_ones(slide: SlideArrays) -> sparse.csr_matrix:
     n_neighbors = min(N_NEIGHBORS, slide.n_spots - 1)
     if n_neighbors < 1:
         return sparse.csr_matrix(np.ones((1, 1)))
@@ -47,26 +64,69 @@ def propagate(incidence: sparse.csr_matrix, values: Array) -> Array:
     return np.where(spot_degrees[:, None] > 0, spots, values)
 
 
-def propagated_features(slide: SlideArrays, method: str, view: str = BOTH) -> Array:
-    """Standardised features (n, d) of the surroundings of every spot, of the spot itself, or (n, 2d) of both."""
-    own = standardize(require_features(slide, method))
-    if view == OWN:
-        return own
-    around = propagate(spot_incidence(slide), own)
-    return around if view == SURROUNDINGS else np.hstack([own, _WEIGHT * around])
+@dataclass(frozen=True, eq=False)
+class Looks:
+    """What the spots of a slide look like, and what surrounds them.
+
+    Attributes
+    ----------
+    slide
+        A slide with features.
+    method
+        Name for messages.
+    """
+
+    slide: SlideArrays
+    method: str
+
+    @cached_property
+    def own(self) -> Standardized:
+        """(n, d) standardised features."""
+        return Standardized.of(require_features(self.slide, self.method))
+
+    @cached_property
+    def around(self) -> NDArray[np.float32]:
+        """(n, d) features propagated over the hypergraph."""
+        out = np.empty(self.own.shape, dtype=np.float32)
+        incidence = spot_incidence(self.slide)
+        for start in range(0, out.shape[1], _FEW_FEATURES):
+            few = slice(start, start + _FEW_FEATURES)
+            out[:, few] = propagate(incidence, self.own.columns(few))
+        return out
+
+    def of(self, view: str) -> Rows:
+        """Features (n, d) of the surroundings of every spot, of the spot itself, or (n, 2d) of both."""
+        if view == OWN:
+            return self.own
+        return self.around if view == SURROUNDINGS else _SideBySide(self.own, self.around)
 
 
-def propagated_components(slide: SlideArrays, method: str) -> Array:
+@dataclass(frozen=True, eq=False)
+class _SideBySide:
+    own: Standardized
+    around: NDArray[np.float32]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.own.shape[0], 2 * self.own.shape[1]
+
+    def __getitem__(self, rows: Any) -> Array:
+        return np.hstack([self.own[rows], np.float64(_WEIGHT) * self.around[rows]])
+
+
+def propagated_components(looks: Looks) -> Array:
     """(n, k) leading components of the features of spots and surroundings, each by how alike neighbours are in it.
 
     A component that jumps from spot to spot is texture below the resolution of the spots, or noise; expression varies more
     slowly. The image of the whole slide is known before anything is measured, so no prompt enters.
     """
-    both = propagated_features(slide, method)
-    both -= both.mean(axis=0)
-    _, vectors = np.linalg.eigh(both.T @ both)
-    components = both @ vectors[:, ::-1][:, : min(N_COMPONENTS, slide.n_spots)]
-    return components * autocorrelation(slide.positions, components)
+    both = looks.of(BOTH)
+    mean = sum_of(both, lambda block: block.sum(axis=0)) / looks.slide.n_spots
+    gram = sum_of(both, lambda block: (block - mean).T @ (block - mean))
+    _, vectors = np.linalg.eigh(gram)
+    kept = vectors[:, ::-1][:, : min(N_COMPONENTS, looks.slide.n_spots)]
+    components = map_rows(both, lambda block: (block - mean) @ kept, kept.shape[1])
+    return components * autocorrelation(looks.slide.positions, components)
 
 
 def autocorrelation(positions: Array, components: Array) -> Array:
@@ -74,5 +134,6 @@ def autocorrelation(positions: Array, components: Array) -> Array:
     pairs = cKDTree(positions).query_pairs(NEIGHBOR_RADIUS, output_type="ndarray")
     if not len(pairs):
         return np.ones(components.shape[1])
-    together = (components[pairs[:, 0]] * components[pairs[:, 1]]).mean(axis=0)
+    few = (pairs[start : start + _FEW_PAIRS] for start in range(0, len(pairs), _FEW_PAIRS))
+    together = sum((components[one[:, 0]] * components[one[:, 1]]).sum(axis=0) for one in few) / len(pairs)
     return np.asarray(np.clip(together / np.maximum(components.var(axis=0), 1e-12), 0.0, 1.0))

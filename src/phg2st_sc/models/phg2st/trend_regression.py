@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._arrays import SlideArrays, TrainingSlide
-from ...linear import CohortRegression, LearnedRegression, Lesson, learn_regression, measured_spots, spot_weight
-from .propagated import BOTH, VIEWS, propagated_features
+from ...linear import CohortRegression, LearnedRegression, Lesson, Rows, learn_regression, measured_spots, spot_weight
+from .propagated import BOTH, VIEWS, Looks
 
 Array = NDArray[np.float64]
 
@@ -20,11 +20,6 @@ def n_features(regression: CohortRegression) -> int:
     """Features per spot that slides must have."""
     width = len(regression.radial.mean)
     return width // 2 if regression.view == BOTH else width
-
-
-def trend_features(slide: SlideArrays, method: str, view: str) -> NDArray[np.float32]:
-    """Features of a slide as the regression looks at them."""
-    return propagated_features(slide, method, view).astype(np.float32)
 
 
 def learn_cohort_trend(
@@ -61,8 +56,8 @@ def learn_cohort_trend(
         weight = spot_weight(totals, float(np.median(totals)))
         name = slide.arrays.name
 
-        def features(view: str) -> NDArray[np.float32]:
-            return trend_features(slide.arrays, method, view)
+        def features(view: str) -> Rows:
+            return Looks(slide.arrays, method).of(view)
 
         return Lesson(name, group, name, features, used, values @ basis, weight / weight.mean())
 
