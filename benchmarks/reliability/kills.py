@@ -108,7 +108,14 @@ def main() -> int:
     parser.add_argument("--full", type=int, default=45, help="times that the disk is full")
     parser.add_argument("--writers", type=int, default=10, help="times that four processes write at once")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--jobs", nargs="+", choices=list(JOBS), default=list(JOBS), metavar="JOB", help="without the checks that use all of them")
+    parser.add_argument(
+        "--jobs",
+        nargs="+",
+        choices=list(JOBS),
+        default=list(JOBS),
+        metavar="JOB",
+        help="without the checks that use all of them",
+    )
     parser.add_argument(
         "--out", type=Path, required=True, help="folder for stores, emptied of what was made, and the report"
     )

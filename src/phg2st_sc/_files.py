@@ -92,6 +92,15 @@ def only_writer(folder: Path) -> Iterator[None]:
         yield
 
 
+def remove_if_left(folder: Path) -> bool:
+    """Remove a folder unless somebody holds it by :func:`only_writer`, and tell which."""
+    with _opened(folder) as number:
+        if not _lock(number):
+            return False
+        shutil.rmtree(folder)
+    return True
+
+
 def sync_file(path: Path) -> None:
     """Have a file's content on the disk before anything that comes after."""
     number = os.open(path, os.O_RDWR)

@@ -2,7 +2,7 @@
 
 from ._behind import store_behind
 from ._check import check_positions_in_image
-from ._disk import HeldInterrupts, Outcome, StoreLockedError, recover, store_of
+from ._disk import KEPT_IN_STORE, HeldInterrupts, Outcome, StoreLockedError, recover, store_of
 from ._embedded import embedding_records
 from ._extend import extend
 from ._extend_table import Added
@@ -24,6 +24,7 @@ from ._write import write_slots
 from ._write_table import write_table
 
 __all__ = [
+    "KEPT_IN_STORE",
     "PLATFORM_PITCH_UM",
     "Added",
     "HeldInterrupts",

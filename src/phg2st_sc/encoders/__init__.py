@@ -11,6 +11,9 @@ from .._registry import open_rooms
 from ._apply import encode_tiles as encode_tiles
 from ._base import Encoder, EncoderCard, TokenEncoder
 from ._base import PlaceEncoder as PlaceEncoder
+from ._kept import Keeping as Keeping
+from ._kept import KeptBatches as KeptBatches
+from ._kept import drop_kept as drop_kept
 from ._places import encode_places as encode_places
 from ._places import pooled_fields as pooled_fields
 from ._read_weights import load_strictly as load_strictly

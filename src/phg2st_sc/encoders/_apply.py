@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from collections.abc import Generator
+from contextlib import closing, nullcontext
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from .._image import SlideImage, TileReads, Tiles, is_glass
 from ._base import Encoder
+from ._kept import Keeping, KeptBatches
 
 
 def encode_tiles(
@@ -19,6 +21,7 @@ def encode_tiles(
     *,
     batch_size: int = 64,
     skip_glass: bool = False,
+    keeping: Keeping | None = None,
     bar: Any = None,
 ) -> NDArray[np.float32]:
     """Encode tiles over all fields of the encoder, in one sweep over the image.
@@ -35,6 +38,8 @@ def encode_tiles(
         Tiles per call of the encoder.
     skip_glass
         Give tiles that show glass alone the features of a white tile.
+    keeping
+        Where batches are kept as they come, and those of the same work are found.
     bar
         A tqdm bar, advanced by one per tile and field.
 
@@ -43,18 +48,35 @@ def encode_tiles(
     (t, fields * dim) float32.
     """
     card, n_tiles = encoder.card, len(tiles)
-    encode = _Checked(encoder, skip_glass=skip_glass)
     out: NDArray[np.float32] | None = None
     reads = TileReads.of(image, tiles, card.input_px, card.fields)
-    with closing(reads.batches(batch_size)) as batches:
-        for index, batch in batches:
-            features = encode(batch)
+    of = (reads.boxes, reads.levels, reads.order, skip_glass)
+    work = nullcontext() if keeping is None else keeping.work(encoder, "tiles", *of)
+    encode = _Checked(encoder, skip_glass=skip_glass)
+    with work as kept, closing(_batches(reads, encode, batch_size, kept)) as batches:
+        for index, features in batches:
             if out is None:
                 out = np.empty((n_tiles, len(card.fields), features.shape[1]), dtype=np.float32)
             out[index % n_tiles, index // n_tiles] = features
             if bar is not None:
                 bar.update(len(index))
     return np.empty((0, card.total_dim or 0), dtype=np.float32) if out is None else out.reshape(n_tiles, -1)
+
+
+def _batches(
+    reads: TileReads, encode: _Checked, batch_size: int, kept: KeptBatches | None
+) -> Generator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """Numbers of tiles and their features: those that are kept from before, then those that are made."""
+    start = 0
+    for index, features in () if kept is None else kept.done():
+        yield index, features
+        start += len(index)
+    with closing(reads.batches(batch_size, start=start)) as batches:
+        for index, batch in batches:
+            features = encode(batch)
+            if kept is not None:
+                kept.add(index, features)
+            yield index, features
 
 
 class _Checked:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 from .._image import SlideImage, Tiles
 from ._apply import encode_tiles
 from ._base import Encoder, EncoderCard, PlaceEncoder
+from ._kept import Batch, Keeping, KeptBatches
 
 
 def pooled_fields(image: SlideImage, tiles: Tiles, encoder: Encoder) -> tuple[float, ...]:
@@ -45,6 +48,7 @@ def encode_places(
     pooled: tuple[float, ...] = (),
     batch_size: int = 64,
     skip_glass: bool = False,
+    keeping: Keeping | None = None,
     bar: Any = None,
 ) -> NDArray[np.float32]:
     """Encode tiles over all fields of the encoder.
@@ -63,6 +67,8 @@ def encode_places(
         Tiles per call of the encoder.
     skip_glass
         Give tiles that are cut out and show glass alone the features of a white tile.
+    keeping
+        Where features are kept as they come, and those of the same work are found.
     bar
         A tqdm bar, advanced by one per tile and field.
 
@@ -71,10 +77,10 @@ def encode_places(
     (t, fields * dim) float32.
     """
     fields = encoder.card.fields
-    cut_out = partial(encode_tiles, image, batch_size=batch_size, skip_glass=skip_glass, bar=bar)
+    cut_out = partial(encode_tiles, image, batch_size=batch_size, skip_glass=skip_glass, keeping=keeping, bar=bar)
     if not pooled or not len(tiles):
         return cut_out(tiles, encoder)
-    by_field = {f: _pool(image, tiles.scaled(f), encoder, cut_out, bar) for f in pooled}
+    by_field = {f: _pool(image, tiles.scaled(f), encoder, cut_out, keeping, bar) for f in pooled}
     others = tuple(f for f in fields if f not in pooled)
     if others:
         cut = cut_out(tiles, _OfFields(encoder, others))
@@ -82,17 +88,34 @@ def encode_places(
     return np.hstack([by_field[f] for f in fields])
 
 
-def _pool(image: SlideImage, tiles: Tiles, encoder: Any, cut_out: Any, bar: Any) -> NDArray[np.float32]:
+def _pool(
+    image: SlideImage, tiles: Tiles, encoder: Any, cut_out: Any, keeping: Keeping | None, bar: Any
+) -> NDArray[np.float32]:
     out = np.empty((len(tiles), encoder.card.dim), dtype=np.float32)
     left = np.ones(len(tiles), dtype=bool)
-    for index, features in encoder.embed_places(image, tiles):
-        out[index], left[index] = features, False
-        if bar is not None:
-            bar.update(len(index))
+    work = nullcontext() if keeping is None else keeping.work(encoder, "places", tiles.centers, tiles.size_px)
+    with work as kept:
+        for index, features in _parts(image, tiles, encoder, kept):
+            out[index], left[index] = features, False
+            if bar is not None:
+                bar.update(len(index))
     if left.any():
         rest = Tiles(tiles.centers[left], tiles.size_px)
         out[left] = cut_out(rest, _OfFields(encoder, (1.0,)))
     return out
+
+
+def _parts(image: SlideImage, tiles: Tiles, encoder: Any, kept: KeptBatches | None) -> Iterator[Batch]:
+    """Numbers of tiles and their features: those that are kept from before, then those that are made."""
+    left = np.ones(len(tiles), dtype=bool)
+    for index, features in () if kept is None else kept.done():
+        left[index] = False
+        yield index, features
+    numbers = np.flatnonzero(left)
+    for index, features in encoder.embed_places(image, Tiles(tiles.centers[left], tiles.size_px)):
+        if kept is not None:
+            kept.add(numbers[index], features)
+        yield numbers[index], features
 
 
 class _OfFields:

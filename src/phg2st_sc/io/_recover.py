@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .._slide import Outcome, is_spatialdata, store_of
+from .._slide import KEPT_IN_STORE, Outcome, is_spatialdata, store_of
 from .._slide import recover as recover_store
+from ..encoders import drop_kept
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -20,6 +21,9 @@ def recover(path: str | os.PathLike[str] | SpatialData, *, break_lock: bool = Fa
     mark, ``uns["phg2st_unfinished"]``, while they are. A failure or Ctrl-C undoes or finishes the exchange. Where the process
     was killed, this function does: it completes the results where the exchange had begun, and drops what had been made ready
     where it had not, and deletes the hidden folders that it left, ``.phg2st-write.*``. Nothing else in the store is touched. The next call with ``write=True`` does so too, by itself.
+
+    Embeddings that a killed ``extract_embeddings(write=True)`` had kept in ``.phg2st-embeddings`` are dropped. Make the same call again
+    instead, and it goes on from them.
 
     Parameters
     ----------
@@ -69,7 +73,9 @@ def recover(path: str | os.PathLike[str] | SpatialData, *, break_lock: bool = Fa
             "`sdata.write(path)` made."
         )
         raise ValueError(msg)
-    return recover_store(store, break_lock=break_lock)
+    outcome = recover_store(store, break_lock=break_lock)
+    dropped = drop_kept(store / KEPT_IN_STORE)
+    return "old kept" if dropped and outcome == "nothing to do" else outcome
 
 
 def _folder(path: Any) -> Path:

@@ -13,6 +13,8 @@ from .._warn import warn_user
 from ..encoders import Encoder, TokenEncoder, check_name, get_encoder
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..encoders import TileFunction
 
 ContextMode = Literal["grid", "exact", "lattice", "tokens"]
@@ -44,6 +46,8 @@ class Job:
         Tiles per call of the encoder.
     progress
         Whether to show bars.
+    keep_in
+        Folder for features on their way.
     """
 
     rep: str
@@ -55,6 +59,7 @@ class Job:
     skip_glass: bool
     batch_size: int
     progress: bool
+    keep_in: Path | None
 
     @property
     def context_form(self) -> str:
@@ -76,6 +81,7 @@ def job_of(
     skip_glass: bool | None,
     batch_size: int,
     progress: bool,
+    keep_in: Path | None,
 ) -> Job:
     """Check the settings and open the encoder."""
     mode = _context_mode(context_mode, exact_context)
@@ -90,6 +96,7 @@ def job_of(
         mode in ("lattice", "tokens") if skip_glass is None else bool(skip_glass),
         _batch(batch_size),
         progress,
+        keep_in,
     )
 
 

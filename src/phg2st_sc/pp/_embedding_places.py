@@ -1,22 +1,35 @@
 """How the features of the places of a slide are made.
 
 A tile is cut around every spot and encoded, and so are the tiles around it, which the spots share or have each for
-themselves; or all come from one lattice of tiles. Of a vision
-transformer, the patches of tiles may be pooled at the spots instead.
+themselves; or all come from one lattice of tiles. Of a vision transformer, the patches of tiles may be pooled at the spots
+instead.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._image import SharedLattice, SlideImage, Tiles, context_blocks, context_grid, iter_tiles
+from .._image import Picture, SharedLattice, SlideImage, TileReads, Tiles, context_blocks, context_grid
 from .._progress import bar
-from ..encoders import TokenEncoder, encode_places, plan_tokens, pooled_fields, pooled_tokens
+from ..encoders import (
+    Keeping,
+    KeptBatches,
+    TokenEncoder,
+    TokenPlan,
+    encode_places,
+    plan_tokens,
+    pooled_fields,
+    pooled_tokens,
+)
 from ._embedding_job import Job
+
+Encode = Callable[[Tiles], tuple[NDArray[np.float32], tuple[float, ...]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,25 +63,30 @@ class PlaceFeatures:
     pool_um: float | None = None
 
 
-def features_of_places(image: SlideImage, spots: Tiles, job: Job, *, name: str, pitch_px: float) -> PlaceFeatures:
+def features_of_places(
+    image: SlideImage, spots: Tiles, job: Job, *, name: str, picture: Picture, pitch_px: float
+) -> PlaceFeatures:
     """Encode what one slide shows at its spots and around them."""
+    keeping = None if job.keep_in is None else Keeping(job.keep_in, job.rep, name, picture)
     if job.context_mode == "tokens":
-        return _from_patches(image, spots, job, name, pitch_px)
+        return _from_patches(image, spots, job, keeping, name, pitch_px)
     make = _from_lattice if job.context_mode == "lattice" else _from_own_tiles
-    return make(image, spots, job, name)
+    return make(image, spots, job, partial(_encode, image, job=job, keeping=keeping, name=name))
 
 
-def _from_lattice(image: SlideImage, spots: Tiles, job: Job, name: str) -> PlaceFeatures:
+def _from_lattice(image: SlideImage, spots: Tiles, job: Job, encode: Encode) -> PlaceFeatures:
     """One lattice of tiles, which all spots share."""
     lattice = SharedLattice.over(spots.centers, spots.size_px, image, context=job.context)
-    features, pooled = _encode(image, lattice.tiles, job, name)
+    features, pooled = encode(lattice.tiles)
     own = np.asarray(lattice.weights @ features, dtype=np.float32)
     if lattice.index is None:
         return PlaceFeatures(own, pooled=pooled)
     return PlaceFeatures(own, lattice.index, lattice.tiles, features.astype(np.float16), pooled=pooled)
 
 
-def _from_patches(image: SlideImage, spots: Tiles, job: Job, name: str, pitch_px: float) -> PlaceFeatures:
+def _from_patches(
+    image: SlideImage, spots: Tiles, job: Job, keeping: Keeping | None, name: str, pitch_px: float
+) -> PlaceFeatures:
     """Patches of tiles that overlap, pooled at every spot over as much as lies between spots, or half a tile."""
     encoder = job.encoder
     if not isinstance(encoder, TokenEncoder):  # checked where the job was made
@@ -78,38 +96,67 @@ def _from_patches(image: SlideImage, spots: Tiles, job: Job, name: str, pitch_px
     pool_um = job.pool_um or min(pitch_px * um_per_px, job.tile_um / 2.0)
     px, patch_px = encoder.card.input_px, encoder.card.patch_px
     plan = plan_tokens(spots.centers, spots.size_px, px // patch_px, pool_um / um_per_px)
-    read = partial(iter_tiles, image, out_px=px, batch_size=job.batch_size)
-    out = np.empty((len(spots), encoder.card.token_dim or 0), dtype=np.float32)
-    with bar(progress=job.progress, total=len(spots), desc=name, unit="spot") as shown:
-        for rows, values in pooled_tokens(plan, read, encoder, skip_glass=job.skip_glass):
-            out = out if out.shape[1] == values.shape[1] else np.empty((len(spots), values.shape[1]), dtype=np.float32)
+    reads = TileReads.of(image, plan.tiles, px)
+    of = (reads.boxes, reads.levels, reads.order, plan.offsets, plan.owner, plan.reach, job.skip_glass)
+    work = nullcontext() if keeping is None else keeping.work(encoder, "patches", *of)
+    out: NDArray[np.float32] | None = None
+    with work as kept, bar(progress=job.progress, total=len(spots), desc=name, unit="spot") as shown:
+        for rows, values in _pooled(plan, reads, encoder, job, kept):
+            if out is None:
+                out = np.empty((len(spots), values.shape[1]), dtype=np.float32)
             out[rows] = values
             shown.update(len(rows))
-    return PlaceFeatures(out, pool_um=pool_um)
+    found = np.empty((0, encoder.card.token_dim or 0), dtype=np.float32) if out is None else out
+    return PlaceFeatures(found, pool_um=pool_um)
 
 
-def _from_own_tiles(image: SlideImage, spots: Tiles, job: Job, name: str) -> PlaceFeatures:
+def _pooled(
+    plan: TokenPlan, reads: TileReads, encoder: TokenEncoder, job: Job, kept: KeptBatches | None
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """Spots and their features: those that are kept from before, then those that are made."""
+    tiles_done = np.zeros(len(plan.tiles), dtype=bool)
+    for rows, values in () if kept is None else kept.done():
+        tiles_done[plan.owner[rows]] = True
+        yield rows, values
+    start = int(tiles_done.sum())  # they were read in this order
+    read = partial(TileReads.batches, reads, job.batch_size, start=start)
+    for rows, values in pooled_tokens(plan, lambda _: read(), encoder, skip_glass=job.skip_glass):
+        if kept is not None:
+            kept.add(rows, values)
+        yield rows, values
+
+
+def _from_own_tiles(image: SlideImage, spots: Tiles, job: Job, encode: Encode) -> PlaceFeatures:
     """A tile centred on every spot, and the tiles around it."""
     if not job.context:
-        own, pooled = _encode(image, spots, job, name)
+        own, pooled = encode(spots)
         return PlaceFeatures(own, pooled=pooled)
     make = context_blocks if job.context_mode == "exact" else context_grid
     tiles, index = make(spots.centers, spots.size_px, job.context, image)
     both = Tiles(np.concatenate([spots.centers, tiles.centers]), spots.size_px)
-    features, pooled = _encode(image, both, job, name)
+    features, pooled = encode(both)
     own, around = features[: len(spots)].copy(), features[len(spots) :].astype(np.float16)
     if job.context_mode == "exact":
         return PlaceFeatures(own, blocks=_gather(around, index), pooled=pooled)
     return PlaceFeatures(own, index, tiles, around, pooled=pooled)
 
 
-def _encode(image: SlideImage, tiles: Tiles, job: Job, name: str) -> tuple[NDArray[np.float32], tuple[float, ...]]:
+def _encode(
+    image: SlideImage, tiles: Tiles, *, job: Job, keeping: Keeping | None, name: str
+) -> tuple[NDArray[np.float32], tuple[float, ...]]:
     """Features of tiles, and of which fields the image was looked at as a whole."""
     pooled = () if job.skip_glass else pooled_fields(image, tiles, job.encoder)
     total = len(tiles) * len(job.encoder.card.fields)
     with bar(progress=job.progress, total=total, desc=name, unit="tile") as shown:
         features = encode_places(
-            image, tiles, job.encoder, pooled=pooled, batch_size=job.batch_size, skip_glass=job.skip_glass, bar=shown
+            image,
+            tiles,
+            job.encoder,
+            pooled=pooled,
+            batch_size=job.batch_size,
+            skip_glass=job.skip_glass,
+            keeping=keeping,
+            bar=shown,
         )
     return features, pooled
 

@@ -65,5 +65,5 @@ def _embed_on(slide: Slide, image: SlideImage, job: Job) -> EmbeddedSlide:
         logger.info("%s: %d of %d tiles reach beyond the image; padded with white", slide.name, n_padded, len(spots))
     picture = Picture.of(image, slide.image_name)
     warn_of_another_picture(slide, picture, job.rep)
-    found = features_of_places(image, spots, job, name=slide.name, pitch_px=slide.pitch_px)
+    found = features_of_places(image, spots, job, name=slide.name, picture=picture, pitch_px=slide.pitch_px)
     return EmbeddedSlide(slide, mpp, source, picture, n_padded, found)

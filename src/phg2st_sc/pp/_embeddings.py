@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from .._deprecated import renamed_parameters
 from .._docs import documented
 from .._reading import Reading, warn_of_one_picture
-from .._slide import refuse_foreign, store_behind, write_slots
+from .._slide import KEPT_IN_STORE, refuse_foreign, store_behind, write_slots
 from .._warn import one_message_per_fault
+from ..encoders import drop_kept
 from ._embedding_job import ContextMode, job_of
 from ._embedding_slide import EmbeddedSlide, embed_slide
 from ._embedding_slots import obsm_keys, owner, update
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import torch
     from anndata import AnnData
     from spatialdata import SpatialData
@@ -52,6 +53,7 @@ def extract_embeddings(
     table_key: str | None = None,
     coordinate_system: str | None = None,
     pitch: float | Mapping[str, float] | None = None,
+    cache: str | os.PathLike[str] | None = None,
     write: bool = False,
 ) -> None:
     """Embed the image around every spot.
@@ -63,7 +65,8 @@ def extract_embeddings(
     Where spots lie closer than tiles, as bins of 8 µm do, ``context_mode="lattice"`` encodes no tile twice, and with a vision
     transformer ``context_mode="tokens"`` pools the patches of tiles at every spot.
 
-    Nothing is written before all slides are done, so the call can be interrupted at any time.
+    No slot is written before all slides are done, so the call can be interrupted at any time. With ``cache`` or
+    ``write=True``, what was encoded by then is not encoded again by the next call that asks for the same.
 
     Parameters
     ----------
@@ -99,7 +102,12 @@ def extract_embeddings(
     {device} {precision:encoder}
     batch_size
         Tiles per read and encoder call; it changes no result.
-    {progress} {slide_key} {table_key} {coordinate_system} {write}
+    {progress} {slide_key} {table_key} {coordinate_system}
+    cache
+        Folder in which features of tiles are kept batch by batch, so that the same call goes on where an earlier one was cut
+        off, and finds all of a finished one; delete it once the object is saved. With ``write=True`` they are kept in the
+        store, until the call has written its results.
+    {write}
 
     Raises
     ------
@@ -136,6 +144,7 @@ def extract_embeddings(
     """
     reading = Reading.among(locals())
     slides = reading.open(data, image=image, mpp=mpp, pitch_um=pitch_um, platform=platform)
+    in_store = store_behind(data) / KEPT_IN_STORE if write else None
     job = job_of(
         encoder,
         {"weights": weights, "device": device, "precision": precision},
@@ -149,9 +158,8 @@ def extract_embeddings(
         skip_glass=skip_glass,
         batch_size=batch_size,
         progress=progress,
+        keep_in=Path(cache) if cache is not None else in_store,
     )
-    if write:
-        store_behind(data)
     for target in {id(slide.table): slide.table for slide in slides}.values():
         refuse_foreign(target, [("obsm", key) for key in obsm_keys(job.rep)], owner(job.rep))
     by_table: dict[int, list[EmbeddedSlide]] = {}
@@ -161,3 +169,5 @@ def extract_embeddings(
         warn_of_one_picture([one.slide for one in embedded], [[one.picture] for one in embedded])
         target = embedded[0].slide.table
         write_slots(data, target, update(target, embedded, job.rep, job), write=write)
+    if in_store is not None and cache is None:
+        drop_kept(in_store, job.rep)

@@ -3,10 +3,11 @@
 from ._hold import StoreLockedError
 from ._interrupts import HeldInterrupts
 from ._recover import Outcome, read_only, recover
-from ._root import store_of
+from ._root import KEPT_IN_STORE, store_of
 from ._store_write import ROWS_MARK, StoreWrite, without_format_news
 
 __all__ = [
+    "KEPT_IN_STORE",
     "ROWS_MARK",
     "HeldInterrupts",
     "Outcome",

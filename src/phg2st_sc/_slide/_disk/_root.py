@@ -9,6 +9,8 @@ from pathlib import Path
 from ... import _keys
 from ._hold import WORK
 
+KEPT_IN_STORE = ".phg2st-embeddings"
+"""Folder in a store for embeddings on their way."""
 _GROUP_FILES = ("zarr.json", ".zgroup")
 _ELEMENTS = ("images", "labels", "points", "shapes", "tables")
 _VERSION = "spatialdata_software_version"

@@ -1,0 +1,124 @@
+"""Features kept in a folder batch by batch as they come, so that the same work goes on where it was cut off.
+
+A batch is appended to one file, numbers of its places and their features, and then a line about it to another: its shape and a
+checksum. What the last line does not vouch for is cut off when the work goes on. A folder is named after all that the features
+depend on, so that other work finds none of it.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._files import only_writer, remove_if_left
+from .._image import Picture
+from ._base import Encoder
+
+Batch = tuple[NDArray[np.int64], NDArray[np.float32]]
+_FORM = "1"
+_LINE = struct.Struct("<III")
+_LONGEST_NAME = 60
+
+
+class KeptBatches:
+    """The batches of one piece of work in a folder that nobody else writes to.
+
+    Parameters
+    ----------
+    folder
+        Of this work alone; it exists.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._features, self._lines = folder / "features", folder / "batches"
+        for path in (self._features, self._lines):
+            path.touch()
+
+    def done(self) -> Iterator[Batch]:
+        """What is there, to be asked for once and to the end before anything is added: numbers (n,) and features (n, dim)."""
+        lines = self._lines.read_bytes()
+        whole = size = 0
+        with self._features.open("rb") as file:
+            for n, dim, checksum in _LINE.iter_unpack(lines[: len(lines) // _LINE.size * _LINE.size]):
+                numbers, features = file.read(8 * n), file.read(4 * n * dim)
+                if len(features) != 4 * n * dim or crc32(features, crc32(numbers)) != checksum:
+                    break
+                whole, size = whole + 1, size + len(numbers) + len(features)
+                yield np.frombuffer(numbers, dtype="<i8"), np.frombuffer(features, dtype="<f4").reshape(n, dim)
+        for path, length in ((self._features, size), (self._lines, whole * _LINE.size)):
+            with path.open("r+b") as file:
+                file.truncate(length)
+
+    def add(self, numbers: NDArray[np.int64], features: NDArray[np.float32]) -> None:
+        """Append a batch."""
+        stored = numbers.astype("<i8").tobytes() + features.astype("<f4").tobytes()
+        with self._features.open("ab") as file:
+            file.write(stored)
+        with self._lines.open("ab") as file:
+            file.write(_LINE.pack(*features.shape, crc32(stored)))
+
+
+@dataclass(frozen=True, eq=False)
+class Keeping:
+    """Where the features of one slide are kept.
+
+    Attributes
+    ----------
+    folder
+        For all that is kept; it is made when it is needed.
+    embedding
+        Key of the embedding.
+    slide
+        Name of the slide.
+    picture
+        Which picture the tiles are of.
+    """
+
+    folder: Path
+    embedding: str
+    slide: str
+    picture: Picture
+
+    @contextmanager
+    def work(self, encoder: Encoder, *of: Any) -> Iterator[KeptBatches]:
+        """Hold the folder of a piece of work: what an encoder makes of the picture, and of what, in arrays, texts and numbers."""
+        digest = sha256(repr((_FORM, sorted(asdict(encoder.card).items()))).encode())
+        for part in (self.picture.width, self.picture.height, self.picture.blocks, *of):
+            digest.update(part.tobytes() if isinstance(part, np.ndarray) else repr(part).encode())
+        digest.update(_made_of_noise(encoder))
+        slide = re.sub(r"[^A-Za-z0-9_.-]", "_", self.slide)[:_LONGEST_NAME]
+        folder = self.folder / self.embedding / f"{slide}-{digest.hexdigest()[:16]}"
+        folder.mkdir(parents=True, exist_ok=True)
+        with only_writer(folder):
+            yield KeptBatches(folder)
+
+
+def _made_of_noise(encoder: Encoder) -> bytes:
+    """What an encoder makes of a made tile: by that one is known which has no weights to be known by."""
+    if encoder.card.weights:
+        return b""
+    side = encoder.card.input_px
+    noise = np.random.default_rng(0).integers(0, 256, (1, side, side, 3)) ** 2 // 256
+    return np.asarray(encoder(noise.astype(np.uint8)), dtype=np.float32).tobytes()
+
+
+def drop_kept(folder: Path, embedding: str = "*") -> bool:
+    """Remove features of an embedding, or of all, that nobody is adding to, and tell whether there were any."""
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    works = [work for work in folder.glob(f"{embedding}/*") if work.is_dir() and not work.is_symlink()]
+    dropped = [remove_if_left(work) for work in works]
+    for empty in (*{work.parent for work in works}, folder):
+        with suppress(OSError):  # others keep theirs in it
+            empty.rmdir()
+    return any(dropped)

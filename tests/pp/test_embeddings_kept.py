@@ -1,0 +1,202 @@
+"""An extraction that was cut off goes on where it was, ends with the same bits, and takes nothing of other work."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from anndata import AnnData
+from spatialdata import read_zarr
+
+from phg2st_sc import _keys, datasets, io, pp
+from phg2st_sc.encoders import EncoderCard, TextureEncoder
+from phg2st_sc.encoders._kept import KeptBatches
+
+LEFT = ".phg2st-embeddings"
+
+
+class Counting:
+    """Mean colours; stops like a kill would, after some calls."""
+
+    __name__ = "mean"
+
+    def __init__(self, stop_after=None, factor=1.0):
+        self.batches, self.stop_after, self.factor = [], stop_after, factor
+
+    def __call__(self, tiles):
+        if len(self.batches) == self.stop_after:
+            raise KeyboardInterrupt
+        self.batches.append(len(tiles))
+        return tiles.mean(axis=(1, 2)) * self.factor
+
+
+def _extract(adata, image, encoder, **options):
+    options = {"input_px": 16, "pitch_um": 200, "context": 3, "batch_size": 32, "progress": False, **options}
+    pp.extract_embeddings(adata, image=image, encoder=encoder, **options)
+    return adata
+
+
+def _bits(adata, key="X_mean"):
+    tiles = adata.uns[_keys.TILES][key]["features"]
+    return adata.obsm[key].tobytes(), adata.obsm[f"{key}_context_index"].tobytes(), tiles.tobytes()
+
+
+@pytest.mark.parametrize("mode", ["grid", "lattice"])
+def test_what_was_done_is_not_done_again_and_the_bits_are_the_same(mode, spot_adata, he_image, tmp_path):
+    options = {"context_mode": mode, "skip_glass": False}
+    whole, cut, rest, again = Counting(), Counting(stop_after=4), Counting(), Counting()
+    expected = _bits(_extract(spot_adata.copy(), he_image, whole, **options))
+    options["cache"] = tmp_path / "kept"
+    with pytest.raises(KeyboardInterrupt):
+        _extract(spot_adata, he_image, cut, **options)
+    assert _bits(_extract(spot_adata, he_image, rest, **options)) == expected
+    assert cut.batches == [1, 32, 32, 32]  # the first is the made tile by which a function is known
+    assert sum(rest.batches) - 1 == sum(whole.batches) - 96
+    assert _bits(_extract(spot_adata, he_image, again, **options)) == expected
+    assert again.batches == [1]
+
+
+OTHER = {
+    "function": {"encoder": Counting(factor=2.0)},
+    "tile": {"tile_um": 90},
+    "resolution": {"input_px": 20},
+    "context": {"context": 5},
+    "glass": {"skip_glass": True},
+    "picture": {"image": "other"},
+}
+
+
+@pytest.mark.parametrize("other", OTHER.values(), ids=OTHER)
+def test_other_work_takes_nothing_of_it(other, spot_adata, he_image, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        _extract(spot_adata, he_image, Counting(stop_after=3), cache=tmp_path)
+    settings = {"image": he_image, "encoder": Counting(), **other}
+    if isinstance(settings["image"], str):
+        settings["image"] = 255 - he_image
+    expected = _bits(_extract(spot_adata.copy(), **settings))
+    n_before = len(settings["encoder"].batches)
+    assert _bits(_extract(spot_adata.copy(), cache=tmp_path, **settings)) == expected
+    assert len(settings["encoder"].batches) == 2 * n_before + 1
+
+
+@pytest.mark.parametrize("damage", ["features cut", "features changed", "line cut", "line alone"])
+def test_what_no_line_vouches_for_is_cut_off(damage, rng, tmp_path):
+    batches = [rng.random((4, 3)).astype(np.float32) for _ in range(3)]
+    kept = KeptBatches(tmp_path)
+    assert list(kept.done()) == []
+    for batch in batches:
+        kept.add(np.arange(4), batch)
+    features, lines = tmp_path / "features", tmp_path / "batches"
+    if damage == "features cut":
+        features.write_bytes(features.read_bytes()[:-5])
+    elif damage == "features changed":
+        features.write_bytes(features.read_bytes()[:-5] + b"\0" * 5)
+    elif damage == "line cut":
+        lines.write_bytes(lines.read_bytes()[:-3])
+    else:
+        lines.write_bytes(lines.read_bytes() + lines.read_bytes()[:12])
+    left = 3 if damage == "line alone" else 2
+    found = [batch for _, batch in KeptBatches(tmp_path).done()]
+    np.testing.assert_array_equal(found, batches[:left])
+    KeptBatches(tmp_path).add(np.arange(4), batches[0])
+    assert len(list(KeptBatches(tmp_path).done())) == left + 1
+
+
+@pytest.fixture
+def store(tmp_path):
+    sdata = datasets.simulate(n_spots=60, n_genes=10, seed=1, container="spatialdata", progress=False)
+    sdata.write(tmp_path / "a.zarr")
+    return tmp_path / "a.zarr"
+
+
+def _in_store(store, encoder):
+    sdata = read_zarr(store)
+    options = {"input_px": 32, "context": 3, "batch_size": 16, "progress": False}
+    pp.extract_embeddings(sdata, encoder=encoder, write=True, **options)
+    (table,) = sdata.tables.values()
+    return table
+
+
+def test_a_store_keeps_them_until_they_are_written(store):
+    with pytest.raises(KeyboardInterrupt):
+        _in_store(store, Counting(stop_after=3))
+    assert (store / LEFT / "X_mean").is_dir()
+    rest = Counting()
+    table = _in_store(store, rest)
+    assert not (store / LEFT).exists()
+    (back,) = read_zarr(store).tables.values()
+    assert _bits(back) == _bits(table)
+    whole = Counting()
+    assert _bits(_in_store(store, whole)) == _bits(table)
+    assert sum(whole.batches) - sum(rest.batches) == 2 * 16
+
+
+def test_recover_drops_what_a_killed_call_kept(store):
+    with pytest.raises(KeyboardInterrupt):
+        _in_store(store, Counting(stop_after=3))
+    assert "X_mean" not in next(iter(read_zarr(store).tables.values())).obsm
+    assert io.recover(store) == "old kept"
+    assert not (store / LEFT).exists()
+    assert io.recover(store) == "nothing to do"
+
+
+def test_a_finished_call_leaves_other_embeddings_their_work(store):
+    with pytest.raises(KeyboardInterrupt):
+        _in_store(store, Counting(stop_after=3))
+    other = Counting()
+    other.__name__ = "other"
+    _in_store(store, other)
+    assert [path.name for path in (store / LEFT).iterdir()] == ["X_mean"]
+
+
+class Patches(Counting):
+    """Mean colours of tiles and of their patches of 4 pixels."""
+
+    def __init__(self, stop_after=None):
+        super().__init__(stop_after)
+        self.card = EncoderCard(name="mean", dim=3, input_px=32, tile_um=112.0, patch_px=4, token_dim=3)
+
+    def tokens(self, tiles):
+        patches = tiles.reshape(len(tiles), 8, 4, 8, 4, 3).mean(axis=(2, 4))
+        self(tiles)
+        return patches.astype(np.float32)
+
+
+def test_patches_of_finished_tiles_are_kept_too(spot_adata, he_image, tmp_path):
+    options = {"context": None, "context_mode": "tokens", "input_px": None, "batch_size": 8, "skip_glass": False}
+    whole, cut, rest = Patches(), Patches(stop_after=4), Patches()
+    expected = _extract(spot_adata.copy(), he_image, whole, **options).obsm["X_mean_tokens"]
+    with pytest.raises(KeyboardInterrupt):
+        _extract(spot_adata, he_image, cut, cache=tmp_path, **options)
+    _extract(spot_adata, he_image, rest, cache=tmp_path, **options)
+    np.testing.assert_array_equal(spot_adata.obsm["X_mean_tokens"], expected)
+    assert sum(cut.batches) + sum(rest.batches) - 2 == sum(whole.batches)
+
+
+class Stopping(TextureEncoder):
+    """The texture encoder, cut off after some blocks of the image."""
+
+    def __init__(self, stop_after):
+        super().__init__()
+        self.blocks, self.stop_after = 0, stop_after
+
+    def embed_places(self, image, tiles):
+        for part in super().embed_places(image, tiles):
+            if self.blocks == self.stop_after:
+                raise KeyboardInterrupt
+            self.blocks += 1
+            yield part
+
+
+def test_blocks_of_texture_that_are_done_are_kept_too(tmp_path, he_image):
+    image = np.tile(he_image, (4, 4, 1))
+    y, x = np.mgrid[200:1800:40, 200:2100:40]
+    adata = AnnData(np.ones((x.size, 1), dtype=np.float32))
+    adata.obsm["spatial"] = np.column_stack([x.ravel(), y.ravel()]).astype(float)
+    options = {"image": image, "mpp": 0.7, "pitch_um": None, "input_px": None, "context": None, "skip_glass": False}
+    whole, cut, rest = Stopping(None), Stopping(2), Stopping(None)
+    expected = _extract(adata.copy(), encoder=whole, **options).obsm["X_texture"]
+    with pytest.raises(KeyboardInterrupt):
+        _extract(adata, encoder=cut, cache=tmp_path, **options)
+    _extract(adata, encoder=rest, cache=tmp_path, **options)
+    np.testing.assert_array_equal(adata.obsm["X_texture"], expected)
+    assert cut.blocks + rest.blocks == whole.blocks > 2
