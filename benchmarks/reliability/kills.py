@@ -44,9 +44,9 @@ def _impute(sdata: Any, **settings: Any) -> None:
 def _in_blocks(sdata: Any, **settings: Any) -> None:
     """As a result goes into the store that is too large for memory; in a process of its own."""
     from phg2st_sc._slide import _scattered
-    from phg2st_sc.tl import _impute as room
+    from phg2st_sc.tl import _results
 
-    room._MOST_IN_MEMORY, _scattered._VALUES = 1, 200
+    _results.MOST_IN_MEMORY, _scattered._VALUES = 1, 200
     _impute(sdata, **settings)
 
 
@@ -78,9 +78,9 @@ JOBS: dict[str, tuple[list[Call], Call]] = {
     "impute, write='table', block by block": (
         [
             lambda s: phg2st.pp.sample_prompts(s, fraction=0.3, seed=1, write=True),
-            lambda s: _in_blocks(s, power=1.0, key_added="made", write="table"),
+            lambda s: _in_blocks(s, power=1.0, write="table"),
         ],
-        lambda s: _in_blocks(s, power=3.0, key_added="made", write="table"),
+        lambda s: _in_blocks(s, power=3.0, write="table"),
     ),
     "sample_prompts again": (
         [lambda s: phg2st.pp.sample_prompts(s, fraction=0.3, seed=1, write=True)],

@@ -20,6 +20,8 @@ _MOST_ROWS = 1024
 _BLOCK_VALUES = 1 << 22
 """Values of a block: 16 MB in single precision."""
 _STEP = 64
+_MAX_SHRINK = 50.0
+"""Bound on how far below its level a predicted rate may fall, in e-folds; only guards the exponential."""
 
 
 class Patches(Protocol):
@@ -251,6 +253,44 @@ def block_rows(width: int) -> int:
     return int(np.clip(_BLOCK_VALUES // max(width, 1) // _STEP * _STEP, _STEP, _MOST_ROWS))
 
 
+@dataclass(frozen=True, eq=False)
+class Latent:
+    """A prediction on the scale that a method works on, before rates are positive and add up.
+
+    There a few numbers a spot say most of it, which is what ``tl.impute(low_rank=)`` keeps.
+
+    Attributes
+    ----------
+    n
+        Number of spots.
+    make
+        Of a slice of the spots: whitened rates (rows, G), and the factor (rows,) by which their rates add up.
+    level
+        (G,) rates where whitened rates are zero.
+    spread
+        (G,) noise in units of the Poisson one; ``None`` where all are 1.
+    step
+        Rows of a block.
+    """
+
+    n: int
+    make: Callable[[slice], tuple[NDArray[np.float64], NDArray[np.float64]]]
+    level: NDArray[np.float64]
+    spread: NDArray[np.float64] | None
+    step: int
+
+    def take(self, genes: NDArray[np.int64]) -> Latent:
+        """The same of some genes."""
+
+        def few(rows: slice) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+            values, factor = self.make(rows)
+            return values[:, genes], factor
+
+        return replace(
+            self, make=few, level=self.level[genes], spread=None if self.spread is None else self.spread[genes]
+        )
+
+
 class Prediction:
     """Predicted depth-free expression of one slide.
 
@@ -265,6 +305,8 @@ class Prediction:
         (G,) float32 expected held-out correlation per gene, or ``None``.
     details
         JSON-like facts on how the prediction was made (chosen method, fitted range, ...), kept as provenance.
+    latent
+        The same on the scale that the method works on, or ``None``.
 
     Examples
     --------
@@ -280,9 +322,10 @@ class Prediction:
         std: NDArray[np.float32] | None = None,
         trust: NDArray[np.float32] | None = None,
         details: Mapping[str, Any] | None = None,
+        latent: Latent | None = None,
     ) -> None:
         self._mean = mean if isinstance(mean, RowBlocks) else np.asarray(mean)
-        self.std, self.trust = std, trust
+        self.std, self.trust, self.latent = std, trust, latent
         self.details: Mapping[str, Any] = {} if details is None else details
 
     def __repr__(self) -> str:
@@ -310,14 +353,16 @@ class Prediction:
         """The prediction of some genes of the panel, by position."""
         std = None if self.std is None else self.std[:, genes]
         trust = None if self.trust is None else self.trust[genes]
+        latent = None if self.latent is None else self.latent.take(genes)
         mean = self._mean
-        if isinstance(mean, RowBlocks):
-            return Prediction(mean.change(lambda values: values[:, genes], width=len(genes)), std, trust, self.details)
-        return Prediction(mean[:, genes], std, trust, self.details)
+        few = (
+            mean[:, genes] if not isinstance(mean, RowBlocks) else mean.change(lambda v: v[:, genes], width=len(genes))
+        )
+        return Prediction(few, std, trust, self.details, latent)
 
     def with_details(self, details: Mapping[str, Any]) -> Prediction:
         """The same prediction with other facts on how it was made."""
-        return Prediction(self._mean, self.std, self.trust, details)
+        return Prediction(self._mean, self.std, self.trust, details, self.latent)
 
 
 def log_expression(rate: NDArray[np.floating], target_sum: float) -> NDArray[np.float32]:
@@ -325,3 +370,14 @@ def log_expression(rate: NDArray[np.floating], target_sum: float) -> NDArray[np.
     scaled = np.maximum(rate, 0.0)
     scaled *= target_sum
     return np.log1p(scaled, out=scaled).astype(np.float32)
+
+
+def positive_rates(
+    whitened: NDArray[np.float64], level: NDArray[np.float64], spread: NDArray[np.float64] | None
+) -> NDArray[np.float64]:
+    """Positive rates of whitened rates: linear above the level, exponential below it (smooth at the level)."""
+    relative = (whitened if spread is None else whitened * spread) / np.sqrt(level)
+    below = np.exp(np.clip(relative, -_MAX_SHRINK, 0.0))
+    np.add(relative, 1.0, out=below, where=relative >= 0)
+    below *= level
+    return below

@@ -76,6 +76,9 @@ READING = "reading"
 PATIENT_KEY = "patient_key"
 GEX_ONLY = "gex_only"
 """Fields of the record of a prediction, and of the card of a model."""
+COMPONENTS = "components"
+LOW_RANK = "low_rank"
+"""In ``uns[key_added]``: components of a prediction of which only scores are kept at the spots."""
 PITCH = "pitch"
 """In ``uns[key_added]``: the unit of distances by slide, where it is not the pitch of a lattice."""
 TARGET_SUM = "target_sum"
@@ -162,6 +165,21 @@ def std(key_added: str) -> str:
 def trust(key_added: str) -> str:
     """``var`` key of the expected held-out correlation."""
     return f"{key_added}_trust"
+
+
+def scores(key_added: str) -> str:
+    """``obsm`` key of the scores of a low-rank prediction."""
+    return f"{key_added}_scores"
+
+
+def factor(key_added: str) -> str:
+    """``obs`` key of the factor by which the rates of a spot in a low-rank prediction add up."""
+    return f"{key_added}_factor"
+
+
+def components(key_added: str) -> str:
+    """``obs`` key that names the components of a spot in a low-rank prediction."""
+    return f"{key_added}_components"
 
 
 def predicted(key_added: str) -> str:

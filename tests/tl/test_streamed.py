@@ -23,14 +23,14 @@ from phg2st_sc import _keys
 from phg2st_sc._slide import _scattered
 from phg2st_sc._slide._disk import _process
 from phg2st_sc.models import Prediction, RowBlocks
-from phg2st_sc.tl import _impute
+from phg2st_sc.tl import _results
 
 WORK = ".phg2st-write"
 
 
 @pytest.fixture(autouse=True)
 def everything_is_large(monkeypatch):
-    monkeypatch.setattr(_impute, "_MOST_IN_MEMORY", 1)
+    monkeypatch.setattr(_results, "MOST_IN_MEMORY", 1)
     monkeypatch.setattr(_scattered, "_VALUES", 40 * 16)
 
 

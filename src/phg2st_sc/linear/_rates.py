@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .._arrays import positive_rates
+
 _CLIP = 10.0
 """Pearson residuals beyond this many standard deviations are outliers of single spots, as in analytic normalisation."""
 _THETA = 100.0
@@ -19,8 +21,6 @@ _THETA = 100.0
 scores: differences between places then outweigh counting noise, and are no outliers."""
 _ROWS = 256
 """Spots that are whitened at a time: what is in between takes several times the memory of what comes out."""
-_MAX_SHRINK = 50.0
-"""Bound on how far below its level a predicted rate may fall, in e-folds; only guards the exponential."""
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,5 @@ class RateScale:
             out /= self.spread
 
     def rates(self, whitened: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Positive rates of whitened rates: linear above the level, exponential below it (smooth at the level)."""
-        relative = (whitened if self.spread is None else whitened * self.spread) / np.sqrt(self.level)
-        below = np.exp(np.clip(relative, -_MAX_SHRINK, 0.0))
-        above = relative >= 0
-        np.add(relative, 1.0, out=below, where=above)
-        below *= self.level
-        return below
+        """Positive rates of whitened rates; see :func:`positive_rates`."""
+        return positive_rates(whitened, self.level, self.spread)

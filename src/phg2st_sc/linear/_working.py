@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._arrays import Prediction, Prompts, RowBlocks, block_rows, log_expression
+from .._arrays import Latent, Prediction, Prompts, RowBlocks, block_rows, log_expression
 from ._field import Field
 from ._rates import RateScale
 
@@ -87,14 +87,20 @@ class Working:
         """
         field = whitened if isinstance(whitened, Field) else Field.of(whitened)
 
+        amount, step = self.fraction * self.scale.level.sum(), block_rows(field.width)
+
         def expression(rows: slice) -> NDArray[np.float32]:
             rate = self.scale.rates(field.at(rows))
-            rate *= self.fraction * self.scale.level.sum() / rate.sum(axis=1, keepdims=True)
+            rate *= amount / rate.sum(axis=1, keepdims=True)
             return log_expression(rate if genes is None else rate[:, genes], self.target_sum)
 
-        width = field.width if genes is None else genes.size
-        mean = RowBlocks(field.n, width, expression, block_rows(field.width))
-        return Prediction(mean, details=dict(details or {}))
+        def before(rows: slice) -> tuple[Array, Array]:
+            values = field.at(rows)
+            return values, amount / self.scale.rates(values).sum(axis=1)
+
+        latent = Latent(field.n, before, self.scale.level, self.scale.spread, step)
+        mean = RowBlocks(field.n, field.width if genes is None else genes.size, expression, step)
+        return Prediction(mean, details=dict(details or {}), latent=latent if genes is None else latent.take(genes))
 
     def whitened_of(self, prediction: Prediction) -> Array:
         """Inverse of :meth:`finish` for a prediction of any method (n, G), composition only."""

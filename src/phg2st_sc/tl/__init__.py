@@ -6,10 +6,11 @@ from .._benchmark import summarize_benchmark
 from .._deprecated import deprecated_names
 from ._benchmark import benchmark
 from ._evaluate import evaluate
+from ._expand import expand
 from ._impute import impute
 from ._predict import predict
 from ._train import train
 
-__all__ = ["benchmark", "evaluate", "impute", "predict", "summarize_benchmark", "train"]
+__all__ = ["benchmark", "evaluate", "expand", "impute", "predict", "summarize_benchmark", "train"]
 
 __getattr__ = deprecated_names(__name__, summarise_benchmark="tl.summarize_benchmark")

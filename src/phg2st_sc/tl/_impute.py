@@ -8,30 +8,28 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .. import _keys
 from .._deprecated import renamed_parameters
 from .._docs import documented
 from .._progress import bar, parts
 from .._reading import Reading, check_gene_names
-from .._slide import Owner, SlotUpdate, check_table, refuse_foreign, store_behind, write_slots, write_table
+from .._slide import write_slots
 from .._warn import one_message_per_fault, warn_user
 from ..models import choose_estimator
 from ._predict_slides import predict_slides
 from ._predictions import Predicted
+from ._results import copied, is_table, layers_of, put_table, refuse_early, table_of
+from ._scores import check_low_rank, scores_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
 
-    from .._slide import ScatteredRows
     from ..models import Estimator
 
 
 _LARGE_LAYER = 50_000_000
 """Values, 200 MB, from which on a layer that is nearly all NaN is told of."""
 _FEW_GENES = 0.1
-_MOST_IN_MEMORY = 1 << 27
-"""Values, 512 MB, from which on what is written into a store is not held in memory too."""
 
 
 @renamed_parameters(table="table_key")
@@ -60,6 +58,7 @@ def impute(
     seed: int = 0,
     copy: bool = False,
     write: bool | Literal["table"] = False,
+    low_rank: int | None = None,
     progress: bool = True,
     **parameters: Any,
 ) -> Any:
@@ -87,6 +86,9 @@ def impute(
         ``"table"``: put the prediction into a table of its own, for panels too large for a layer and for few genes of many. Of
         a SpatialData it is named ``key_added``, and saved too where there is a store; of an AnnData it is returned, an object
         over the same spots and the predicted genes, as by :func:`phg2st_sc.tl.predict`, and ``data`` stays as it is.
+    low_rank
+        Keep so many numbers a spot, say 64, in place of a layer: scores in ``obsm``, from which
+        :func:`phg2st_sc.tl.expand` makes the expression of the genes that are asked for. For panels too large for a layer.
     {progress:long} {**parameters}
 
     Returns
@@ -123,6 +125,10 @@ def impute(
     - ``obs["<key_added>_prompt"]``: the mask that was used;
     - ``uns[key_added]``: provenance.
 
+    With ``low_rank``, in place of the layer: ``obsm["<key_added>_scores"]``, float32 scores; ``obs["<key_added>_factor"]`` and
+    ``obs["<key_added>_components"]``, by which they become expression; the components of every slide in
+    ``uns[key_added]["low_rank"]``, with the share of the prediction that they hold (``kept``).
+
     Examples
     --------
     >>> import phg2st_sc as phg2st
@@ -139,10 +145,11 @@ def impute(
     by_default = model is None and method is None
     key = key_added or estimator.name
     alone = write == "table"
-    targets = [_copy(one) if copy and not (alone and _is_table(one)) else one for one in objects]
+    check_low_rank(low_rank, write)
+    targets = [copied(one) if copy and not (alone and is_table(one)) else one for one in objects]
     for target in targets:
         if not alone:
-            _refuse_early(target, key, write)
+            refuse_early(target, key, write)
     results = [  # all are predicted before any is written
         predict_slides(
             target,
@@ -158,12 +165,16 @@ def impute(
     ]
     if alone:
         with parts(progress):
-            made = [_table(target, done) for target, done in zip(targets, results, strict=True)]
-            tables = [_write_table(*one, key, copy) for one in zip(targets, results, made, strict=True)]
+            made = [table_of(target, done) for target, done in zip(targets, results, strict=True)]
+            tables = [put_table(*one, key, copy) for one in zip(targets, results, made, strict=True)]
         return None if all(one is None for one in tables) else _like(data, tables)
-    _warn_of_empty(results, key)
+    if low_rank is None:
+        _warn_of_empty(results, key)
     with parts(progress):
-        updates = [_update(done, key, write=bool(write)) for done in results]
+        updates = [
+            layers_of(done, key, write=bool(write)) if low_rank is None else scores_of(done, key, low_rank)
+            for done in results
+        ]
         for target, done, update in zip(targets, results, updates, strict=True):
             write_slots(target, done.table, update, write=bool(write))
     return _like(data, targets) if copy else None
@@ -189,50 +200,6 @@ def _like(data: Any, targets: list[Any]) -> Any:
     return targets if isinstance(data, (list, tuple)) else targets[0]
 
 
-def _copy(data: AnnData | SpatialData) -> AnnData | SpatialData:
-    from copy import deepcopy
-
-    return data.copy() if _is_table(data) else deepcopy(data)
-
-
-def _is_table(data: AnnData | SpatialData) -> bool:
-    return hasattr(data, "obs_names")
-
-
-def _owner(key: str) -> Owner:
-    return Owner((key,), (_keys.METHOD, "scale"))
-
-
-def _refuse_early(data: AnnData | SpatialData, key: str, write: object) -> None:
-    """Refuse a view, a key that holds something of the user's, and a missing store, before the work rather than after it."""
-    if write:
-        store_behind(data)
-    if _is_table(data):
-        check_table(data)
-        slots = (("layers", key), ("uns", key), ("obs", _keys.used_prompts(key)), ("var", _keys.predicted(key)))
-        refuse_foreign(data, slots, _owner(key))
-
-
-def _stays_on_disk(rows: ScatteredRows) -> bool:
-    return rows.shape[0] * rows.shape[1] >= _MOST_IN_MEMORY
-
-
-def _table(data: Any, done: Predicted) -> AnnData:
-    """The prediction as an object; without values where they are too many for memory, and there is a store for them."""
-    in_store = not _is_table(data) and data.is_backed()
-    return done.as_table(values=not (in_store and _stays_on_disk(done.mean())))
-
-
-def _write_table(data: Any, done: Predicted, table: AnnData, key: str, copy: bool) -> Any:
-    """Put the prediction into a table of its own; returns it where the object cannot hold it, or the copy that does."""
-    if _is_table(data):
-        return table
-    source = next(name for name, one in data.tables.items() if one is done.table)
-    rows = done.mean() if table.X is None else None
-    write_table(data, key, table, source=source, rows=rows, overwrite=True, write=data.is_backed())
-    return data if copy else None
-
-
 def _warn_of_empty(results: Sequence[Predicted], key: str) -> None:
     """Tell of layers that take much memory to hold next to nothing."""
     sizes = {}
@@ -247,25 +214,3 @@ def _warn_of_empty(results: Sequence[Predicted], key: str) -> None:
             f"{n_vars:,} genes are predicted. Pass `write='table'` for an object of these genes alone."
         )
         warn_user(msg)
-
-
-def _update(done: Predicted, key: str, *, write: bool) -> SlotUpdate:
-    columns = done.columns
-    shape = (done.table.n_obs, done.table.n_vars)
-    predicted = np.zeros(done.table.n_vars, dtype=bool)
-    predicted[columns] = True
-    update = SlotUpdate(
-        var={_keys.predicted(key): predicted},
-        obs={_keys.used_prompts(key): done.mask},
-        uns={key: done.facts()},
-        owner=_owner(key),
-    )
-    layer = done.layer()
-    update.layers[key] = layer if write and _stays_on_disk(layer) else layer.whole()
-    std = done.std()
-    if std is not None:
-        update.layers[_keys.std(key)] = spread = np.full(shape, np.nan, dtype=np.float32)
-        spread[:, columns] = std
-    # also where only the table in the store has them
-    update.remove = {"layers": [name for name in (_keys.std(key),) if name not in update.layers]}
-    return update

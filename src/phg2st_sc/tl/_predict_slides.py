@@ -100,6 +100,7 @@ def predict_slides(
         predictions = {one.slide.name: _predict_slide(one, estimator, rep, panel, shown, scale) for one in slide_bar}
     for one in measured:
         _report(one, predictions[one.slide.name])
+    lacking = {one.slide.name: panel.lacking(one)[shown] for one in measured}
     return Predicted(
         table=table,
         slides=slides,
@@ -112,7 +113,8 @@ def predict_slides(
         rep=rep,
         trained_on={one.slide.name: _training_slide(estimator, one) for one in measured},
         seed=seed,
-        not_measured={one.slide.name: _names(table, panel, shown[panel.lacking(one)[shown]]) for one in measured},
+        not_measured={name: _names(table, panel, shown[gaps]) for name, gaps in lacking.items()},
+        lacking=lacking,
     )
 
 
@@ -280,6 +282,7 @@ def _with_gaps(prediction: Prediction, lacking: NDArray[np.bool_]) -> Prediction
         None if prediction.std is None else _spread(prediction.std, lacking),
         None if prediction.trust is None else _spread(prediction.trust, lacking),
         prediction.details,
+        prediction.latent,
     )
 
 
@@ -309,7 +312,9 @@ def _checked(prediction: Any, shape: tuple[int, int], estimator: Estimator) -> P
         refuse(type(prediction).__name__)
     if prediction.shape != shape:
         refuse(f"shape {prediction.shape}")
-    return Prediction(prediction.blocks.change(finite), prediction.std, prediction.trust, prediction.details)
+    return Prediction(
+        prediction.blocks.change(finite), prediction.std, prediction.trust, prediction.details, prediction.latent
+    )
 
 
 def _report(measured: Measured, prediction: Prediction) -> None:

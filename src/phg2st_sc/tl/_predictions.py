@@ -52,6 +52,8 @@ class Predicted:
         Seed of the call.
     not_measured
         By name of the slide, genes of the panel that it did not measure.
+    lacking
+        The same as (genes,) booleans.
     """
 
     table: AnnData
@@ -66,6 +68,7 @@ class Predicted:
     trained_on: Mapping[str, str]
     seed: int
     not_measured: Mapping[str, Sequence[str]]
+    lacking: Mapping[str, NDArray[np.bool_]]
 
     def mean(self) -> ScatteredRows:
         """(n_obs, genes) of all rows; NaN where no slide is."""

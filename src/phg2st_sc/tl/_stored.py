@@ -14,6 +14,7 @@ from .. import _keys
 from .._reading import full_mask
 from .._slide import is_true, numbers
 from .._text import quoted
+from ._scores import low_rank_in
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -89,6 +90,8 @@ def find_layer(table: AnnData, layer: str | None) -> str:
     if layer in table.layers:
         return layer
     msg = f"No prediction to score: layers[{layer!r}] is missing. "
+    if layer in low_rank_in(table):
+        raise KeyError(f"{msg}Scores of it are there: make it, `phg2st_sc.tl.expand(data, key={layer!r})`.")
     close = difflib.get_close_matches(str(layer), found, n=1)
     meant = f"did you mean `layer={close[0]!r}`? " if close else ""
     there = f"The predictions there are: {quoted(found)}; {meant}name one with `layer=`, or run" if found else "Run"

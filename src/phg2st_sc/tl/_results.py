@@ -1,0 +1,132 @@
+"""How a prediction is put into an object: what ``impute`` and ``expand`` share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _keys
+from .._slide import Owner, ScatteredRows, SlotUpdate, check_table, refuse_foreign, store_behind, write_table
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+
+MOST_IN_MEMORY = 1 << 27
+"""Values, 512 MB, from which on what is written into a store is not held in memory too."""
+
+
+class Result(Protocol):
+    """A prediction of some genes at all rows of a table."""
+
+    @property
+    def table(self) -> AnnData:
+        """Table annotating the spots."""
+        ...
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """(n_obs,) the prompts."""
+        ...
+
+    @property
+    def columns(self) -> NDArray[np.int64]:
+        """Columns of the table that the genes are."""
+        ...
+
+    def mean(self) -> ScatteredRows:
+        """(n_obs, genes)."""
+        ...
+
+    def layer(self) -> ScatteredRows:
+        """(n_obs, n_vars)."""
+        ...
+
+    def std(self) -> NDArray[np.float32] | None:
+        """(n_obs, genes), where there is one."""
+        ...
+
+    def facts(self) -> dict[str, Any]:
+        """Provenance."""
+        ...
+
+    def as_table(self, *, values: bool = True) -> AnnData:
+        """The prediction as an object of its own."""
+        ...
+
+
+def copied(data: AnnData | SpatialData) -> AnnData | SpatialData:
+    """A copy of an object."""
+    from copy import deepcopy
+
+    return data.copy() if is_table(data) else deepcopy(data)
+
+
+def is_table(data: AnnData | SpatialData) -> bool:
+    """Whether an object is an AnnData."""
+    return hasattr(data, "obs_names")
+
+
+def owner_of(key: str) -> Owner:
+    """How to tell that an earlier call wrote a result."""
+    return Owner((key,), (_keys.METHOD, "scale"))
+
+
+def refuse_early(data: AnnData | SpatialData, key: str, write: object) -> None:
+    """Refuse a view, a key that holds something of the user's, and a missing store, before the work rather than after it."""
+    if write:
+        store_behind(data)
+    if is_table(data):
+        check_table(data)
+        slots = (("layers", key), ("uns", key), ("obs", _keys.used_prompts(key)), ("var", _keys.predicted(key)))
+        refuse_foreign(data, slots, owner_of(key))
+
+
+def slots_of(done: Result, key: str) -> SlotUpdate:
+    """What every result writes beside its values."""
+    predicted = np.zeros(done.table.n_vars, dtype=bool)
+    predicted[done.columns] = True
+    return SlotUpdate(
+        var={_keys.predicted(key): predicted},
+        obs={_keys.used_prompts(key): done.mask},
+        uns={key: done.facts()},
+        owner=owner_of(key),
+    )
+
+
+def layers_of(done: Result, key: str, *, write: bool) -> SlotUpdate:
+    """A result as layers; blocks for the store where they are too large for memory."""
+    update = slots_of(done, key)
+    layer, std = done.layer(), done.std()
+    update.layers[key] = layer if write and _stays_on_disk(layer) else layer.whole()
+    if std is not None:
+        update.layers[_keys.std(key)] = spread = np.full(layer.shape, np.nan, dtype=np.float32)
+        spread[:, done.columns] = std
+    # also where only the table in the store has them
+    update.remove = {"layers": [name for name in (_keys.std(key),) if name not in update.layers]}
+    if _keys.LOW_RANK not in update.uns[key]:  # of an earlier call under this name
+        update.remove |= {"obsm": [_keys.scores(key)], "obs": [_keys.factor(key), _keys.components(key)]}
+    return update
+
+
+def table_of(data: AnnData | SpatialData, done: Result) -> AnnData:
+    """A result as an object; without values where they are too many for memory, and there is a store for them."""
+    in_store = not is_table(data) and data.is_backed()
+    return done.as_table(values=not (in_store and _stays_on_disk(done.mean())))
+
+
+def put_table(data: Any, done: Result, table: AnnData, key: str, copy: bool) -> Any:
+    """Put a result into a table of its own; returns it where the object cannot hold it, or the copy that does."""
+    if is_table(data):
+        return table
+    source = next(name for name, one in data.tables.items() if one is done.table)
+    rows = done.mean() if table.X is None else None
+    write_table(data, key, table, source=source, rows=rows, overwrite=True, write=data.is_backed())
+    return data if copy else None
+
+
+def _stays_on_disk(rows: ScatteredRows) -> bool:
+    return rows.shape[0] * rows.shape[1] >= MOST_IN_MEMORY
