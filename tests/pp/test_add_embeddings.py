@@ -283,7 +283,7 @@ def test_nothing_in_a_file_is_unpickled(tmp_path):
 
     np.save(tmp_path / "a.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     (tmp_path / "a.pt").write_bytes(pickle.dumps({"features": 1}))
-    with pytest.raises(ValueError, match="cannot be read as an array of numbers"):
+    with pytest.raises(ValueError, match=r"a\.npy' cannot be read"):
         open_features(tmp_path / "a.npy")
     with pytest.raises(ValueError, match="can run code when they are read, so they are not"):
         open_features(tmp_path / "a.pt")
@@ -302,7 +302,7 @@ def test_nothing_in_a_file_is_unpickled(tmp_path):
     table.attrs["region"] = "tiles"
     options = {"shape": (3, 2), "chunks": (3, 2), "dtype": "f4"}
     table.create_array("X", filters=[Pickle()], **options)
-    with pytest.raises(ValueError, match="uni_tiles/X cannot be read"):
+    with pytest.raises(ValueError, match=r"bad\.zarr' cannot be read"):
         open_features(tmp_path / "bad.zarr")
     table.create_array("X", compressors=Pickle(), overwrite=True, **options)
     with pytest.raises(ValueError, match="cannot be read|holds pickled objects"):
@@ -314,7 +314,7 @@ def test_damaged_files(tmp_path, tiled):
 
     whole = trident(tmp_path / "a.h5", *tiled).read_bytes()
     (tmp_path / "b.h5").write_bytes(whole[: len(whole) // 3])
-    with pytest.raises(ValueError, match="cannot be read as HDF5"):
+    with pytest.raises(ValueError, match=r"b\.h5' cannot be read"):
         open_features(tmp_path / "b.h5")
     with h5py.File(tmp_path / "c.h5", "w") as file:
         file["coords"] = tiled[0]
@@ -329,10 +329,10 @@ def test_damaged_files(tmp_path, tiled):
     with pytest.raises(ValueError, match="4 rows of features and 3 names or places"):
         open_features(tmp_path / "e.h5")
     (tmp_path / "f.csv").write_text("")
-    with pytest.raises(ValueError, match="cannot be read as a table|holds no rows"):
+    with pytest.raises(ValueError, match=r"f\.csv' (cannot be read|holds no rows)"):
         open_features(tmp_path / "f.csv")
     (tmp_path / "folder").mkdir()
-    with pytest.raises((ValueError, KeyError), match=r"is no zarr store|no table of features"):
+    with pytest.raises((ValueError, KeyError), match=r"cannot be read|no table of features"):
         open_features(tmp_path / "folder")
 
 

@@ -31,16 +31,12 @@ def open_h5(path: Path) -> FeatureFile:
     Raises
     ------
     ValueError, KeyError
-        If the file is no HDF5, is cut off, or holds none of these.
+        If the file holds none of these, or not in this form.
     """
     import h5py
 
-    try:
-        with h5py.File(path, "r") as file:
-            return _described(path, file)
-    except OSError as error:
-        msg = f"{str(path)!r} cannot be read as HDF5 ({error}). Was it copied completely?"
-        raise ValueError(msg) from None
+    with h5py.File(path, "r") as file:
+        return _described(path, file)
 
 
 def _described(path: Path, file: h5py.File) -> FeatureFile:

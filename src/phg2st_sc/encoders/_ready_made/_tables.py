@@ -82,9 +82,6 @@ def _streamed(
     except StopIteration:
         msg = f"{where!r} holds no rows."
         raise ValueError(msg) from None
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        msg = f"{where!r} cannot be read as a table ({str(error).splitlines()[0]:.200})."
-        raise ValueError(msg) from None
     shape = check_shape(where, (len(known), len(columns)))
 
     def read(rows: Rows) -> Iterator[Piece]:
