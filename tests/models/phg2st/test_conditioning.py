@@ -9,6 +9,7 @@ import pytest
 
 from phg2st_sc.linear._kernels import Places
 from phg2st_sc.linear._working import gene_signal
+from phg2st_sc.models.phg2st import conditioning
 from phg2st_sc.models.phg2st.conditioning import COHORT, OWN, Encoded, condition, unexplained
 from phg2st_sc.models.phg2st.knowledge import Expectations
 from phg2st_sc.models.phg2st.trends import OTHER_PATIENTS
@@ -88,6 +89,13 @@ def test_without_propagation_only_the_level_is_left(small):
     np.testing.assert_array_equal(condition(None, encoded, working, propagation=False).whitened, 0.0)
     nobody = replace(working, index=working.index[:0], values=working.values[:0], noise=working.noise[:0], depth=0.0)
     np.testing.assert_array_equal(condition(None, encoded, nobody).whitened, 0.0)
+
+
+def test_unexplained_in_blocks(small, monkeypatch):
+    encoded, working = small
+    at_once = unexplained(encoded, working, OWN, np.ones(4))
+    monkeypatch.setattr(conditioning, "_BLOCK", 7)
+    np.testing.assert_allclose(unexplained(encoded, working, OWN, np.ones(4)), at_once, rtol=1e-12)
 
 
 def test_unexplained_is_a_share_that_grows_with_distance(make_working):

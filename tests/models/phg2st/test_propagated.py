@@ -73,6 +73,20 @@ def test_looks_are_propagated_a_few_features_at_a_time(tissue, fields, monkeypat
     np.testing.assert_allclose(np.abs(propagated_components(looks)), np.abs(expected), rtol=1e-3, atol=1e-4)
 
 
+def test_directions_of_many_spots_are_found_from_some(tissue, fields, rng, monkeypatch):
+    features = (fields(tissue, 3, 2) @ rng.normal(size=(3, 8)) + 0.2 * rng.normal(size=(len(tissue), 8))).astype(
+        np.float32
+    )
+    looks = Looks(SlideArrays("a", tissue, features), "m")
+    from_all = propagated_components(looks)[:, :3]
+    monkeypatch.setattr(propagated, "_MAX_SPOTS", 60)
+    monkeypatch.setattr(propagated, "_FEW_SPOTS", 25)
+    from_some = propagated_components(looks)[:, :3]
+    np.testing.assert_array_equal(from_some, propagated_components(looks)[:, :3])
+    left = from_all - from_some @ np.linalg.lstsq(from_some, from_all, rcond=None)[0]
+    assert (left**2).sum() < 0.05 * (from_all**2).sum()
+
+
 def test_the_hypergraph_of_a_slide_is_built_once(tissue):
     slide = SlideArrays("a", tissue)
     assert spot_incidence(slide) is spot_incidence(slide)

@@ -30,6 +30,9 @@ SURROUNDINGS, BOTH, OWN = VIEWS = ("surroundings", "both", "own")
 """What may be looked at: the propagated features, the spot's own, or both."""
 _WEIGHT = 1.5
 """Of propagated features beside those of the spot itself."""
+_MAX_SPOTS = 20_000
+"""That the directions of the components are found from."""
+_FEW_SPOTS = 4096
 _FEW_FEATURES = 64
 """That are propagated at a time."""
 _FEW_PAIRS = 1 << 16
@@ -122,11 +125,22 @@ def propagated_components(looks: Looks) -> Array:
     """
     both = looks.of(BOTH)
     mean = sum_of(both, lambda block: block.sum(axis=0)) / looks.slide.n_spots
-    gram = sum_of(both, lambda block: (block - mean).T @ (block - mean))
-    _, vectors = np.linalg.eigh(gram)
+    _, vectors = np.linalg.eigh(_gram(both, mean))
     kept = vectors[:, ::-1][:, : min(N_COMPONENTS, looks.slide.n_spots)]
     components = map_rows(both, lambda block: (block - mean) @ kept, kept.shape[1])
     return components * autocorrelation(looks.slide.positions, components)
+
+
+def _gram(values: Rows, mean: Array) -> Array:
+    """(F, F) products of the values about their mean, of some spots where there are many."""
+    n = values.shape[0]
+    drawn = np.random.default_rng(0).choice(n, _MAX_SPOTS, replace=False) if n > _MAX_SPOTS else np.arange(n)
+    drawn.sort()
+    gram = np.zeros((mean.size, mean.size))
+    for start in range(0, drawn.size, _FEW_SPOTS):
+        few = values[drawn[start : start + _FEW_SPOTS]] - mean
+        gram += few.T @ few
+    return gram
 
 
 def autocorrelation(positions: Array, components: Array) -> Array:
