@@ -8,9 +8,8 @@ from scipy.spatial.distance import cdist
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
-from phg2st_sc.linear import _krige
 from phg2st_sc.linear._gaussian import Covariance, Skill
-from phg2st_sc.linear._kernels import Kernel, Places
+from phg2st_sc.linear._kernels import Kernel
 from phg2st_sc.linear._krige import predict_columns
 
 
@@ -47,36 +46,6 @@ def test_leave_one_out_is_what_refits_give(field, mix):
         keep = np.arange(index.size) != left_out
         refit = predict_columns(places, index[keep], noise[keep], columns[keep], covariance)[index[left_out]]
         np.testing.assert_allclose(quick[left_out], refit, rtol=1e-7, atol=1e-9)
-
-
-@pytest.mark.parametrize("mix", [0.0, 0.5])
-def test_moving_neighborhoods_agree_with_the_exact_solution(monkeypatch, rng, mix):
-    positions = np.argwhere(np.ones((36, 36))).astype(float)
-    image = np.stack([np.sin(positions[:, 0] / 5), np.cos(positions[:, 1] / 7)], axis=1)
-    places = Places.of(positions, image)
-    index = np.sort(rng.choice(len(positions), 500, replace=False))
-    truth = np.sin(positions[:, 0] / 6) + np.cos(positions[:, 1] / 5)
-    noise = rng.uniform(0.5, 2.0, 500)
-    columns = truth[index, None] + rng.normal(size=(500, 2)) * np.sqrt(noise)[:, None]
-    covariance = Covariance(Kernel(5.0, mix), 0.5)
-    exact = predict_columns(places, index, noise, columns, covariance)
-    monkeypatch.setattr(_krige, "MAX_EXACT", 100)
-    local = predict_columns(places, index, noise, columns, covariance)
-    assert not np.array_equal(exact, local)
-    for column in range(2):
-        assert np.corrcoef(exact[:, column], local[:, column])[0, 1] > 0.98
-    assert np.abs(exact - local).mean() < 0.15 * exact.std()
-
-
-@pytest.mark.parametrize("signal", [1.0, np.array([2.0, 0.5, 2.0])])
-def test_neighborhood_of_all_prompts_is_exact(monkeypatch, field, signal):
-    places, index, noise, columns = field
-    covariance = Covariance(Kernel(3.0), 0.7)
-    exact = predict_columns(places, index, noise, columns, covariance, signal)
-    monkeypatch.setattr(_krige, "MAX_EXACT", 10)
-    monkeypatch.setattr(_krige, "NEIGHBORS", 40)
-    local = predict_columns(places, index, noise, columns, covariance, signal)
-    np.testing.assert_allclose(local, exact, rtol=1e-8, atol=1e-10)
 
 
 def test_columns_with_ratios_of_their_own(field):

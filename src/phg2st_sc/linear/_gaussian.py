@@ -77,8 +77,13 @@ class System:
     @classmethod
     def of(cls, covariance: Covariance, prompts: Places, noise: Array, columns: Array) -> System:
         """Decompose once; the covariance's ratio does not enter."""
+        return cls.under(covariance.signal(prompts, prompts), noise, columns)
+
+    @classmethod
+    def under(cls, signal: Array, noise: Array, columns: Array) -> System:
+        """The same of a covariance (p, p) of the signal."""
         root = np.sqrt(noise)
-        values, vectors = eigh(covariance.signal(prompts, prompts) / np.outer(root, root), check_finite=False)
+        values, vectors = eigh(signal / np.outer(root, root), check_finite=False)
         return cls(np.maximum(values, 0.0), vectors, root, columns, vectors.T @ (columns / root[:, None]))
 
     def weights(self, ratio: Array) -> Array:

@@ -61,13 +61,6 @@ class Kernel:
     mix: Annotated[float, "0 to 1"] = 0.0
     longer: Annotated[float, "> 0"] | None = None
 
-    def __call__(self, space: Array, image: Array | None) -> Array:
-        """Covariance of pairs given their spatial distances and scaled image distances."""
-        by_space = np.exp(-space / self.length_scale)
-        if self.longer is not None:
-            by_space = 0.5 * (by_space + np.exp(-space / self.longer))
-        return by_space if image is None else (1.0 - self.mix) * by_space + self.mix * np.exp(-image)
-
     def stretched(self, factor: float) -> Kernel:
         """The same with length scales times a factor."""
         longer = None if self.longer is None else self.longer * factor
@@ -79,10 +72,19 @@ class Kernel:
 
     def between(self, a: Places, b: Places) -> Array:
         """Covariance (n_a, n_b) between two sets of places."""
-        image = None
-        if self.sees_image(a) and a.image is not None and b.image is not None:
-            image = cdist(a.image, b.image) / a.image_scale
-        return self(cdist(a.positions, b.positions), image)
+        by_space = self.by_space(a, b)
+        return (1.0 - self.mix) * by_space + self.mix * self.by_image(a, b) if self.sees_image(a) else by_space
+
+    def by_space(self, a: Places, b: Places) -> Array:
+        """Its spatial part (n_a, n_b), of unit variance."""
+        distance = cdist(a.positions, b.positions)
+        by_space = np.exp(-distance / self.length_scale)
+        return by_space if self.longer is None else 0.5 * (by_space + np.exp(-distance / self.longer))
+
+    @staticmethod
+    def by_image(a: Places, b: Places) -> Array:
+        """Its image part (n_a, n_b), of unit variance."""
+        return np.exp(-cdist(a.image, b.image) / a.image_scale)
 
 
 def _median_distance(image: Array, *, max_spots: int = 1000) -> float:
