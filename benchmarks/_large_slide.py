@@ -15,6 +15,8 @@ _SEEN = 6
 """Programmes that the picture shows; the others are of space alone."""
 _WAVES = 64
 _ROWS = 8192
+_GENES = 2
+"""Seed of what genes do, which is alike on all slides."""
 
 
 def large_slide(
@@ -25,13 +27,13 @@ def large_slide(
     ``obsm["programmes"]`` (n, 9) and ``varm["loadings"]`` (G, 9), with ``var["level"]``, are the truth: see
     :func:`true_log_rates`. ``obsm["X_simulated"]`` (n, d) are features that see six of the programmes, bent and with noise.
     """
-    rng = np.random.default_rng(seed)
+    genes, rng = np.random.default_rng(_GENES), np.random.default_rng(seed)
     side = int(np.ceil(np.sqrt(n_bins)))
     places = np.stack(np.divmod(np.arange(n_bins), side)[::-1], axis=1).astype(np.float64)
     programmes = _programmes(places, rng)
-    loadings = rng.normal(size=(n_genes, len(_SCALES))) * rng.gamma(0.6, 0.5, size=(n_genes, 1))
-    level = rng.lognormal(0.0, 1.5, n_genes)
-    seen = rng.normal(size=(_SEEN, n_features))
+    loadings = genes.normal(size=(n_genes, len(_SCALES))) * genes.gamma(0.6, 0.5, size=(n_genes, 1))
+    level = genes.lognormal(0.0, 1.5, n_genes)
+    seen = genes.normal(size=(_SEEN, n_features))
     out = AnnData(
         obs=pd.DataFrame(index=pd.Index([f"bin{number}" for number in range(n_bins)])),
         var=pd.DataFrame({"level": level / level.sum()}, index=[f"gene{number}" for number in range(n_genes)]),
