@@ -12,8 +12,11 @@ from scipy import sparse
 
 import phg2st_sc as phg2st
 from phg2st_sc import models
+from phg2st_sc.linear import _rates
 from phg2st_sc.linear._rates import _CLIP, _THETA, RateScale
+from phg2st_sc.linear._working import Working
 from phg2st_sc.models import Prediction, RowBlocks
+from phg2st_sc.models.phg2st import conditioning
 
 MB = 2**20
 
@@ -128,3 +131,38 @@ def test_a_fault_in_the_last_block_leaves_objects_as_they_were(make_section):
     with pytest.raises(ValueError, match="Method 'spoilt' returned values that are not finite"):
         phg2st.tl.impute(slides, model=Spoilt(), progress=False)
     assert not any("spoilt" in one.layers for one in slides)
+
+
+# --- what prompts take --------------------------------------------------------------------------------------------------
+def test_level_of_the_other_prompts_row_by_row():
+    rng = np.random.default_rng(0)
+    prompts = models.Prompts(
+        np.arange(30),
+        rng.poisson(4.0, (30, 12)).astype(np.float32),
+        rng.uniform(60, 90, 30),
+        1e4,
+        tuple("abcdefghijkl"),
+    )
+    working = Working.of(prompts)
+    level, weight = working.leave_one_out_level(), 1.0 / working.noise
+    rows, turn = np.array([3, 29, 0]), rng.normal(size=(12, 3))
+    expected = np.stack(
+        [weight[np.arange(30) != r] @ working.values[np.arange(30) != r] / (weight.sum() - weight[r]) for r in rows]
+    )
+    np.testing.assert_allclose(level[rows], expected, atol=1e-12)
+    np.testing.assert_allclose((level @ turn)[rows], expected @ turn, atol=1e-12)
+
+
+@pytest.mark.parametrize("method", ["phg2st", "gene_kriging", "regression_kriging"])
+def test_many_prompts_and_genes_in_single_precision(make_section, monkeypatch, method):
+    adata = make_section()
+    expected = phg2st.tl.predict(adata, method=method, progress=False).X
+    monkeypatch.setattr(_rates, "_MOST_DOUBLE", 0)
+    np.testing.assert_allclose(phg2st.tl.predict(adata, method=method, progress=False).X, expected, rtol=0, atol=1e-5)
+
+
+def test_left_out_in_pieces_is_left_out_at_once(monkeypatch, make_section):
+    adata = make_section(image=False)
+    expected = phg2st.tl.predict(adata, progress=False).X
+    monkeypatch.setattr(conditioning, "_COLUMNS", 7)
+    np.testing.assert_allclose(phg2st.tl.predict(adata, progress=False).X, expected, rtol=0, atol=1e-5)

@@ -21,7 +21,7 @@ from ._episodes import EpisodeSource, LinearOutput, TrainingEpisode
 from ._field import Field
 from ._folds import matched_folds
 from ._gaussian import COMPONENT_RATIOS, RATIOS, Covariance, Skill, System
-from ._gene_basis import GeneBasis, learn_gene_basis, prompt_gene_basis
+from ._gene_basis import GeneBasis, beyond, learn_gene_basis, prompt_gene_basis
 from ._image_regression import within_slide
 from ._image_space import Rows, Standardized, blocks, image_components, map_rows, require_features, sum_of
 from ._judge import MAX_JUDGED, even_subset
@@ -61,6 +61,7 @@ __all__ = [
     "System",
     "TrainingEpisode",
     "Working",
+    "beyond",
     "blocks",
     "check_training",
     "choose",

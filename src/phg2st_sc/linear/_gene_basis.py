@@ -20,6 +20,8 @@ from ._neighbor_covariance import neighbor_covariance
 
 Array = NDArray[np.float64]
 
+_ROWS = 1024
+
 
 @dataclass(frozen=True)
 class GeneBasis:
@@ -76,6 +78,15 @@ def learn_gene_basis(
         return None
     variance = sum(np.einsum("gk,gk->k", vectors, part @ vectors) / part.depth for part in parts)
     return GeneBasis(vectors, np.asarray(variance / total))
+
+
+def beyond(values: Array, columns: Array, vectors: Array) -> Array:
+    """(n, G) what components miss of values, whose columns (n, k) they are."""
+    out = values.copy()
+    for start in range(0, len(out), _ROWS):
+        rows = slice(start, start + _ROWS)
+        out[rows] -= columns[rows] @ vectors.T
+    return out
 
 
 def prompt_gene_basis(values: Array, noise: Array, n_components: int) -> GeneBasis | None:

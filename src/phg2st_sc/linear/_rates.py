@@ -19,6 +19,8 @@ _CLIP = 10.0
 _THETA = 100.0
 """Expected counts from which on these standard deviations are those of a negative binomial with as large a theta, as in the
 scores: differences between places then outweigh counting noise, and are no outliers."""
+_MOST_DOUBLE = 1 << 26
+"""Whitened rates, 512 MB, from which on single precision has to do."""
 _ROWS = 256
 """Spots that are whitened at a time: what is in between takes several times the memory of what comes out."""
 
@@ -66,8 +68,11 @@ class RateScale:
         return RateScale(self.level[few], None if self.spread is None else self.spread[few], self.depth)
 
     def whiten(self, counts: NDArray[np.float32], totals: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Whitened rates (p, G) of counts (p, G): zero at the level, noise variance 1 / total."""
-        out = np.empty(counts.shape)
+        """Whitened rates (p, G) of counts (p, G): zero at the level, noise variance 1 / total.
+
+        In single precision where they are very many.
+        """
+        out = np.empty(counts.shape, dtype=np.float64 if counts.size < _MOST_DOUBLE else np.float32)
         for start in range(0, len(out), _ROWS):
             rows = slice(start, start + _ROWS)
             self._whiten(counts[rows], totals[rows], out[rows])

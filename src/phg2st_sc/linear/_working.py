@@ -60,7 +60,8 @@ class Working:
         """Whiten prompts; ``prior`` are the levels of other slides, worth ``prior_counts`` counts."""
         panel_totals = prompts.counts.sum(axis=1, dtype=np.float64)
         used = panel_totals > 0
-        counts, totals = prompts.counts[used], panel_totals[used]
+        counts = prompts.counts if used.all() else prompts.counts[used]
+        totals = panel_totals[used]
         scale = RateScale.from_counts(counts, totals, prior=prior, prior_counts=prior_counts, spread=spread)
         everything = float(prompts.totals[used].sum())
         return cls(
@@ -110,11 +111,29 @@ class Working:
         whitened = (rate * (level.sum() / total) - level) / np.sqrt(level)
         return whitened if self.scale.spread is None else whitened / self.scale.spread
 
-    def leave_one_out_level(self) -> Array:
+    def leave_one_out_level(self) -> Any:
         """(p, G) what each prompt would be predicted as by the level of the others."""
         weight = 1.0 / self.noise
-        others = np.maximum(weight.sum() - weight, 1e-12)[:, None]
-        return (weight @ self.values - weight[:, None] * self.values) / others
+        return OthersLevel(self.values, weight, weight @ self.values)
+
+
+@dataclass(frozen=True, eq=False)
+class OthersLevel:
+    """(p, C) weighted means of all rows but one; worked out for the rows that are asked for, as there may be many."""
+
+    values: Array
+    weight: Array
+    total: Array
+
+    def __getitem__(self, rows: Any) -> Array:
+        """Those of some rows."""
+        weight = self.weight[rows]
+        others = np.maximum(self.weight.sum() - weight, 1e-12)[:, None]
+        return np.asarray((self.total - weight[:, None] * self.values[rows]) / others)
+
+    def __matmul__(self, vectors: Array) -> OthersLevel:
+        """Those of sums of columns."""
+        return OthersLevel(np.asarray(self.values @ vectors), self.weight, np.asarray(self.total @ vectors))
 
 
 def gene_signal(working: Working) -> Array:

@@ -23,6 +23,7 @@ from ...linear import (
     Skill,
     System,
     Working,
+    beyond,
     choose,
     even_subset,
     gene_signal,
@@ -51,6 +52,7 @@ _PRIOR_PROMPTS = 20.0
 _LEAST_AMPLITUDE = 0.1
 _MOST_AMPLITUDE = 4.0
 _BLOCK = 4096
+_COLUMNS = 2048
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +187,7 @@ def condition(
         out,
         prediction=prediction.change(lambda values, _: amplitude * values),
         components=out.components.change(lambda values, _: amplitude * values),
-        left_out=amplitude * out.left_out,
+        left_out=np.multiply(amplitude, out.left_out, out=out.left_out),
         details=told,
     )
 
@@ -242,7 +244,7 @@ class _Problem:
             kriged = kriged.change(lambda values, rows: trend[rows] + values)
         kept = even_subset(working.index.size, MAX_EXACT)
         prompts, noise = self.places[working.index[kept]], working.noise[kept]
-        left_out = covariance.leave_one_out(prompts, noise, residual[kept], self.signal)
+        left_out = _left_out(covariance, prompts, noise, residual[kept], self.signal)
         return Conditioned(
             kriged,
             kriged,
@@ -265,7 +267,7 @@ class _Problem:
         if working.index.size == 0 or not self.propagation:
             n, width = self.places.n, vectors.shape[0]
             return _zeros(n, width) if expected is None else Field(n, width, expected.__getitem__)
-        missed = working.values - self.columns @ vectors.T
+        missed = beyond(working.values, self.columns, vectors)
         rest = Covariance(covariance.kernel, _REMAINDER_RATIO)
         if expected is None:
             return krige_columns(self.places, working.index, working.noise, missed, rest)
@@ -284,6 +286,18 @@ class _Problem:
         if power <= 0:
             return 1.0
         return float(np.clip((skill.cross.sum() + prior) / (power + prior), _LEAST_AMPLITUDE, _MOST_AMPLITUDE))
+
+
+def _left_out(covariance: Covariance, prompts: Places, noise: Array, columns: Array, signal: Array) -> Array:
+    """Leave-one-out predictions, some columns at a time."""
+    out = np.empty(columns.shape)
+    system = System.of(covariance, prompts, noise, columns[:, :1])
+    for start in range(0, columns.shape[1], _COLUMNS):
+        few = slice(start, start + _COLUMNS)
+        rotated = system.vectors.T @ (columns[:, few] / system.root[:, None])
+        some = replace(system, columns=columns[:, few], rotated=rotated)
+        out[:, few] = some.leave_one_out(covariance.ratio * signal[few])
+    return out
 
 
 def _zeros(n: int, width: int) -> Field:

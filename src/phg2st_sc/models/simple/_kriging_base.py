@@ -26,6 +26,7 @@ from ...linear import (
     Kernel,
     Places,
     Working,
+    beyond,
     check_training,
     choose,
     choose_on_cohort,
@@ -107,7 +108,7 @@ class KrigingEstimator(Estimator):
     def _krige(self, places: Places, working: Working, values: Array) -> tuple[Field, dict[str, Any]]:
         if working.index.size == 0:
             return Field.of(np.broadcast_to(0.0, (places.n, values.shape[1]))), {}
-        level = working.leave_one_out_level() if values is working.values else np.zeros_like(values)
+        level = working.leave_one_out_level() if values is working.values else np.broadcast_to(0.0, values.shape)
         columns, levels = self._columns(values), self._columns(level)
         signal = self._signal(working)
         default = self._default()
@@ -147,7 +148,7 @@ class KrigingEstimator(Estimator):
         vectors = self.basis.vectors
         # what the components miss is mostly noise: predicted too, but flat
         flat = Covariance(covariance.kernel, self.remainder_ratio)
-        rest = krige_columns(places, index, noise, values - columns @ vectors.T, flat)
+        rest = krige_columns(places, index, noise, beyond(values, columns, vectors), flat)
         return out.change(lambda found, rows: found @ vectors.T + rest.at(rows), width=rest.width)
 
     def _trial(self, places: Places, working: Working, covariance: Covariance) -> Array:
