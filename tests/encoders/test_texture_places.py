@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from anndata import AnnData
+from scipy.ndimage import maximum_filter
 from skimage.feature import local_binary_pattern
 from skimage.filters import threshold_otsu
 
@@ -16,7 +17,9 @@ from phg2st_sc.encoders import TextureEncoder, encode_places, encode_tiles, get_
 from phg2st_sc.encoders import _texture_places as texture_places
 from phg2st_sc.encoders._texture import feature_names
 from phg2st_sc.encoders._texture_binary import binary_shares
-from phg2st_sc.encoders._texture_sums import Scale, Windows, histograms, otsu, percentiles, window_sums
+from phg2st_sc.encoders._texture_edges import edge_peaks
+from phg2st_sc.encoders._texture_nuclei import MIN_RESPONSE
+from phg2st_sc.encoders._texture_sums import Histograms, Scale, Windows, otsu, percentiles, window_sums
 
 PX = 160
 
@@ -69,7 +72,7 @@ def test_percentiles_and_threshold_are_those_of_the_values(rng):
     channel = np.where(rng.random((80, 120)) < 0.3, rng.normal(0.5, 0.05, (80, 120)), rng.normal(0.1, 0.03, (80, 120)))
     channel, windows = channel.astype(np.float32), Windows(np.array([0, 0]), np.array([0, 40]), 80)
     scale, shares = Scale(0.0, 0.25), np.array([0.05, 0.25, 0.5, 0.75, 0.95])
-    counts = histograms(channel, scale, windows, 4)
+    counts = Histograms(channel, scale, 4).of(windows)
     np.testing.assert_array_equal(counts.sum(axis=1), 6400)
     for i, found in enumerate(percentiles(counts, scale, shares)):
         values = channel[:, 40 * i : 40 * i + 80]
@@ -82,7 +85,7 @@ def test_part_of_a_cell_counts_by_its_share():
     channel = np.zeros((16, 16), dtype=np.float32)
     channel[:, 8:] = 1.0
     scale = Scale(0.0, 0.25)
-    counts = histograms(channel, scale, Windows(np.array([0]), np.array([2]), 8), 4)[0]
+    counts = Histograms(channel, scale, 4).of(Windows(np.array([0]), np.array([2]), 8))[0]
     assert counts[scale.bins(np.float32(1.0))] == pytest.approx(2 * 8)
 
 
@@ -94,6 +97,20 @@ def test_binary_patterns_are_those_of_a_tile_cut_out(rng):
             tile = grey[y : y + 80, x : x + 80].astype(np.uint8)
             codes = local_binary_pattern(tile, P=8, R=1, method="uniform").astype(int)
             np.testing.assert_allclose(found, np.bincount(codes.ravel(), minlength=10) / 6400, atol=2e-3)
+
+
+def test_peaks_at_an_edge_are_those_of_the_part_cut_out(rng):
+    response = rng.normal(size=(60, 70)).astype(np.float32)
+    windows = Windows(np.array([0, 13]), np.array([7, 29]), 40)
+    for reach in (1, 2, 4):
+        size = 2 * reach + 1
+        peaks = (response == maximum_filter(response, size)) & (response > MIN_RESPONSE)
+        extra = edge_peaks(response, peaks, windows, reach)
+        for i, (y, x) in enumerate(zip(*windows[:2], strict=True)):
+            part, known = response[y : y + 40, x : x + 40], peaks[y : y + 40, x : x + 40]
+            all_peaks = (part == maximum_filter(part, size)) & (part > MIN_RESPONSE)
+            assert known.sum() + extra[0, i] == all_peaks.sum() > known.sum()
+            assert extra[1, i] == pytest.approx(part[all_peaks].sum() - part[known].sum(), rel=1e-4)
 
 
 # Features.

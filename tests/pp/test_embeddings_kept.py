@@ -187,7 +187,8 @@ class Stopping(TextureEncoder):
             yield part
 
 
-def test_blocks_of_texture_that_are_done_are_kept_too(tmp_path, he_image):
+def test_blocks_of_texture_that_are_done_are_kept_too(tmp_path, he_image, monkeypatch):
+    monkeypatch.setattr("phg2st_sc.encoders._texture_places._BLOCK", 400)
     image = np.tile(he_image, (4, 4, 1))
     y, x = np.mgrid[200:1800:40, 200:2100:40]
     adata = AnnData(np.ones((x.size, 1), dtype=np.float32))

@@ -80,18 +80,27 @@ def encode_places(
     cut_out = partial(encode_tiles, image, batch_size=batch_size, skip_glass=skip_glass, keeping=keeping, bar=bar)
     if not pooled or not len(tiles):
         return cut_out(tiles, encoder)
-    by_field = {f: _pool(image, tiles.scaled(f), encoder, cut_out, keeping, bar) for f in pooled}
-    others = tuple(f for f in fields if f not in pooled)
+    out = np.empty((len(tiles), len(fields), encoder.card.dim or 0), dtype=np.float32)
+    for i, field in enumerate(fields):
+        if field in pooled:
+            _pool(image, tiles.scaled(field), encoder, cut_out, keeping, bar, out[:, i])
+    others = [i for i, field in enumerate(fields) if field not in pooled]
     if others:
-        cut = cut_out(tiles, _OfFields(encoder, others))
-        by_field.update(zip(others, np.split(cut, len(others), axis=1), strict=True))
-    return np.hstack([by_field[f] for f in fields])
+        cut = cut_out(tiles, _OfFields(encoder, tuple(fields[i] for i in others)))
+        out[:, others] = cut.reshape(len(tiles), len(others), -1)
+    return out.reshape(len(tiles), -1)
 
 
 def _pool(
-    image: SlideImage, tiles: Tiles, encoder: Any, cut_out: Any, keeping: Keeping | None, bar: Any
-) -> NDArray[np.float32]:
-    out = np.empty((len(tiles), encoder.card.dim), dtype=np.float32)
+    image: SlideImage,
+    tiles: Tiles,
+    encoder: Any,
+    cut_out: Any,
+    keeping: Keeping | None,
+    bar: Any,
+    out: NDArray[np.float32],
+) -> None:
+    """Fill in the features of one field."""
     left = np.ones(len(tiles), dtype=bool)
     work = nullcontext() if keeping is None else keeping.work(encoder, "places", tiles.centers, tiles.size_px)
     with work as kept:
@@ -100,9 +109,7 @@ def _pool(
             if bar is not None:
                 bar.update(len(index))
     if left.any():
-        rest = Tiles(tiles.centers[left], tiles.size_px)
-        out[left] = cut_out(rest, _OfFields(encoder, (1.0,)))
-    return out
+        out[left] = cut_out(Tiles(tiles.centers[left], tiles.size_px), _OfFields(encoder, (1.0,)))
 
 
 def _parts(image: SlideImage, tiles: Tiles, encoder: Any, kept: KeptBatches | None) -> Iterator[Batch]:

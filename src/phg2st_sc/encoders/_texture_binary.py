@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._texture_maps import Map
-from ._texture_sums import Windows, fold, window_sums
+from ._texture_sums import Windows, fold, in_batches, window_sums
 
 Bits = NDArray[np.uint8]
 
@@ -71,12 +71,12 @@ def _edges(bits: Bits, windows: Windows) -> NDArray[np.float64]:
     """(n, 10) what the outermost pixels of the windows add to the counts, with what lies beyond taken for darker."""
     y, x, beyond = _rim(windows.side)
     out = np.zeros((len(windows.top), _N_CODES))
-    if not len(out):
-        return out
-    seen = bits[windows.top[:, None] + y, windows.left[:, None] + x]
-    rows = np.arange(len(out))[:, None] * _N_CODES
-    for sign, codes in ((-1, _codes()[seen]), (1, _codes()[seen & ~beyond])):
-        out += sign * np.bincount((rows + codes).ravel(), minlength=out.size).reshape(out.shape)
+    for part, batch in in_batches(windows):
+        seen = bits[batch.top[:, None] + y, batch.left[:, None] + x]
+        rows = np.arange(len(seen))[:, None] * _N_CODES
+        for sign, codes in ((-1, _codes()[seen]), (1, _codes()[seen & ~beyond])):
+            counts = np.bincount((rows + codes).ravel(), minlength=len(seen) * _N_CODES)
+            out[part] += sign * counts.reshape(-1, _N_CODES)
     return out
 
 

@@ -12,6 +12,8 @@ from ._texture_stains import DENSE, TISSUE, density_table, lab_of, unmix
 
 STEP = 4
 """Pixels from one place that a tile can start at to the next: the coarsest map that is not looked at by phases."""
+CELLS = 4
+"""Such steps along the side of the largest cell of a histogram."""
 _ROWS = 64
 
 

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._image import SlideImage, Tiles
-from ._texture_channels import STEP, see
+from ._texture_channels import CELLS, STEP, see
 from ._texture_pooled import Places, describe_places
 from ._texture_read import LEAST_BLACK, BlackAreas, read_scaled
 from ._texture_sums import Windows, fold, window_sums
 
-_BLOCK = 400
-"""Side of a block in fourths (of the resolution along a side): ten tiles."""
+_BLOCK = 600
+"""Side of a block in fourths (of the resolution along a side): fifteen tiles."""
 _MARGIN = 12
 """Fourths around the tiles of a block that filters look at: the widest blur reaches 10."""
 
@@ -69,7 +69,8 @@ class Grid:
         size = np.ceil(np.array([self.image.height, self.image.width]) / (self.pixel * STEP)).astype(np.int64)
         first = np.maximum(key * _BLOCK - around, -beyond)
         last = np.minimum((key + 1) * _BLOCK + around, size + beyond)
-        return Block(first // 2 * 2, -(-last // 2) * 2)
+        # Cells of histograms are the same in every block.
+        return Block(first // CELLS * CELLS, -(-last // CELLS) * CELLS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,11 +119,13 @@ def iter_places(
     grid = Grid.of(image, tiles, input_px)
     starts = grid.starts(tiles)
     for block, index in grid.blocks(starts):
-        top, left = (starts[index] - block.first).T
+        distinct, which = np.unique(starts[index] - block.first, axis=0, return_inverse=True)
+        top, left = distinct.T
         pixels, doubtful = _read(grid, block, top, left)
-        index, top, left = index[~doubtful], top[~doubtful], left[~doubtful]
-        if len(index):
-            yield index, _features(pixels, Places.at(top, left, input_px), pixel_um, names)
+        clear = ~doubtful[which.ravel()]
+        if clear.any():
+            features = _features(pixels, Places.at(top, left, input_px), pixel_um, names)
+            yield index[clear], features[which.ravel()[clear]]
 
 
 def _read(
@@ -144,6 +147,8 @@ def _read(
 def _features(
     pixels: NDArray[np.uint8], places: Places, pixel_um: float, names: tuple[str, ...]
 ) -> NDArray[np.float32]:
-    found = dict(describe_places(see(pixels), places, pixel_um))
-    values = np.column_stack([found[name] for name in names]).astype(np.float32)
-    return np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+    column = {name: i for i, name in enumerate(names)}
+    out = np.empty((len(places.fourths.top), len(names)), dtype=np.float32)
+    for name, values in describe_places(see(pixels), places, pixel_um):
+        out[:, column[name]] = values
+    return np.nan_to_num(out, copy=False, nan=0.0, posinf=0.0, neginf=0.0)

@@ -16,7 +16,7 @@ from ._texture_binary import binary_shares
 from ._texture_channels import STEP, Channels
 from ._texture_maps import PERCENTILES, Map, gradients, halve
 from ._texture_pooled_nuclei import pooled_nuclei
-from ._texture_sums import Scale, Sums, Windows, fold, histograms, percentiles, window_sums
+from ._texture_sums import Histograms, Scale, Sums, Windows, fold, in_batches, percentiles, window_sums
 
 Named = Iterator[tuple[str, Sums]]
 
@@ -92,8 +92,11 @@ def _distribution(channel: Map, scale: Scale, windows: Windows, powers: list[Sum
     yield "std", std
     yield "skew", (cube - 3.0 * off * square + 2.0 * off**3) / (variance * std + _EPS)
     shares = np.array([(int(q / 100 * (n_px - 1)) + 0.5) / n_px for q in PERCENTILES])
-    counts = histograms(channel, scale, windows, 4 if windows.side >= 80 else 2)
-    for q, values in zip(PERCENTILES, percentiles(counts, scale, shares).T, strict=True):
+    histograms = Histograms(channel, scale, 4 if windows.side >= 80 else 2)
+    found = np.empty((len(PERCENTILES), len(off)))
+    for part, batch in in_batches(windows):
+        found[:, part] = percentiles(histograms.of(batch), scale, shares).T
+    for q, values in zip(PERCENTILES, found, strict=True):
         yield f"p{q:02d}", values
 
 

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from ._texture_edges import edge_peaks
 from ._texture_maps import Map
 from ._texture_nuclei import BLOB_SIGMAS, MIN_RESPONSE, spacing
 from ._texture_segments import segments
-from ._texture_sums import Sums, Windows, fold, window_sums
+from ._texture_sums import Sums, Windows, fold, in_batches, window_sums
 
-_NEIGHBORS = 8
+_NEIGHBORS = 16
 
 
 def pooled_nuclei(stain: Map, windows: Windows, pixel_um: float) -> Iterator[tuple[str, Sums]]:
@@ -31,6 +32,8 @@ def _blobs(stain: Map, windows: Windows, area_mm2: float) -> Iterator[tuple[str,
         response = fine - coarse
         peaks = (response == maximum_filter(response, 2 * int(sigma) + 1)) & (response > MIN_RESPONSE)
         number, strength = (window_sums(fold(part), fourths) for part in (peaks.astype(np.float32), peaks * response))
+        at_edges = edge_peaks(response, peaks, windows, int(sigma))
+        number, strength = number + at_edges[0], strength + at_edges[1]
         mean, square = (window_sums(fold(part), fourths) / windows.side**2 for part in (response, response**2))
         yield f"blob{sigma:g}_density", np.log1p(number / area_mm2)
         yield f"blob{sigma:g}_strength", np.where(number > 0, strength / np.maximum(number, 1.0), 0.0)
@@ -42,22 +45,30 @@ def _blobs(stain: Map, windows: Windows, area_mm2: float) -> Iterator[tuple[str,
 def _spacing(points: NDArray[np.int64], windows: Windows) -> Iterator[tuple[str, Sums]]:
     """Mean and relative spread of the distance to the nearest blob within the same window."""
     found = np.zeros((2, len(windows.top)))
-    if len(points) > 2 and len(windows.top):
-        window, point = _inside(points, windows)
-        nearest = _nearest(points, windows, window, point)
-        alone = np.unique(window[~np.isfinite(nearest)])
-        nearest[~np.isfinite(nearest)] = 0.0
-        number = np.bincount(window, minlength=len(windows.top))
-        mean, square = (
-            np.bincount(window, power, minlength=len(number)) / np.maximum(number, 1) for power in (nearest, nearest**2)
-        )
-        enough = (number > 2) & (mean > 0)
-        found[0] = np.where(enough, mean, 0.0)
-        found[1] = np.where(enough, np.sqrt(np.maximum(square - mean**2, 0.0)) / np.where(enough, mean, 1.0), 0.0)
-        for i in alone:
-            found[:, i] = [value for _, value in spacing(points[point[window == i]])]
+    if len(points) > 2:
+        for part, batch in in_batches(windows):
+            found[:, part] = _spacing_in(points, batch)
     yield "blob_spacing", found[0]
     yield "blob_irregularity", found[1]
+
+
+def _spacing_in(points: NDArray[np.int64], windows: Windows) -> Sums:
+    """(2, n) the same."""
+    n_windows = len(windows.top)
+    window, point = _inside(points, windows)
+    nearest = _nearest(points, windows, window, point)
+    alone = np.unique(window[~np.isfinite(nearest)])
+    nearest[~np.isfinite(nearest)] = 0.0
+    number = np.bincount(window, minlength=n_windows)
+    mean, square = (
+        np.bincount(window, power, minlength=n_windows) / np.maximum(number, 1) for power in (nearest, nearest**2)
+    )
+    enough = (number > 2) & (mean > 0)
+    spread = np.sqrt(np.maximum(square - mean**2, 0.0)) / np.where(enough, mean, 1.0)
+    found = np.where(enough, np.stack([mean, spread]), 0.0)
+    for i in alone:
+        found[:, i] = [value for _, value in spacing(points[point[window == i]])]
+    return found
 
 
 def _inside(points: NDArray[np.int64], windows: Windows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from ._texture_maps import Map
 from ._texture_nuclei import MIN_STAIN
-from ._texture_sums import Scale, Sums, Windows, histograms, otsu
+from ._texture_sums import Histograms, Scale, Sums, Windows, cut, in_batches, otsu
 
 _BINS = Scale(0.0, 0.25, 256)
-_BATCH = 128
+_CELL, _BATCH = 8, 128
 NAMES = ("fraction", "density", "area", "area_std", "area_p90", "rim", "contrast", "stain_std")
 
 
@@ -21,21 +21,14 @@ def segments(stain: Map, windows: Windows, pixel_um: float, area_mm2: float) -> 
     from scipy.ndimage import gaussian_filter
 
     smooth = gaussian_filter(stain, 1.0, mode="nearest", truncate=3.0)
-    least = np.maximum(MIN_STAIN, otsu(histograms(smooth, _BINS, windows, 4), _BINS)).astype(np.float32)
-    out = np.empty((len(NAMES), len(least)))
-    for start in range(0, len(least), _BATCH):
-        part = slice(start, start + _BATCH)
-        batch = Windows(windows.top[part], windows.left[part], windows.side)
-        mask = _cut(smooth, batch) > least[part, None, None]
-        out[:, part] = _describe(mask, _cut(stain, batch), pixel_um, area_mm2)
+    histograms, shape = Histograms(smooth, _BINS, _CELL), (windows.side, windows.side)
+    out = np.empty((len(NAMES), len(windows.top)))
+    for part, batch in in_batches(windows, _BATCH):
+        least = np.maximum(MIN_STAIN, otsu(histograms.of(batch), _BINS)).astype(np.float32)
+        seen, stained = (cut(channel, batch.top, batch.left, shape) for channel in (smooth, stain))
+        out[:, part] = _describe(seen > least[:, None, None], stained, pixel_um, area_mm2)
     for name, values in zip(NAMES, out, strict=True):
         yield f"segment_{name}", values
-
-
-def _cut(channel: Map, windows: Windows) -> Map:
-    views = np.lib.stride_tricks.sliding_window_view(channel, (windows.side, windows.side))
-    cut: Map = views[windows.top, windows.left]
-    return cut
 
 
 def _describe(mask: NDArray[np.bool_], stain: Map, pixel_um: float, area_mm2: float) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -14,6 +15,8 @@ Sums = NDArray[np.float64]
 
 N_BINS = 160
 """Of a percentile; within one the values are taken for evenly spread."""
+_BAND = 8
+"""Rows of cells that are counted at once: few enough to stay in the cache of a processor."""
 
 
 class Windows(NamedTuple):
@@ -28,10 +31,23 @@ class Windows(NamedTuple):
         return Windows(self.top + border, self.left + border, self.side - 2 * border)
 
 
+def in_batches(windows: Windows, size: int = 2048) -> Iterator[tuple[slice, Windows]]:
+    """Windows, some at a time, so that what is held of each does not add up."""
+    for start in range(0, len(windows.top), size):
+        part = slice(start, start + size)
+        yield part, Windows(windows.top[part], windows.left[part], windows.side)
+
+
 def fold(channel: NDArray[Any]) -> NDArray[Any]:
     """Sum over 2 x 2 pixels."""
     rows = channel[::2] + channel[1::2]
     out: NDArray[Any] = rows[:, ::2] + rows[:, 1::2]
+    return out
+
+
+def cut(channel: NDArray[Any], top: NDArray[np.int64], left: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[Any]:
+    """(n, *shape) parts of a map."""
+    out: NDArray[Any] = np.lib.stride_tricks.sliding_window_view(channel, shape)[top, left]
     return out
 
 
@@ -94,35 +110,51 @@ class Scale(NamedTuple):
         return self.center + self.width * squeezed / (1.0 - np.abs(squeezed))
 
 
-def histograms(channel: Map, scale: Scale, windows: Windows, cell: int) -> NDArray[np.float64]:
-    """(n, bins) how much of each window falls into each bin.
+class Histograms:
+    """Histograms of a map in any window.
 
     Parameters
     ----------
     channel
-        Its sides are multiples of ``cell``.
+        What its sides have beyond a multiple of ``cell`` is not looked at.
     scale
         Where the bins lie.
-    windows
-        In pixels of the channel.
     cell
-        Side of the cells, in pixels, that are counted as one; of a cell cut by a window the part within it counts.
+        Side of the cells, in pixels, that are counted as one.
+    """
+
+    def __init__(self, channel: Map, scale: Scale, cell: int) -> None:
+        self._table, self._cell = _running_histograms(channel, scale, cell), cell
+
+    def of(self, windows: Windows) -> Sums:
+        """(n, bins) how much of each window falls into each bin; of a cell cut by a window the part within it counts."""
+        table, cell = self._table, self._cell
+        side = windows.side // cell
+        found = np.zeros((len(windows.top), table.shape[-1]))
+        for y, wy in _between(windows.top, cell):
+            for x, wx in _between(windows.left, cell):
+                parts = table[y + side, x + side] - table[y, x + side] - table[y + side, x] + table[y, x]
+                found += (wy * wx)[:, None] * parts
+        return found
+
+
+def _running_histograms(channel: Map, scale: Scale, cell: int) -> NDArray[np.uint16]:
+    """(rows + 1, columns + 1, bins) counts of all cells above and to the left, without what is beyond 16 bits.
+
+    A window has fewer pixels than 16 bits count, so differences are whole again.
     """
     rows, cols = channel.shape[0] // cell, channel.shape[1] // cell
-    number = np.arange(rows)[:, None, None, None] * cols + np.arange(cols)[None, None, :, None]
-    keys = scale.bins(channel).reshape(rows, cell, cols, cell) + number * scale.n_bins
-    counts = np.bincount(keys.ravel(), minlength=rows * cols * scale.n_bins)
-    table = np.zeros((rows + 1, cols + 1, scale.n_bins), dtype=np.int32)
-    table[1:, 1:] = counts.reshape(rows, cols, scale.n_bins)
+    table = np.zeros((rows + 1, cols + 1, scale.n_bins), dtype=np.uint16)
+    for first in range(0, rows, _BAND):
+        last = min(first + _BAND, rows)
+        keys = scale.bins(channel[first * cell : last * cell, : cols * cell]).reshape(-1, cell, cols, cell)
+        number = np.arange(last - first)[:, None, None, None] * cols + np.arange(cols)[None, None, :, None]
+        keys += number * scale.n_bins
+        counts = np.bincount(keys.ravel(), minlength=(last - first) * cols * scale.n_bins)
+        table[first + 1 : last + 1, 1:] = counts.reshape(-1, cols, scale.n_bins)
     _accumulate(table)
     _accumulate(table.transpose(1, 0, 2))
-    side = windows.side // cell
-    found = np.zeros((len(windows.top), scale.n_bins))
-    for y, wy in _between(windows.top, cell):
-        for x, wx in _between(windows.left, cell):
-            parts = table[y + side, x + side] - table[y, x + side] - table[y + side, x] + table[y, x]
-            found += (wy * wx)[:, None] * parts
-    return found
+    return table
 
 
 def _between(start: NDArray[np.int64], cell: int) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
