@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -226,3 +227,36 @@ def test_depth_predicts_log_normalized_but_not_depth_free_targets(real_data: Pat
     assert means["pcc_lognorm"] > 0.2
     assert abs(means["pcc"]) < 0.06
     assert 0.4 < means["ceiling"] < 0.7
+
+
+@pytest.mark.parametrize("protocol", ["honest", "published"])
+def test_blocks_of_genes_give_the_same_numbers(
+    section: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch, protocol: str
+) -> None:
+    def scored() -> pd.DataFrame:
+        if protocol == "honest":
+            return score_section(**section, target_sum=S, n_splits=2)
+        prompts = np.arange(196) % 5 == 0
+        with pytest.warns(UserWarning, match="noise reaches"):
+            return score_published(**section, target_sum=S, prompts=prompts)
+
+    whole = scored()
+    monkeypatch.setattr("phg2st_sc.metrics._targets._BLOCK_VALUES", 1)
+    monkeypatch.setattr("phg2st_sc.metrics._targets._FEWEST_GENES", 5)
+    pd.testing.assert_frame_equal(scored(), whole, rtol=1e-12)
+
+
+def test_no_second_array_of_spots_and_genes_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    positions = np.argwhere(np.ones((50, 60)))
+    counts = sparse.random_array((3000, 900), density=0.02, rng=rng, format="csr")
+    counts.data = rng.poisson(2, counts.data.size) + 1.0
+    totals, prediction = np.asarray(counts.sum(axis=1)), rng.random((3000, 900), dtype=np.float32)
+    monkeypatch.setattr("phg2st_sc.metrics._targets._BLOCK_VALUES", 30_000)
+    tracemalloc.start()
+    try:
+        score_section(counts, totals, positions, prediction, S, n_splits=1)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < prediction.nbytes

@@ -5,11 +5,13 @@ from __future__ import annotations
 import warnings
 
 import anndata as ad
+import dask.array as da
 import numpy as np
 import pytest
 from scipy import sparse
 
 import phg2st_sc as phg2st
+from phg2st_sc.tl import _stored
 
 
 def score(adata, **arguments):
@@ -159,3 +161,32 @@ def test_the_order_of_rows_changes_no_score(make_section):
     scores = [phg2st.tl.evaluate(one, layer="kriging").set_index("gene") for one in (adata, shuffled)]
     for column in ("pcc", "ccc", "ceiling"):
         np.testing.assert_allclose(scores[1][column], scores[0][column], rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix, lambda values: da.from_array(values, (7, 3))])
+@pytest.mark.parametrize(
+    "rows", [np.arange(3, 40), np.array([5, 2, 30]), np.array([], int)], ids=["in order", "not", "none"]
+)
+def test_a_layer_that_is_read_in_pieces_gives_the_same_rows(form, rows, monkeypatch):
+    monkeypatch.setattr(_stored, "_PIECE_VALUES", 20)
+    values = np.random.default_rng(0).random((40, 6)).astype(np.float32)
+    columns = np.array([5, 1, 2])
+    result = _stored.Stored("kriging", form(values), np.zeros(40, bool), ["a", "b", "c"], columns, {})
+    found = result.rows(rows, slide=None)
+    np.testing.assert_array_equal(found, values[rows][:, columns])
+    assert found.dtype == np.float32
+
+
+def test_spots_without_counts_over_the_panel_are_left_out_and_counted(make_section):
+    adata = make_section(seed=7)
+    phg2st.tl.impute(adata, method="idw")
+    heldout = np.flatnonzero(~adata.obs["idw_prompt"])[:4]
+    counts = np.asarray(adata.X.toarray() if sparse.issparse(adata.X) else adata.X)
+    panel = np.flatnonzero(adata.var["idw_predicted"])
+    adata.var["idw_predicted"] = np.isin(np.arange(adata.n_vars), panel[:-1])
+    counts[heldout[:, None], panel[:-1]] = 0
+    counts[heldout, panel[-1]] = 9  # measured, but nothing of the panel was counted
+    adata.X = counts
+    (described,) = score(adata).attrs["sections"].values()
+    assert described["n_spots_empty"] == 4
+    assert described["n_spots"] == (~adata.obs["idw_prompt"]).sum() - 4

@@ -10,8 +10,8 @@ from scipy import sparse
 
 from .._docs import documented
 from .._progress import part
-from ._correlation import is_constant, pcc
-from ._targets import RADIUS, THETA, Counts, average, gene_blocks, neighbor_operator, pearson_residuals
+from ._correlation import pcc
+from ._targets import RADIUS, THETA, Counts, divided, gene_blocks, neighbor_operator, pearson_residuals
 
 N_SPLITS = 5
 
@@ -103,9 +103,10 @@ def half_correlations(
         raise ValueError(msg)
     whole = whole_counts(counts)
     rng = np.random.default_rng(seed)
+    around = [None if operator is None else (operator, operator.sum(axis=1)) for operator in operators]
     r = np.mean(
         [
-            _half_correlation(whole, operators, rng, theta)
+            _half_correlation(whole, around, rng, theta)
             for _ in part(range(n_splits), desc="noise ceiling", unit="split")
         ],
         axis=0,
@@ -134,18 +135,21 @@ def split_counts(whole: sparse.csc_array, rng: np.random.Generator) -> tuple[spa
 
 
 def _half_correlation(
-    whole: sparse.csc_array, operators: Sequence[sparse.csr_array | None], rng: np.random.Generator, theta: float
+    whole: sparse.csc_array,
+    around: Sequence[tuple[sparse.csr_array, NDArray[np.float64]] | None],
+    rng: np.random.Generator,
+    theta: float,
 ) -> NDArray[np.float64]:
-    """Correlation of the two halves' targets, 0 where a half is constant (no sign of signal)."""
+    """Correlation of the two halves' targets by neighborhoods and their sizes, 0 where a half is constant (no sign of signal)."""
     halves = split_counts(whole, rng)
     depths = [np.asarray(half.sum(axis=1)).reshape(-1) for half in halves]
-    r = np.zeros((len(operators), whole.shape[1]))
+    r = np.zeros((len(around), whole.shape[1]))
     for block in gene_blocks(*whole.shape):
         a, b = (
             pearson_residuals(half[:, block], depths=depth, theta=theta)
             for half, depth in zip(halves, depths, strict=True)
         )
-        for row, operator in enumerate(operators):
-            pair = (a, b) if operator is None else (average(a, operator), average(b, operator))
-            r[row, block] = np.where(is_constant(pair[0], pair[0]), 0.0, pcc(*pair))
+        for row, near in enumerate(around):
+            pair = (a, b) if near is None else tuple(divided(near[0] @ half, near[1]) for half in (a, b))
+            r[row, block] = np.nan_to_num(pcc(*pair), nan=0.0)
     return r

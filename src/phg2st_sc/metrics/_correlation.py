@@ -144,7 +144,7 @@ def paired(truth: ArrayLike, prediction: ArrayLike) -> tuple[NDArray[np.float64]
     """Return both sides as float64 (n, G) and (n, G) or (n, 1); refuse what cannot be compared."""
     sides = []
     for name, values in (("truth", truth), ("prediction", prediction)):
-        array = np.asarray(values, dtype=np.float64)
+        array = np.asarray(values, dtype=np.float64, order="F")  # sums over spots are quick by column
         array = array[:, None] if array.ndim == 1 else array
         if array.ndim != 2 or array.shape[0] < 2:
             msg = f"`{name}` must be (spots, genes) or (spots,) with at least 2 spots; its shape is {np.shape(values)}."
@@ -163,7 +163,8 @@ def paired(truth: ArrayLike, prediction: ArrayLike) -> tuple[NDArray[np.float64]
 
 def is_constant(values: NDArray[np.float64], source: ArrayLike) -> NDArray[np.bool_]:
     """Tell which columns vary no more than rounding in the precision of ``source`` does."""
-    return np.ptp(values, axis=0) <= _tolerance(source) * np.abs(values).max(axis=0)
+    low, high = values.min(axis=0), values.max(axis=0)
+    return high - low <= _tolerance(source) * np.maximum(np.abs(low), np.abs(high))
 
 
 def _tolerance(source: ArrayLike) -> float:
@@ -190,7 +191,8 @@ def _take_out(
     centered = values - values.mean(axis=0)
     z = covariate - covariate.mean(axis=0)
     if not is_constant(covariate, covariate)[0]:
-        centered -= z @ (z.T @ centered) / float(z[:, 0] @ z[:, 0])
+        slope = (z[:, 0] @ centered) / float(z[:, 0] @ z[:, 0])
+        centered -= np.multiply.outer(slope, z[:, 0]).T
     rounding = _tolerance(source) * np.abs(values).max(axis=0)
     return centered, np.sqrt((centered**2).mean(axis=0)) <= rounding
 

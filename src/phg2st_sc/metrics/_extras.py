@@ -19,7 +19,7 @@ from ._gene_correlation import GeneCorrelation, gene_correlation
 from ._heldout import HeldOut
 from ._hotspots import COVERED, TOP_SHARE, chance_coverage, hotspot_coverage, kappa_of
 from ._ssim import ssim
-from ._targets import average, dense_counts, gene_blocks, pearson_residuals
+from ._targets import dense_counts, gene_blocks, pearson_residuals
 
 Columns = dict[str, NDArray[np.float64]]
 Summary = dict[str, float]
@@ -102,7 +102,7 @@ class ScoredSection:
         if self.halves is not None:
             one, other = (self._half(half, genes) for half in self.halves)
             halves = (one, other)
-        return Maps(residuals, average(residuals, spots.operator), halves)
+        return Maps(residuals, spots.mean(residuals), halves)
 
     def blocks(self) -> list[slice]:
         """Ranges of genes that are dealt with at a time."""
@@ -110,7 +110,7 @@ class ScoredSection:
 
     def _half(self, half: sparse.csc_array, genes: slice) -> NDArray[np.float64]:
         depths = np.asarray(half.sum(axis=1)).reshape(-1)
-        return average(pearson_residuals(half[:, genes], depths=depths, theta=self.theta), self.spots.operator)
+        return self.spots.mean(pearson_residuals(half[:, genes], depths=depths, theta=self.theta))
 
 
 class Extra:
@@ -264,7 +264,7 @@ def add_extras(
         for name, values in predictions.items():
             columns: Columns = {}
             for extra in extras.values():
-                columns |= extra.score(section, maps, values[:, genes])
+                columns |= extra.score(section, maps, np.asfortranarray(values[:, genes]))
             parts[name].append(columns | shared)
     wide = {name: _with_columns(table, _joined(parts[name])) for name, table in tables.items()}
     summaries: dict[str, Summary] = {name: {} for name in predictions}

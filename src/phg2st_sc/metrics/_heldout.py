@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from ._targets import Counts, neighbor_operator, spot_values
+from ._targets import Counts, divided, neighbor_operator, spot_values
 
 MIN_SPOTS = 3
 
@@ -27,6 +27,8 @@ class HeldOut:
         (given spots,) bool: which of the given spots these are.
     operator
         (n, n) neighbourhoods, see :func:`~phg2st_sc.metrics.neighbor_operator`.
+    sizes
+        (n,) spots in each.
     positions
         (n, 2) spot centres in lattice pitches.
     """
@@ -36,6 +38,7 @@ class HeldOut:
     depths: NDArray[np.float64]
     kept: NDArray[np.bool_]
     operator: sparse.csr_array
+    sizes: NDArray[np.float64]
     positions: NDArray[np.float64]
 
     @classmethod
@@ -59,10 +62,15 @@ class HeldOut:
         if kept.sum() < MIN_SPOTS:
             msg = f"Only {kept.sum()} held-out spots have counts; a score needs {MIN_SPOTS} or more: use fewer prompts."
             raise ValueError(msg)
-        rows = matrix[kept]
+        rows = matrix if kept.all() else matrix[kept]
         counted = sparse.csc_array(rows) if sparse.issparse(rows) else rows
         points = points[kept]
-        return cls(counted, total[kept], depths[kept], kept, neighbor_operator(points, radius=radius), points)
+        operator = neighbor_operator(points, radius=radius)
+        return cls(counted, total[kept], depths[kept], kept, operator, operator.sum(axis=1), points)
+
+    def mean(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Mean of (n, G) values over each neighbourhood."""
+        return divided(self.operator @ values, self.sizes)
 
     @property
     def n_spots(self) -> int:
@@ -85,4 +93,4 @@ class HeldOut:
         if array.shape != (self.kept.size, self.n_genes):
             msg = f"`{name}` must be {(self.kept.size, self.n_genes)} (held-out spots, genes); it is {array.shape}."
             raise ValueError(msg)
-        return array[self.kept]
+        return array if self.kept.all() else array[self.kept]

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 
 from .._docs import documented
 from .._warn import warn_user
@@ -23,6 +24,7 @@ from ._targets import (
     Counts,
     average,
     dense_counts,
+    gene_blocks,
     lognorm_target,
     neighbor_operator,
     predicted_share,
@@ -67,11 +69,8 @@ def smooth_published(values: Counts, positions: ArrayLike) -> NDArray[np.float64
     >>> float(smooth_published(np.eye(9), grid)[4, 0])  # the center carries a ninth of its corner
     0.1111111111111111
     """
-    dense, operator = dense_counts(values), neighbor_operator(positions, radius=RADIUS)
-    if dense.shape[0] != operator.shape[0]:
-        msg = f"The values are over {dense.shape[0]} spots, `positions` over {operator.shape[0]}."
-        raise ValueError(msg)
-    return average(dense, operator)
+    dense = dense_counts(values)
+    return average(dense, _neighborhoods(dense.shape[0], positions))
 
 
 @documented
@@ -160,18 +159,29 @@ def score_published(
     ('published', True)
     """
     warn_user(PUBLISHED_WARNING)
-    labels = smooth_published(lognorm_target(counts, totals, target_sum=SHARE_SCALE), positions)
-    predicted = predicted_share(prediction, target_sum)
-    heldout = ~np.asarray(prompts, dtype=bool)
-    table = pd.DataFrame(
-        {
-            "gene": list(genes) if genes is not None else range(labels.shape[1]),
-            "pcc": pcc(labels, predicted),
-            "pcc_heldout": pcc(labels[heldout], predicted[heldout]),
-            "ccc": ccc(labels, predicted),
-            "mae": mae(labels, predicted),
-        }
-    )
-    means = {name: float(table[name].mean()) for name in ("pcc", "pcc_heldout", "ccc", "mae")}
-    table.attrs = {"protocol": "published", "n_spots": int(labels.shape[0]), "means": means}
+    counted = sparse.csc_array(counts) if sparse.issparse(counts) else dense_counts(counts)
+    n_spots, n_genes = counted.shape
+    operator = _neighborhoods(n_spots, positions)
+    heldout, values = ~np.asarray(prompts, dtype=bool), np.asarray(prediction)
+    if values.shape != (n_spots, n_genes):
+        msg = f"`prediction` must be {(n_spots, n_genes)} (spots, genes), as the counts; it is {values.shape}."
+        raise ValueError(msg)
+    parts = []
+    for block in gene_blocks(n_spots, n_genes):
+        labels = average(lognorm_target(counted[:, block], totals, target_sum=SHARE_SCALE), operator)
+        predicted = predicted_share(np.asfortranarray(values[:, block]), target_sum)
+        columns = {"pcc": pcc(labels, predicted), "pcc_heldout": pcc(labels[heldout], predicted[heldout])}
+        parts.append(pd.DataFrame(columns | {"ccc": ccc(labels, predicted), "mae": mae(labels, predicted)}))
+    table = pd.concat(parts, ignore_index=True)
+    means = {str(name): float(value) for name, value in table.mean().items()}
+    table.insert(0, "gene", list(genes) if genes is not None else range(n_genes))
+    table.attrs = {"protocol": "published", "n_spots": n_spots, "means": means}
     return table
+
+
+def _neighborhoods(n_spots: int, positions: ArrayLike) -> sparse.csr_array:
+    operator = neighbor_operator(positions, radius=RADIUS)
+    if n_spots != operator.shape[0]:
+        msg = f"The values are over {n_spots} spots, `positions` over {operator.shape[0]}."
+        raise ValueError(msg)
+    return operator

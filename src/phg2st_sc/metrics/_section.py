@@ -21,7 +21,6 @@ from ._targets import (
     SHARE_SCALE,
     THETA,
     Counts,
-    average,
     dense_counts,
     gene_blocks,
     lognorm_target,
@@ -210,9 +209,9 @@ class _Truth:
     def of(cls, spots: HeldOut, block: slice, target_sum: float, theta: float) -> _Truth:
         counts = dense_counts(spots.counts[:, block])
         residuals = pearson_residuals(counts, depths=spots.depths, theta=theta)
-        pooled, pooled_totals = spots.operator @ counts, spots.operator @ spots.totals
+        pooled, pooled_totals = np.asfortranarray(spots.operator @ counts), spots.operator @ spots.totals
         return cls(
-            smoothed=average(residuals, spots.operator),
+            smoothed=spots.mean(residuals),
             residuals=residuals,
             lognorm=lognorm_target(counts, spots.totals, target_sum=target_sum),
             pooled_share=lognorm_target(pooled, pooled_totals, target_sum=SHARE_SCALE),
@@ -256,7 +255,7 @@ def _score(
         truth = _Truth.of(spots, genes, float(target_sum), theta)
         depth_only = truth.depth_only()
         for name, values in predictions.items():
-            blocks[name].append(truth.score(values[:, genes], panel_rates[name]) | depth_only)
+            blocks[name].append(truth.score(np.asfortranarray(values[:, genes]), panel_rates[name]) | depth_only)
     return {
         name: {score: np.concatenate([part[score] for part in parts]) for score in SCORES if score in parts[0]}
         for name, parts in blocks.items()
@@ -267,7 +266,7 @@ def _panel_rate(prediction: NDArray[np.floating], target_sum: float) -> NDArray[
     """(n, 1) predicted rates summed over the panel; infinite where nothing is predicted, so that shares are 0."""
     total = np.zeros(prediction.shape[0])
     for genes in gene_blocks(*prediction.shape):
-        total += predicted_rate(prediction[:, genes], target_sum).sum(axis=1, dtype=np.float64)
+        total += predicted_rate(np.asfortranarray(prediction[:, genes]), target_sum).sum(axis=1, dtype=np.float64)
     return np.where(total > 0, total, np.inf)[:, None]
 
 

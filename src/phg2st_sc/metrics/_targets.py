@@ -21,6 +21,9 @@ RADIUS = 1.5
 THETA = 100.0
 SHARE_SCALE = 1e4
 _BLOCK_VALUES = 2_000_000
+_FEWEST_GENES = 4
+"""Of a block. With fewer, each spot is read for next to nothing; with more, the arrays of a million spots are so large (32 MB)
+that the system gives them anew at every step, which costs more than computing."""
 
 
 @documented
@@ -66,7 +69,7 @@ def pearson_residuals(
     depth = spot_values(depths, "depths", dense.shape[0]) if depths is not None else dense.sum(axis=1)
     total = depth.sum()
     share = dense.sum(axis=0) / total if total > 0 else np.zeros(dense.shape[1])
-    mu = depth[:, None] * share
+    mu = np.multiply.outer(share, depth).T
     spread = np.sqrt(mu + mu**2 / theta)
     residuals = np.divide(dense - mu, spread, out=np.zeros_like(dense), where=spread > 0)
     limit = np.sqrt(dense.shape[0]) if clip is None else clip
@@ -148,8 +151,12 @@ def neighbor_mean(values: ArrayLike, positions: ArrayLike, *, radius: float = RA
 
 def average(values: NDArray[np.float64], operator: sparse.csr_array) -> NDArray[np.float64]:
     """Mean over each neighbourhood of :func:`neighbor_operator`."""
-    size = operator.sum(axis=1)
-    return np.asarray(operator @ values) / (size if values.ndim == 1 else size[:, None])
+    return divided(operator @ values, operator.sum(axis=1))
+
+
+def divided(sums: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Means from sums over neighborhoods, column by column in memory as everything here is."""
+    return np.asfortranarray(sums / (sizes if sums.ndim == 1 else sizes[:, None]))
 
 
 @documented
@@ -312,16 +319,16 @@ def predicted_share(prediction: ArrayLike, target_sum: float) -> NDArray[np.floa
 
 def gene_blocks(n_spots: int, n_genes: int) -> Iterator[slice]:
     """Ranges of genes small enough that float64 copies of a block stay cheap."""
-    width = max(1, _BLOCK_VALUES // max(1, n_spots))
+    width = max(_FEWEST_GENES, _BLOCK_VALUES // max(1, n_spots))
     for start in range(0, n_genes, width):
         yield slice(start, min(start + width, n_genes))
 
 
 def dense_counts(counts: Counts) -> NDArray[np.float64]:
-    """(n, G) float64 array of dense or sparse counts."""
+    """(n, G) float64 array of dense or sparse counts, column by column in memory: sums over spots are then quick."""
     array: Any = counts
-    array = array.toarray() if sparse.issparse(array) else array
-    dense = np.asarray(array, dtype=np.float64)
+    array = array.toarray(order="F") if sparse.issparse(array) else array
+    dense = np.asarray(array, dtype=np.float64, order="F")
     if dense.ndim != 2:
         msg = f"`counts` must be (spots, genes); its shape is {dense.shape}."
         raise ValueError(msg)

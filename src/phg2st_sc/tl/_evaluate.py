@@ -195,6 +195,9 @@ def _score_honest(slide: Slide, result: Stored, others: Sequence[Rival], call: _
     heldout, n_unmeasured = heldout[measured], int((~measured).sum())
     rows = slide.rows[heldout]
     counts, totals = call.reading.counts(slide.table, rows, genes=result.genes)
+    counted = np.asarray(counts.sum(axis=1)).reshape(-1) > 0
+    if counted.sum() < counted.size:  # before predictions are read, which are then held once
+        heldout, rows, counts, totals = heldout[counted], rows[counted], counts[counted], totals[counted]
     predictions, makers = {result.layer: result.rows(rows, slide)}, {result.layer: result.made_by(slide)}
     if others:
         one = _one_slide(slide)
@@ -214,7 +217,7 @@ def _score_honest(slide: Slide, result: Stored, others: Sequence[Rival], call: _
         n_splits=call.n_splits,
         seed=call.seed,
     )
-    scores.attrs["n_spots_unmeasured"] = n_unmeasured
+    scores.attrs.update(n_spots_unmeasured=n_unmeasured, n_spots_empty=int((~counted).sum()))
     return _with_makers(scores, makers)
 
 

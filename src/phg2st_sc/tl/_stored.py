@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from .. import _keys
 from .._reading import full_mask
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from .._slide import Slide
+
+_PIECE_VALUES = 1 << 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +46,16 @@ class Stored:
 
     def rows(self, rows: NDArray[np.int64], slide: Slide) -> NDArray[np.floating]:
         """Predictions of some rows over its genes; an error where they have gaps."""
+        pieces = _pieces(self.values, rows, len(self.columns))
+        if len(pieces) == 1:
+            return self._read(rows, slide)
+        values: NDArray[np.floating] = np.empty((len(rows), len(self.columns)), self.values.dtype)
+        ends = np.cumsum([len(piece) for piece in pieces])
+        for piece, end in zip(pieces, ends, strict=True):  # a large layer is not held twice
+            values[end - len(piece) : end] = self._read(piece, slide)
+        return values
+
+    def _read(self, rows: NDArray[np.int64], slide: Slide) -> NDArray[np.floating]:
         values = numbers(self.values, f"layers[{self.layer!r}]", rows)[:, self.columns]
         if not np.isfinite(values).all():
             msg = (
@@ -61,6 +74,18 @@ class Stored:
         """Method that made the prediction of a slide."""
         details = self.record.get(_keys.DETAILS, {}).get(_keys.slide_entry(slide.name), {})
         return made_by(str(self.record.get(_keys.METHOD, "")), bool(self.record.get(_keys.MODEL)), details)
+
+
+def _pieces(values: Any, rows: NDArray[np.int64], n_columns: int) -> list[NDArray[np.int64]]:
+    """Rows to read at a time: some of what is in memory, those of a chunk of what is not; all where that would read more."""
+    if getattr(values, "dtype", np.dtype(object)).kind not in "iuf" or isinstance(values, np.ma.MaskedArray):
+        return [rows]
+    if isinstance(values, np.ndarray) or sparse.issparse(values):
+        return np.array_split(rows, max(1, len(rows) * n_columns // _PIECE_VALUES))
+    chunks = getattr(values, "chunks", None)
+    if not hasattr(values, "compute") or not chunks or (np.diff(rows) < 0).any():
+        return [rows]
+    return [part for part in np.split(rows, np.searchsorted(rows, np.cumsum(chunks[0]))) if part.size] or [rows]
 
 
 def made_by(method: str, trained: bool, details: Mapping[str, Any]) -> str:
