@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -72,8 +72,10 @@ class TileReads:
         """Number of tiles."""
         return len(self.boxes)
 
-    def batches(self, batch_size: int, *, start: int = 0) -> Generator[Batch]:
+    def batches(self, batch_size: int | Callable[[], int], *, start: int = 0) -> Generator[Batch]:
         """Read them in order, from place ``start`` of it on; the next batch while the last one is worked on.
+
+        The size of a batch may be asked for anew each time.
 
         Yields
         ------
@@ -88,8 +90,10 @@ class TileReads:
         context, threads = context_of_threads(said), ThreadPoolExecutor(_threads(self.image))
         ahead: deque[tuple[NDArray[np.int64], list[Future[NDArray[np.uint8]]]]] = deque()
         try:
-            for first in range(0, len(order), batch_size):
-                index = order[first : first + batch_size]
+            first = 0
+            while first < len(order):
+                index = order[first : first + (batch_size if isinstance(batch_size, int) else batch_size())]
+                first += len(index)
                 ahead.append((index, [threads.submit(context.copy().run, self._read, int(i)) for i in index]))
                 if len(ahead) > _AHEAD:
                     yield _finished(*ahead.popleft(), said)

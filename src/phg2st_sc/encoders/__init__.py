@@ -11,6 +11,7 @@ from .._registry import open_rooms
 from ._apply import encode_tiles as encode_tiles
 from ._base import Encoder, EncoderCard, TokenEncoder
 from ._base import PlaceEncoder as PlaceEncoder
+from ._batch_size import FIRST_BATCH as FIRST_BATCH
 from ._kept import Keeping as Keeping
 from ._kept import KeptBatches as KeptBatches
 from ._kept import drop_kept as drop_kept

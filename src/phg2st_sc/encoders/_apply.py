@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator
 from contextlib import closing, nullcontext
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from .._image import SlideImage, TileReads, Tiles, is_glass
 from ._base import Encoder
+from ._batch_size import BatchSize
 from ._kept import Keeping, KeptBatches
 
 
@@ -19,7 +21,7 @@ def encode_tiles(
     tiles: Tiles,
     encoder: Encoder,
     *,
-    batch_size: int = 64,
+    batch_size: int | None = 64,
     skip_glass: bool = False,
     keeping: Keeping | None = None,
     bar: Any = None,
@@ -35,7 +37,7 @@ def encode_tiles(
     encoder
         An opened encoder.
     batch_size
-        Tiles per call of the encoder.
+        Tiles per call of the encoder; ``None``: see :class:`BatchSize`.
     skip_glass
         Give tiles that show glass alone the features of a white tile.
     keeping
@@ -53,7 +55,7 @@ def encode_tiles(
     of = (reads.boxes, reads.levels, reads.order, skip_glass)
     work = nullcontext() if keeping is None else keeping.work(encoder, "tiles", *of)
     encode = _Checked(encoder, skip_glass=skip_glass)
-    with work as kept, closing(_batches(reads, encode, batch_size, kept)) as batches:
+    with work as kept, closing(_batches(reads, encode, BatchSize(encoder, batch_size), kept)) as batches:
         for index, features in batches:
             if out is None:
                 out = np.empty((n_tiles, len(card.fields), features.shape[1]), dtype=np.float32)
@@ -64,7 +66,7 @@ def encode_tiles(
 
 
 def _batches(
-    reads: TileReads, encode: _Checked, batch_size: int, kept: KeptBatches | None
+    reads: TileReads, encode: _Checked, batch_size: BatchSize, kept: KeptBatches | None
 ) -> Generator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
     """Numbers of tiles and their features: those that are kept from before, then those that are made."""
     start = 0
@@ -73,7 +75,9 @@ def _batches(
         start += len(index)
     with closing(reads.batches(batch_size, start=start)) as batches:
         for index, batch in batches:
+            begun = time.perf_counter()
             features = encode(batch)
+            batch_size.took(len(index), time.perf_counter() - begun)
             if kept is not None:
                 kept.add(index, features)
             yield index, features

@@ -46,7 +46,7 @@ def encode_places(
     encoder: Encoder,
     *,
     pooled: tuple[float, ...] = (),
-    batch_size: int = 64,
+    batch_size: int | None = 64,
     skip_glass: bool = False,
     keeping: Keeping | None = None,
     bar: Any = None,
@@ -64,7 +64,7 @@ def encode_places(
     pooled
         Fields that are looked at as a whole, by :func:`pooled_fields`.
     batch_size
-        Tiles per call of the encoder.
+        Tiles per call of the encoder; ``None``: as it proves best.
     skip_glass
         Give tiles that are cut out and show glass alone the features of a white tile.
     keeping

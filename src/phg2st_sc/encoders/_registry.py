@@ -122,7 +122,7 @@ def get_encoder(
         Whether ``torch.compile`` compiles the network when it is first used: minutes once, for fewer seconds a slide on a GPU.
         Features move by rounding. It needs a compiler on the machine.
     batch_size
-        Tiles that pass through the network together; by default 16 on a CPU, 32 with MPS and 128 with CUDA. Where the
+        Tiles that pass through the network together, at most; by default 16 on a CPU, 32 with MPS and 1,024 with CUDA. Where the
         device's memory is short they are halved until it suffices.
 
     Returns

@@ -21,7 +21,7 @@ logger = logging.getLogger("phg2st_sc")
 
 Precision = Literal["float32", "bfloat16", "float16"]
 _PRECISIONS = ("float32", "bfloat16", "float16")
-_AT_ONCE = {"cpu": 16, "mps": 32, "cuda": 128}
+_AT_ONCE = {"cpu": 16, "mps": 32, "cuda": 1024}
 """Tiles that pass through the network together; a larger batch is cut, so it costs no more memory than this."""
 _INSTALL = "`pip install timm huggingface_hub`"
 _CPU_TORCHVISION = "`pip install torch torchvision --index-url https://download.pytorch.org/whl/cpu`"

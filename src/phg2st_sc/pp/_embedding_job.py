@@ -43,7 +43,7 @@ class Job:
     skip_glass
         Whether tiles of glass are given the features of a white tile.
     batch_size
-        Tiles per call of the encoder.
+        Tiles per call of the encoder; ``None``: found.
     progress
         Whether to show bars.
     keep_in
@@ -57,7 +57,7 @@ class Job:
     context_mode: ContextMode
     pool_um: float | None
     skip_glass: bool
-    batch_size: int
+    batch_size: int | None
     progress: bool
     keep_in: Path | None
 
@@ -79,7 +79,7 @@ def job_of(
     pool_um: float | None,
     exact_context: bool,
     skip_glass: bool | None,
-    batch_size: int,
+    batch_size: int | None,
     progress: bool,
     keep_in: Path | None,
 ) -> Job:
@@ -156,7 +156,9 @@ def _context_mode(mode: str, exact: bool) -> ContextMode:
     return mode  # type: ignore[return-value]
 
 
-def _batch(batch_size: int) -> int:
+def _batch(batch_size: int | None) -> int | None:
+    if batch_size is None:
+        return None
     if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
         msg = f"`batch_size` must be an integer of at least 1, got {batch_size!r}."
         raise ValueError(msg)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from .._image import Picture, SharedLattice, SlideImage, TileReads, Tiles, context_blocks, context_grid
 from .._progress import bar
 from ..encoders import (
+    FIRST_BATCH,
     Keeping,
     KeptBatches,
     TokenEncoder,
@@ -119,7 +120,7 @@ def _pooled(
         tiles_done[plan.owner[rows]] = True
         yield rows, values
     start = int(tiles_done.sum())  # they were read in this order
-    read = partial(TileReads.batches, reads, job.batch_size, start=start)
+    read = partial(TileReads.batches, reads, job.batch_size or FIRST_BATCH, start=start)
     for rows, values in pooled_tokens(plan, lambda _: read(), encoder, skip_glass=job.skip_glass):
         if kept is not None:
             kept.add(rows, values)

@@ -47,7 +47,7 @@ def extract_embeddings(
     weights: str | Path | None = None,
     device: str | torch.device | None = None,
     precision: str | None = None,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     progress: bool = True,
     slide_key: str | None = None,
     table_key: str | None = None,
@@ -101,7 +101,8 @@ def extract_embeddings(
     {weights:encoder}
     {device} {precision:encoder}
     batch_size
-        Tiles per read and encoder call; it changes no result.
+        Tiles per read and encoder call. By default 64 on a processor; on other devices it doubles from there for as long as that
+        makes a tile cheaper. It changes no result on a processor, and on other devices what they round.
     {progress} {slide_key} {table_key} {coordinate_system}
     cache
         Folder in which features of tiles are kept batch by batch, so that the same call goes on where an earlier one was cut
