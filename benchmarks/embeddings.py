@@ -37,7 +37,7 @@ Pixels = NDArray[np.uint8]
 def made_section(side: int) -> Pixels:
     """Smooth stain with grain, which compresses as tissue does."""
     rng = np.random.default_rng(0)
-    coarse = rng.uniform(120, 255, (side // 64, side // 64, 3)).astype(np.uint8)
+    coarse = rng.uniform(70, 240, (side // 64, side // 64, 3)).astype(np.uint8)
     smooth = np.asarray(Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC))
     grain = rng.integers(-6, 7, (side, side, 1), dtype=np.int16)
     return np.clip(smooth.astype(np.int16) + grain, 0, 255).astype(np.uint8)

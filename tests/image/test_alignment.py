@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from phg2st_sc._image import open_image
+from phg2st_sc._image import Tiles, WatchedImage, iter_tiles, open_image
 from phg2st_sc._image._on_tissue import check_tissue
+from phg2st_sc._image._padding import on_padding
 
 
 @pytest.fixture
@@ -101,3 +102,30 @@ def test_centres_on_transparent_padding_are_told_of_and_those_on_glass_are_not(s
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         check_tissue(np.concatenate([centers, [(300.0, 150.0)]]), 30.0, open_image(source), slide="s")
+
+
+def test_what_is_read_anyway_tells_which_spots_lie_on_padding(padded):
+    image, centers = padded
+    centers = np.concatenate([centers, centers + [500, 0], [(505.0, 600.0), (495.0, 700.0)]])
+    watched = WatchedImage(image, centers, 30.0)
+    reads = []
+    inner = image.read
+    image.read = lambda *box, **level: reads.append(box) or inner(*box, **level)
+    for _ in iter_tiles(watched, Tiles(centers[:100], 30.0), 30):
+        pass
+    n_tiles = len(reads)
+    np.testing.assert_array_equal(watched.on_padding(), on_padding(centers, 30.0, image))
+    assert watched.on_padding()[90:181].all()
+    assert not watched.on_padding()[:90].any()
+    assert n_tiles == 101  # the first is read twice
+    assert len(reads) - n_tiles >= 92  # those that nothing was read of are looked at
+
+
+def test_few_spots_are_looked_at_where_they_lie_on_tissue(section):
+    image, centers = section
+    reads = []
+    inner = image.read
+    image.read = lambda *box, **level: reads.append(box) or inner(*box, **level)
+    looked_at_all = check_tissue(np.repeat(centers, 9, axis=0), 30.0, image, slide="s")
+    assert not looked_at_all
+    assert len(reads) == 40

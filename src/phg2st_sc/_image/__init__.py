@@ -7,12 +7,13 @@ from ._base import ImageLevel, SlideImage, is_slide_image
 from ._black import is_padding
 from ._glass import is_glass
 from ._identity import Picture, only_picture, pictures_record, recorded_pictures
-from ._on_tissue import check_tissue
+from ._on_tissue import check_tissue, warn_of_padding
 from ._open import open_image, open_named
 from ._read_ahead import TileReads, iter_tiles
 from ._read_tile import choose_level, read_padded
 from ._shared_lattice import SharedLattice
 from ._tiles import Tiles, check_length, check_resolution, tile_pixels
+from ._watched import WatchedImage
 
 __all__ = [
     "ImageLevel",
@@ -21,6 +22,7 @@ __all__ = [
     "SlideImage",
     "TileReads",
     "Tiles",
+    "WatchedImage",
     "check_length",
     "check_resolution",
     "check_tissue",
@@ -38,4 +40,5 @@ __all__ = [
     "read_padded",
     "recorded_pictures",
     "tile_pixels",
+    "warn_of_padding",
 ]

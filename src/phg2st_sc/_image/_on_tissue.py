@@ -15,7 +15,7 @@ from ._padding import on_padding
 from ._read_tile import choose_level, read_tile
 from ._tiles import Tiles, inside_image
 
-_PROBES = 200
+_FIRST_PROBES, _PROBES = 40, 200
 _PROBE_PX = 16
 _TISSUE_DENSITY = 0.12
 _SWAP_GAIN = 0.15
@@ -25,10 +25,10 @@ _FEWEST_PROBES = 10
 
 def check_tissue(
     positions: NDArray[np.float64], size_px: float, image: SlideImage, *, slide: str, names: Sequence[str] | None = None
-) -> None:
-    """Refuse centres when clearly more of them hit tissue with x and y swapped.
+) -> bool:
+    """Refuse centres when clearly more of them hit tissue with x and y swapped; warn when few hit any.
 
-    Warn when most lie on blank background, and when any lies on black or transparent padding, which is no tissue.
+    Warn too when any lies on black or transparent padding, which is no tissue, where a look at some of them finds padding.
 
     Parameters
     ----------
@@ -42,22 +42,21 @@ def check_tissue(
         Name of the slide, for messages.
     names
         (n,) names of the spots, for messages.
+
+    Returns
+    -------
+    Whether all centres were looked at.
     """
-    rows = np.unique(np.linspace(0, len(positions) - 1, min(len(positions), _PROBES)).astype(np.int64))
-    order = np.lexsort((positions[:, 0], positions[:, 1]))
-    probes = positions[order[rows]]
-    hit = _on_tissue(probes, size_px, image)
+    for most in (_FIRST_PROBES, _PROBES):  # where the image has no coarse level, each may cost as many chunks as a tile
+        probes = _some(positions, most)
+        hit, is_padded = _on_tissue(probes, size_px, image)
+        if hit >= _MOST and not is_padded:
+            break
     if hit < _MOST and len(probes) >= _FEWEST_PROBES:
         _refuse_swap(probes, hit, size_px, image, slide)
-    padded = np.flatnonzero(on_padding(positions, size_px, image))
-    if len(padded):
-        which = quoted(padded.tolist() if names is None else [str(names[i]) for i in padded.tolist()])
-        warn_user(
-            f"Slide {slide!r}: the centres of {len(padded)} of {len(positions)} spots lie on black or transparent padding of "
-            f"the image, which is no tissue: {which}. Their features say nothing about them. Leave these spots out, or look "
-            "with `pl.tiles(data)` whether the centres belong to this image."
-        )
-    elif hit < _FEW:
+    if is_padded and warn_of_padding(on_padding(positions, size_px, image), slide=slide, names=names):
+        return True
+    if hit < _FEW:
         rest = (
             "If that is unexpected, the centres belong to another image or another scale of it: look at it with "
             "`pl.tiles(data)`."
@@ -67,13 +66,33 @@ def check_tissue(
             each=f"{slide!r} ({hit:.0%})",
             several=f"Of slides {{which}} only the part in brackets of the spots lies on stained tissue. {rest}",
         )
+    return is_padded or len(probes) == len(positions)
+
+
+def _some(positions: NDArray[np.float64], most: int) -> NDArray[np.float64]:
+    """Some positions from all over the slide."""
+    rows = np.unique(np.linspace(0, len(positions) - 1, min(len(positions), most)).astype(np.int64))
+    return positions[np.lexsort((positions[:, 0], positions[:, 1]))[rows]]
+
+
+def warn_of_padding(is_padded: NDArray[np.bool_], *, slide: str, names: Sequence[str] | None = None) -> bool:
+    """Name the spots on padding, and tell whether there are any."""
+    padded = np.flatnonzero(is_padded)
+    if len(padded):
+        which = quoted(padded.tolist() if names is None else [str(names[i]) for i in padded.tolist()])
+        warn_user(
+            f"Slide {slide!r}: the centres of {len(padded)} of {len(is_padded)} spots lie on black or transparent padding of "
+            f"the image, which is no tissue: {which}. Their features say nothing about them. Leave these spots out, or look "
+            "with `pl.tiles(data)` whether the centres belong to this image."
+        )
+    return len(padded) > 0
 
 
 def _refuse_swap(probes: NDArray[np.float64], hit: float, size_px: float, image: SlideImage, slide: str) -> None:
     swapped = probes[:, ::-1]
     if not inside_image(swapped, image).all():
         return
-    better = _on_tissue(swapped, size_px, image)
+    better, _ = _on_tissue(swapped, size_px, image)
     if better >= _FEW and better >= hit + _SWAP_GAIN:
         msg = (
             f"Slide {slide!r}: {hit:.0%} of the spots lie on tissue, but {better:.0%} do with x and y swapped: "
@@ -82,14 +101,15 @@ def _refuse_swap(probes: NDArray[np.float64], hit: float, size_px: float, image:
         raise ValueError(msg)
 
 
-def _on_tissue(centers: NDArray[np.float64], size_px: float, image: SlideImage) -> float:
-    """Fraction of tiles whose mean optical density, padding aside, is that of stained tissue."""
+def _on_tissue(centers: NDArray[np.float64], size_px: float, image: SlideImage) -> tuple[float, bool]:
+    """Fraction of tiles whose mean optical density, padding aside, is that of stained tissue; and whether any shows padding."""
     tiles = Tiles(centers, size_px)
     level = choose_level(image, size_px / _PROBE_PX)
     boxes = tiles.boxes / image.levels[level].downsample
-    mean = np.array([_mean_of_picture(read_tile(image, box, _PROBE_PX, level=level)) for box in boxes])
-    density = -np.log10((mean + 1.0) / 256.0)
-    return float(np.mean(density > _TISSUE_DENSITY))
+    seen = np.stack([read_tile(image, box, _PROBE_PX, level=level) for box in boxes])
+    density = -np.log10((np.array([_mean_of_picture(tile) for tile in seen]) + 1.0) / 256.0)
+    is_padded = bool(is_padding(seen).any()) or bool(getattr(image, "has_transparent", False))
+    return float(np.mean(density > _TISSUE_DENSITY)), is_padded
 
 
 def _mean_of_picture(tile: NDArray[np.uint8]) -> float:

@@ -10,8 +10,8 @@ from ._black import is_padding
 from ._read_tile import WHITE, choose_level
 from ._sweep import sweep
 
-_PROBE_PX, _PROBE_SHARE = 4, 0.25
-_MOST = 0.5
+MIDDLE, MOST = 0.25, 0.5
+_PROBE_PX = 4
 
 
 def on_padding(centers: NDArray[np.float64], size_px: float, image: SlideImage) -> NDArray[np.bool_]:
@@ -26,9 +26,9 @@ def on_padding(centers: NDArray[np.float64], size_px: float, image: SlideImage) 
     image
         An opened image. Pure white is padding too where the image has transparent parts, which are shown on white.
     """
-    number = choose_level(image, size_px * _PROBE_SHARE / _PROBE_PX)
+    number = choose_level(image, size_px * MIDDLE / _PROBE_PX)
     level = image.levels[number]
-    half = max(size_px * _PROBE_SHARE / 2.0 / level.downsample, 0.5)
+    half = max(size_px * MIDDLE / 2.0 / level.downsample, 0.5)
     boxes = _middles(centers / level.downsample, half, level)
     found = np.zeros(len(centers), dtype=bool)
     for i in sweep(boxes, level):
@@ -37,7 +37,7 @@ def on_padding(centers: NDArray[np.float64], size_px: float, image: SlideImage) 
         blank = is_padding(seen)
         if getattr(image, "has_transparent", False):
             blank |= seen.min(axis=-1) == WHITE
-        found[i] = blank.mean() > _MOST
+        found[i] = blank.mean() > MOST
     return found
 
 
