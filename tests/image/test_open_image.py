@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
 from pathlib import Path
 
@@ -283,3 +284,15 @@ def test_jpeg_compressed_tiles_like_those_of_scanners(tmp_path):
     path = _write_tiff(tmp_path / "a.svs", smooth, tile=(128, 128), compression="jpeg")
     read = open_image(path).read(100, 100, 200, 300)
     assert np.abs(read.astype(int) - smooth[100:200, 100:300]).mean() < 3
+
+
+@pytest.mark.parametrize("kind", ["picture", "zarr"])
+def test_an_opened_image_travels_to_another_process(kind, pixels, tmp_path):
+    if kind == "picture":
+        Image.fromarray(pixels).save(tmp_path / "he.png")
+        image = open_image(tmp_path / "he.png", max_pixels=10**6)
+    else:
+        zarr.save_array(str(tmp_path / "he.zarr"), pixels)
+        image = open_image(tmp_path / "he.zarr")
+    expected = image.read(10, 20, 30, 50)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(image)).read(10, 20, 30, 50), expected)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,15 +37,19 @@ def context_grid(
     outside the image.
     """
     anchor = centers[np.lexsort((centers[:, 0], centers[:, 1]))[0]]
-    cells = np.rint((centers - anchor) / size_px).astype(np.int64)
-    offsets = block_offsets(side)
-    blocks = (cells[:, None, :] + offsets[None]).reshape(-1, 2)
-    distinct, inverse = np.unique(blocks[:, ::-1], axis=0, return_inverse=True)
-    positions = distinct[:, ::-1] * size_px + anchor
+    cells, of_spot = distinct_cells(np.rint((centers - anchor) / size_px))
+    blocks = cells[:, None] + block_offsets(side)[None]
+    distinct, number = distinct_cells(blocks.reshape(-1, 2))
+    positions = distinct * size_px + anchor
     inside = inside_image(positions, image)
-    renumber = np.where(inside, np.cumsum(inside) - 1, -1)
-    index = renumber[inverse.ravel()].reshape(len(centers), side * side).astype(np.int32)
-    return Tiles(positions[inside], size_px), index
+    renumber = np.where(inside, np.cumsum(inside) - 1, -1).astype(np.int32)
+    return Tiles(positions[inside], size_px), renumber[number].reshape(len(cells), side * side)[of_spot]
+
+
+def distinct_cells(cells: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Distinct cells (m, 2) (x, y) of a lattice, row by row, and which of them each of the (n, 2) is."""
+    distinct, number = np.unique(cells[:, ::-1].astype(np.int64), axis=0, return_inverse=True)
+    return distinct[:, ::-1], number.ravel()
 
 
 def context_blocks(

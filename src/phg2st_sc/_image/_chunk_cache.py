@@ -90,6 +90,10 @@ class ChunkCache:
             del self._chunks[key]
             self._bytes -= gone.result().nbytes
 
+    def __reduce__(self) -> tuple[type[ChunkCache], tuple[int]]:
+        """Travel to another process without what was decoded."""
+        return ChunkCache, (self._most_bytes,)
+
     def clear(self) -> None:
         """Let all go."""
         with self._lock:

@@ -18,7 +18,7 @@ from ._files import check_size, other_content
 from ._samples import Samples
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from PIL.Image import Image
 
@@ -40,7 +40,7 @@ class PictureImage:
     bears_threads = True
 
     def __init__(self, path: Path, *, white: float | None = None, max_pixels: float | None = None) -> None:
-        self._path, self._said_white = path, white
+        self._path, self._said_white, self._max_pixels = path, white, max_pixels
         self.where = str(path)
         self._pixels: NDArray[np.uint8] | None = None
         self._lock = Lock()
@@ -58,6 +58,10 @@ class PictureImage:
                 self._pixels = self._decode()
             pixels = self._pixels
         return pixels[y0:y1, x0:x1].copy()
+
+    def __reduce__(self) -> tuple[Callable[..., PictureImage], tuple[Path]]:
+        """Travel to another process as the file that it is."""
+        return functools.partial(PictureImage, white=self._said_white, max_pixels=self._max_pixels), (self._path,)
 
     def _decode(self) -> NDArray[np.uint8]:
         with _open_picture(self._path) as picture:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ._around import block_offsets
+from ._around import block_offsets, distinct_cells
 from ._base import SlideImage
 from ._tiles import Tiles, inside_image
 
@@ -56,21 +56,22 @@ class SharedLattice:
         low = np.floor(at + 1e-6)  # a spot on the lattice takes one tile, whichever side rounding puts it
         beyond = np.clip(at - low, 0.0, 1.0)[:, None]
         shares = np.where(_CORNERS[None] == 1, beyond, 1.0 - beyond).prod(axis=2)
-        own = (low[:, None] + _CORNERS[None]).astype(np.int64)
-        around = np.rint(at).astype(np.int64)[:, None] + block_offsets(context)[None] if context else own[:, :0]
+        firsts, first_of = distinct_cells(low)  # many spots have the same tiles around them
+        middles, middle_of = distinct_cells(np.rint(at))
+        own, is_used = firsts[:, None] + _CORNERS[None], np.zeros((len(firsts), len(_CORNERS)), dtype=bool)
+        np.logical_or.at(is_used, first_of, shares > 0)
+        around = middles[:, None] + (block_offsets(context) if context else _CORNERS[:0])[None]
         inside = inside_image((around * size_px + anchor).reshape(-1, 2), image).reshape(around.shape[:2])
-        cells = np.concatenate([own[shares > 0], around[inside]])
-        distinct, number = np.unique(cells[:, ::-1], axis=0, return_inverse=True)
-        tiles = Tiles(distinct[:, ::-1] * size_px + anchor, size_px)
-        number = number.ravel()
-        n_own = int((shares > 0).sum())
-        index = np.full(inside.shape, -1, dtype=np.int32)
-        index[inside] = number[n_own:]
-        return cls(tiles, _weights(shares, number[:n_own], len(tiles)), index if context else None)
+        distinct, number = distinct_cells(np.concatenate([own[is_used], around[inside]]))
+        columns, index = np.zeros(own.shape[:2], dtype=np.int64), np.full(inside.shape, -1, dtype=np.int32)
+        columns[is_used], index[inside] = np.split(number, [int(is_used.sum())])
+        weights = _weights(shares, columns[first_of], len(distinct))
+        return cls(Tiles(distinct * size_px + anchor, size_px), weights, index[middle_of] if context else None)
 
 
 def _weights(shares: NDArray[np.float64], columns: NDArray[np.int64], n_tiles: int) -> csr_matrix:
     from scipy.sparse import csr_matrix
 
-    rows = np.nonzero(shares > 0)[0]
-    return csr_matrix((shares[shares > 0].astype(np.float32), (rows, columns)), shape=(len(shares), n_tiles))
+    rows, _ = np.nonzero(shares > 0)
+    values = shares[shares > 0].astype(np.float32)
+    return csr_matrix((values, (rows, columns[shares > 0])), shape=(len(shares), n_tiles))
