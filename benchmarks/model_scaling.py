@@ -2,7 +2,7 @@
 
 Sections are simulated: bins of an uneven piece of tissue, a dozen factors of which half are seen in the features, sparse counts. The
 model is trained on a section of the same patient, as large as the one that is predicted, and a smaller one of another; ``train`` trains on
-the larger of them alone. ``score`` is the mean correlation over genes of the prediction with the planted expression. Peak memory is what a call
+the larger of them alone. Calls that the table in ``--out`` has already are not made again. ``score`` is the mean correlation over genes of the prediction with the planted expression. Peak memory is what a call
 took beyond the objects it was given. To compare with another version of the package, name its ``src``: each call is made with both, one after
 the other::
 
@@ -198,15 +198,17 @@ def main() -> None:
         for version in sources
         if version == "now" or n_bins <= settings.before_up_to
     ]
-    rows = []
     settings.out.mkdir(parents=True, exist_ok=True)
-    for call, n_bins, version in tqdm(cases, desc="calls", unit="call"):
+    kept = settings.out / "model_scaling.csv"
+    rows = pd.read_csv(kept).to_dict("records") if kept.exists() else []
+    done = {(row["call"], row["bins"], row["version"]) for row in rows}
+    for call, n_bins, version in tqdm([case for case in cases if case not in done], desc="calls", unit="call"):
         rows.append({"call": call, "version": version, "bins": n_bins, **child(call, n_bins, sources[version])})
         tqdm.write(json.dumps(rows[-1]))
         table = pd.DataFrame(rows).reindex(
             columns=["call", "version", "bins", "prompts", "cpu_seconds", "gb_beyond", "gb_before", "score"]
         )
-        table.to_csv(settings.out / "model_scaling.csv", index=False, float_format="%.4g")
+        table.to_csv(kept, index=False, float_format="%.4g")
         (settings.out / "model_scaling.md").write_text(to_markdown(table), encoding="utf-8")
 
 

@@ -166,7 +166,7 @@ def condition(
         default = _less_image(default, trends.image_slope(knowledge.slopes[trends.kinds]))
     signal = np.broadcast_to(signal, columns.shape[1])
     if working.index.size > MAX_EXACT:
-        # in powers of two, as those of genes: moving neighbourhoods solve a system for each different value
+        # in powers of two, as those of genes: for so many prompts a system is solved for each different value
         signal = 2.0 ** np.round(np.log2(signal))
     problem = _Problem(encoded.places, working, columns, signal, default, propagation)
     trend, slopes = problem.trend(knowledge, trends)

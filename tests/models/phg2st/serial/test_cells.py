@@ -66,9 +66,20 @@ def test_a_large_section_is_laid_to_within_a_cell(large, slow_fields, degrees, s
     section = large @ np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]).T + shift
     one, other = Cells.of(section), Cells.of(large)
     pose = find_poses(
-        Drawing.of(one.positions, one.means(slow_fields)), Drawing.of(other.positions, other.means(slow_fields))
+        Drawing.of(one.positions, one.means(slow_fields), one.spacing),
+        Drawing.of(other.positions, other.means(slow_fields), other.spacing),
     )
     assert np.sqrt(((pose[0](section) - large) ** 2).sum(axis=1).mean()) < other.spacing
+
+
+def test_cells_are_no_holes_in_a_drawing(large):
+    """Cells of a section that is drawn finer than they are would lie on a grid of gaps."""
+    few = Cells.of(large, most=800)
+    section = Cells.of(large + [7.0, -3.0], most=800)
+    one, other = (Drawing.of(cells.positions, None, cells.spacing) for cells in (section, few))
+    assert one.cell >= few.spacing > 3
+    pose = find_poses(one, other)[0]
+    assert np.sqrt(((pose(large + [7.0, -3.0]) - large) ** 2).sum(axis=1).mean()) < few.spacing
 
 
 @pytest.fixture

@@ -47,18 +47,22 @@ class Drawing:
         (n, 2) in lattice pitches.
     channels
         (n, c) centered, of unit variance over the section; no channel is fine.
+    spacing
+        Distance of neighboring positions, in pitches.
     """
 
     positions: Array
     channels: Array
+    spacing: float = 1.0
 
     @classmethod
-    def of(cls, positions: Array, channels: Array | None) -> Drawing:
+    def of(cls, positions: Array, channels: Array | None, spacing: float = 1.0) -> Drawing:
         """Standardise channels; ``None`` draws the tissue alone."""
         if channels is None:
-            return cls(positions, np.zeros((len(positions), 0)))
+            return cls(positions, np.zeros((len(positions), 0)), spacing)
         spread = channels.std(axis=0)
-        return cls(positions, (channels - channels.mean(axis=0)) / np.where(spread > 1e-12, spread, 1.0))
+        centered = channels - channels.mean(axis=0)
+        return cls(positions, centered / np.where(spread > 1e-12, spread, 1.0), spacing)
 
     @property
     def center(self) -> tuple[float, float]:
@@ -69,7 +73,7 @@ class Drawing:
     @property
     def cell(self) -> float:
         """Size of a grid cell in pitches."""
-        return max(1.0, float(np.ptp(self.positions, axis=0).max()) / _MAX_CELLS)
+        return max(self.spacing, float(np.ptp(self.positions, axis=0).max()) / _MAX_CELLS)
 
 
 @dataclass(frozen=True)

@@ -149,8 +149,8 @@ def lay_on(positions: Array, channels: Array | None, references: Sequence[Refere
     laid = []
     for reference in references:
         both = drawn is not None and reference.channels is not None
-        section = Drawing.of(cells.positions, drawn if both else None)
-        other = Drawing.of(reference.positions, reference.channels if both else None)
+        section = Drawing.of(cells.positions, drawn if both else None, cells.spacing)
+        other = Drawing.of(reference.positions, reference.channels if both else None, reference.spacing)
         poses = tuple(pose for pose in find_poses(section, other) if np.isfinite(pose.score))
         if poses:
             laid.append(Laid(reference, positions, poses))
