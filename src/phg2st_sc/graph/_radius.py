@@ -57,4 +57,5 @@ class Radius(HypergraphBuilder):
         pairs = cKDTree(where).query_pairs(self.radius * (1.0 + _TOLERANCE), output_type="ndarray").astype(np.int64)
         centers, members = np.concatenate([pairs, pairs[:, ::-1]]).T
         lengths = np.linalg.norm(where[centers] - where[members], axis=1)
-        return Hypergraph(*from_members(centers, members, lengths, len(where)), self.describe())
+        found = from_members(centers, members, lengths, len(where))
+        return Hypergraph(*found, {**self.describe(), "search": "tree", "recall": 1.0})

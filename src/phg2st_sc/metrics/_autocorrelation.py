@@ -106,7 +106,7 @@ def morans_i_ratio(
         msg = f"`truth` is over {x.shape[0]} spots, `positions` over {weights.shape[0]}."
         raise ValueError(msg)
     measured = morans_i_of(x, weights, is_constant(x, truth))
-    return ratio_of(measured, morans_i_of(y, weights, is_constant(y, prediction)), weights)
+    return ratio_of(measured, morans_i_of(y, weights, is_constant(y, prediction)), least_structure(weights))
 
 
 def neighbor_weights(operator: sparse.csr_array) -> sparse.csr_array:
@@ -129,11 +129,14 @@ def morans_i_of(
     return np.where(defined, cross / scale, np.nan)
 
 
-def ratio_of(
-    measured: NDArray[np.float64], predicted: NDArray[np.float64], weights: sparse.csr_array
-) -> NDArray[np.float64]:
-    """Ratio of two Moran's I by the rules of :func:`morans_i_ratio`."""
-    structured = measured > -1 / (weights.shape[0] - 1) + MIN_Z * standard_error(weights)
+def least_structure(weights: sparse.csr_array) -> float:
+    """Moran's I above which a map has spatial structure."""
+    return -1 / (weights.shape[0] - 1) + MIN_Z * standard_error(weights)
+
+
+def ratio_of(measured: NDArray[np.float64], predicted: NDArray[np.float64], least: float) -> NDArray[np.float64]:
+    """Ratio of two Moran's I by the rules of :func:`morans_i_ratio`, where the measured one is more than ``least``."""
+    structured = measured > least
     predicted = np.broadcast_to(np.nan_to_num(predicted, nan=0.0), measured.shape)
     return np.divide(predicted, measured, out=np.full(measured.shape, np.nan), where=structured)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -12,13 +13,13 @@ from scipy import sparse
 
 from .._registry import Registry
 from .._text import quoted
-from ._autocorrelation import morans_i_of, neighbor_weights, noise_free_ratio, ratio_of
+from ._autocorrelation import least_structure, morans_i_of, neighbor_weights, noise_free_ratio, ratio_of
 from ._ceiling import split_counts, whole_counts
 from ._correlation import is_constant
 from ._gene_correlation import GeneCorrelation, gene_correlation
 from ._heldout import HeldOut
 from ._hotspots import COVERED, TOP_SHARE, chance_coverage, hotspot_coverage, kappa_of
-from ._ssim import ssim
+from ._ssim import MIN_SHARE, WINDOW, ssim_of, window_operator
 from ._targets import dense_counts, gene_blocks, pearson_residuals
 
 Columns = dict[str, NDArray[np.float64]]
@@ -94,23 +95,37 @@ class ScoredSection:
             n_missing=n_missing,
         )
 
+    @cached_property
+    def windows(self) -> sparse.csr_array:
+        """Windows of :func:`~phg2st_sc.metrics.ssim`."""
+        return window_operator(self.spots.positions, window=WINDOW, min_share=MIN_SHARE)
+
+    @cached_property
+    def least_structure(self) -> float:
+        """Moran's I above which a map has spatial structure."""
+        return least_structure(self.weights)
+
+    @cached_property
+    def depths_of_halves(self) -> list[NDArray[np.float64]]:
+        """(n,) totals of each half over the panel."""
+        return [np.asarray(half.sum(axis=1)).reshape(-1) for half in self.halves or ()]
+
     def maps(self, genes: slice) -> Maps:
         """Measured maps of some genes."""
         spots = self.spots
         residuals = pearson_residuals(dense_counts(spots.counts[:, genes]), depths=spots.depths, theta=self.theta)
         halves = None
         if self.halves is not None:
-            one, other = (self._half(half, genes) for half in self.halves)
+            one, other = (
+                spots.mean(pearson_residuals(half[:, genes], depths=depths, theta=self.theta))
+                for half, depths in zip(self.halves, self.depths_of_halves, strict=True)
+            )
             halves = (one, other)
         return Maps(residuals, spots.mean(residuals), halves)
 
     def blocks(self) -> list[slice]:
         """Ranges of genes that are dealt with at a time."""
         return list(gene_blocks(self.spots.n_spots, self.spots.n_genes))
-
-    def _half(self, half: sparse.csc_array, genes: slice) -> NDArray[np.float64]:
-        depths = np.asarray(half.sum(axis=1)).reshape(-1)
-        return self.spots.mean(pearson_residuals(half[:, genes], depths=depths, theta=self.theta))
 
 
 class Extra:
@@ -142,10 +157,10 @@ class _Ssim(Extra):
     def measured(self, section: ScoredSection, maps: Maps) -> Columns:
         if maps.halves is None:
             return {"ssim_halves": np.full(maps.smoothed.shape[1], np.nan)}
-        return {"ssim_halves": _zero_where_halves_are_flat(ssim(*maps.halves, section.spots.positions), maps)}
+        return {"ssim_halves": _zero_where_halves_are_flat(ssim_of(*maps.halves, section.windows), maps)}
 
     def score(self, section: ScoredSection, maps: Maps, prediction: NDArray[np.floating]) -> Columns:
-        return {"ssim": ssim(maps.smoothed, prediction, section.spots.positions)}
+        return {"ssim": ssim_of(maps.smoothed, prediction, section.windows)}
 
 
 @EXTRAS.register("morans_i")
@@ -160,7 +175,7 @@ class _MoransI(Extra):
         measured = self.measured(section, maps)["morans_i_measured"]
         values = np.asarray(prediction, dtype=np.float64)
         predicted = morans_i_of(values, section.weights, is_constant(values, prediction))
-        return {"morans_i": predicted, "morans_i_ratio": ratio_of(measured, predicted, section.weights)}
+        return {"morans_i": predicted, "morans_i_ratio": ratio_of(measured, predicted, section.least_structure)}
 
     def summaries(
         self, section: ScoredSection, tables: Mapping[str, pd.DataFrame], predictions: Arrays
@@ -310,11 +325,12 @@ def _marked(names: Sequence[str | int], markers: Sequence[str] | None) -> tuple[
 
 def _whole(section: ScoredSection) -> tuple[NDArray[np.float32], GeneCorrelation]:
     """Depth-free target of all genes at once, and how its correlations agree between two halves of the counts."""
-    kept: list[tuple[NDArray[np.float32], ...]] = []
+    shape, n_maps = (section.spots.n_spots, section.spots.n_genes), 1 if section.halves is None else 3
+    truth, *halves = (np.empty(shape, np.float32, order="F") for _ in range(n_maps))
     for genes in section.blocks():
         maps = section.maps(genes)
-        kept.append(tuple(part.astype(np.float32) for part in (maps.smoothed, *(maps.halves or ()))))
-    truth, *halves = (np.concatenate(parts, axis=1) for parts in zip(*kept, strict=True))
+        for whole, part in zip((truth, *halves), (maps.smoothed, *(maps.halves or ())), strict=True):
+            whole[:, genes] = part
     return truth, gene_correlation(*halves) if halves else GeneCorrelation(np.nan, np.nan, np.nan, 0)
 
 

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._docs import documented
 from ._correlation import is_constant, paired
+from ._targets import gene_blocks
 
 _ROWS = 512
 _FLAT = 1e-5  # spread of correlations that single precision leaves between copies of one map
@@ -88,9 +89,7 @@ def gene_correlation(
     >>> round(gene_correlation(truth, 3 * truth + 1).error, 6)
     0.0
     """
-    x, y = paired(truth, prediction)
-    kept = ~is_constant(x, truth)
-    shown = np.broadcast_to(~is_constant(y, prediction), kept.shape)[kept]
+    x, y, kept, shown = _units(truth, prediction)
     n_genes = int(kept.sum())
     if n_genes < 3:
         return GeneCorrelation(float("nan"), float("nan"), float("nan"), n_genes)
@@ -98,8 +97,27 @@ def gene_correlation(
     if factors.shape != kept.shape:
         msg = f"`attenuation` must hold one factor for each of the {kept.size} genes; its shape is {factors.shape}."
         raise ValueError(msg)
-    predicted = np.broadcast_to(y, x.shape)[:, kept]
-    return _compare(_unit(x[:, kept]), _unit(predicted) * (shown * np.nan_to_num(factors[kept])).astype(np.float32))
+    y *= (shown * np.nan_to_num(factors)).astype(np.float32)
+    return _compare(x, y) if kept.all() else _compare(x[:, kept], y[:, kept])
+
+
+def _units(
+    truth: ArrayLike, prediction: ArrayLike
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Both sides with columns of length 1, and which columns of each vary; a block of genes in double precision at a time."""
+    a, b = (np.asarray(side)[:, None] if np.ndim(side) == 1 else np.asarray(side) for side in (truth, prediction))
+    if a.ndim != 2 or b.ndim != 2 or b.shape not in (a.shape, (len(a), 1)):
+        paired(truth, prediction)  # says what is wrong
+    x, y = (np.empty(a.shape, np.float32, order="F") for _ in range(2))
+    kept, shown = np.empty(a.shape[1], dtype=bool), np.empty(a.shape[1], dtype=bool)
+    for genes in gene_blocks(*a.shape):
+        of_a, of_b = a[:, genes], b if b.shape[1] == 1 else b[:, genes]
+        if not (np.isfinite(of_a).all() and np.isfinite(of_b).all()):
+            paired(truth, prediction)
+        pair = paired(of_a, of_b)
+        kept[genes], shown[genes] = ~is_constant(pair[0], a), ~is_constant(pair[1], b)
+        x[:, genes], y[:, genes] = _unit(pair[0]), _unit(pair[1])
+    return x, y, kept, shown
 
 
 def _unit(values: NDArray[np.float64]) -> NDArray[np.float32]:

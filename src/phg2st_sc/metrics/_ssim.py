@@ -86,10 +86,22 @@ def ssim(
     >>> ssim(stripes, 2 * stripes + 5, grid).round(6)
     array([1.])
     """
+    windows = window_operator(positions, window=window, min_share=min_share)
+    return ssim_of(truth, prediction, windows, rescale=rescale, data_range=data_range)
+
+
+def ssim_of(
+    truth: ArrayLike,
+    prediction: ArrayLike,
+    windows: sparse.csr_array,
+    *,
+    rescale: bool = True,
+    data_range: ArrayLike | None = None,
+) -> NDArray[np.float64]:
+    """As :func:`ssim`, over windows of :func:`window_operator`."""
     x, y = paired(truth, prediction)
-    operator = window_operator(positions, window=window, min_share=min_share)
-    if operator.shape[1] != x.shape[0]:
-        msg = f"`truth` is over {x.shape[0]} spots, `positions` over {operator.shape[1]}."
+    if windows.shape[1] != x.shape[0]:
+        msg = f"`truth` is over {x.shape[0]} spots, `positions` over {windows.shape[1]}."
         raise ValueError(msg)
     empty, flat = is_constant(x, truth), is_constant(y, prediction)
     y, flat = np.broadcast_to(y, x.shape), np.broadcast_to(flat, empty.shape)
@@ -97,7 +109,7 @@ def ssim(
     value = np.zeros(x.shape[1])
     for genes in gene_blocks(*x.shape):
         pair = _rescaled(x[:, genes], y[:, genes]) if rescale else (x[:, genes], y[:, genes])
-        value[genes] = _mean_ssim(*pair, operator, span[genes])
+        value[genes] = _mean_ssim(*pair, windows, span[genes])
     return np.where(empty, np.nan, np.where(flat, 0.0, value))
 
 
