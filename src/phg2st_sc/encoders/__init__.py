@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from .._registry import open_rooms
 from ._apply import encode_tiles as encode_tiles
-from ._base import Encoder, EncoderCard, TokenEncoder
-from ._base import PlaceEncoder as PlaceEncoder
+from ._base import Encoder, EncoderCard, PlaceEncoder, TokenEncoder
 from ._batch_size import FIRST_BATCH as FIRST_BATCH
 from ._kept import Keeping as Keeping
 from ._kept import KeptBatches as KeptBatches
@@ -38,6 +37,7 @@ __all__ = [
     "ENCODERS",
     "Encoder",
     "EncoderCard",
+    "PlaceEncoder",
     "TextureEncoder",
     "TokenEncoder",
     "get_encoder",

@@ -149,7 +149,13 @@ class PlaceEncoder(Encoder, Protocol):
     """An encoder that can do without tiles cut out: where many tiles overlap, it looks at every pixel of an image once.
 
     What it returns of a tile is nearly what it returns of the same tile cut out, and does not depend, to the bit, on which
-    other tiles are asked for.
+    other tiles are asked for. Its card says how many features a tile has.
+
+    Examples
+    --------
+    >>> import phg2st_sc as phg2st
+    >>> isinstance(phg2st.encoders.get_encoder("texture"), phg2st.encoders.PlaceEncoder)
+    True
     """
 
     def covered_pixels(self, image: SlideImage, tiles: Tiles) -> int:
@@ -159,6 +165,6 @@ class PlaceEncoder(Encoder, Protocol):
     def embed_places(self, image: SlideImage, tiles: Tiles) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """Embed tiles of one field, part by part: (b,) positions in ``tiles`` and (b, dim) features.
 
-        Tiles that it leaves out have to be cut out.
+        Tiles that it leaves out are cut out and handed to the encoder as any other's are.
         """
         ...
