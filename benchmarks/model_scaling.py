@@ -1,10 +1,10 @@
-"""Time and memory of the default method with a model, by the size of the section, each call in a process of its own.
+"""Time and memory of the default method with a model, by the size of the section.
 
 Sections are simulated: bins of an uneven piece of tissue, a dozen factors of which half are seen in the features, sparse counts. The
-model is trained on a section of the same patient, as large as the one that is predicted, and a smaller one of another; ``train`` trains on
-the larger of them alone. Calls that the table in ``--out`` has already are not made again. ``score`` is the mean correlation over genes of the prediction with the planted expression. Peak memory is what a call
-took beyond the objects it was given. To compare with another version of the package, name its ``src``: each call is made with both, one after
-the other::
+model is trained on a section of the same patient, as large as the one that is predicted, and on one of 5,000 bins of another. ``score`` is
+the mean correlation over genes of the prediction with the planted expression. Peak memory is what a call took beyond what the process held
+before it. Each size has a process of its own; those that the table in ``--out`` has already are not run again. To compare with another version of
+the package, name its ``src``::
 
     python benchmarks/model_scaling.py --bins 10000 30000 100000 --before ../older/src --out benchmarks/results
 """
@@ -12,12 +12,14 @@ the other::
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -29,10 +31,11 @@ from scipy import sparse
 from tqdm.auto import tqdm
 
 CALLS = ("train", "fixed", "share")
-"""Training on one section; predicting from 1,000 prompts; predicting from a tenth of the bins."""
+"""Training; predicting from 1,000 prompts; predicting from a tenth of the bins."""
 FIXED, SHARE = 1000, 0.1
 REP = "X_simulated"
 N_GENES, N_FEATURES, N_FACTORS, N_WAVES = 785, 64, 12, 40
+COLUMNS = ["call", "version", "bins", "prompts", "cpu_seconds", "gb_beyond", "gb_before", "score"]
 _DEPTH = 800.0
 _BLOCK = 4096
 _SCORED = 2000
@@ -95,46 +98,45 @@ def section(n_bins: int, *, patient: int, seed: int, degrees: float = 0.0) -> An
     return table
 
 
-def measure(call: str, n_bins: int) -> dict[str, float]:
-    """Make one call here, and say what it took."""
+def measure(n_bins: int, calls: Sequence[str]) -> Iterator[dict[str, object]]:
+    """Make calls here, one after the other, and say what each took."""
     import phg2st_sc as phg2st
 
     warnings.simplefilter("ignore")
     seen = {"use_rep": REP, "trust_rep": True, "patient_key": "patient", "progress": False}
-    same = section(n_bins, patient=1, seed=1)
-    if call == "train":
-        _reset_peak()
-        before, worked = _memory("VmRSS"), time.process_time()
-        phg2st.tl.train({"same": same}, **seen)
-        return _took(before, worked)
-    other = section(5000, patient=2, seed=2)
-    model = phg2st.tl.train({"same": same, "other": other}, **seen)
+    slides = {"same": section(n_bins, patient=1, seed=1), "other": section(5000, patient=2, seed=2)}
+    before, worked = _start()
+    model = phg2st.tl.train(slides, **seen)
+    if "train" in calls:
+        yield {"call": "train", **_took(before, worked)}
+    slides.clear()
     target = section(n_bins, patient=1, seed=3, degrees=7.0)
-    del same, other
-    n_prompts = FIXED if call == "fixed" else round(SHARE * n_bins)
-    phg2st.pp.sample_prompts(target, n=n_prompts, seed=0)
-    _reset_peak()
-    before, worked = _memory("VmRSS"), time.process_time()
-    phg2st.tl.impute(target, prompt_mask="prompt", model=model, **seen)
-    return _took(before, worked) | {"prompts": n_prompts, "score": _score(target)}
+    for call in [one for one in calls if one != "train"]:
+        n_prompts = FIXED if call == "fixed" else round(SHARE * n_bins)
+        phg2st.pp.sample_prompts(target, n=n_prompts, seed=0)
+        before, worked = _start()
+        phg2st.tl.impute(target, prompt_mask="prompt", model=model, key_added="made", **seen)
+        took = _took(before, worked)
+        yield {"call": call, **took, "prompts": n_prompts, "score": _score(target, target.layers.pop("made"))}
+
+
+def _start() -> tuple[float, float]:
+    """What the process holds, and has worked; its peak counts from here on."""
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    return _memory("VmRSS"), time.process_time()
 
 
 def _took(before: float, worked: float) -> dict[str, float]:
     return {"cpu_seconds": time.process_time() - worked, "gb_beyond": _memory("VmHWM") - before, "gb_before": before}
 
 
-def _score(table: AnnData) -> float:
+def _score(table: AnnData, layer: np.ndarray) -> float:
     rows, truth = table.uns["truth"]["rows"], table.uns["truth"]["log"]
-    (layer,) = (key for key in table.layers if key is not None)
-    made = np.asarray(table.layers[layer][rows], dtype=float)
+    made = np.asarray(layer[rows], dtype=float)
     made, truth = made - made.mean(axis=0), truth - truth.mean(axis=0)
     spread = np.sqrt((made**2).sum(axis=0) * (truth**2).sum(axis=0))
     return float(((made * truth).sum(axis=0) / np.maximum(spread, 1e-12)).mean())
-
-
-def _reset_peak() -> None:
-    """From here on the peak of this process is that of the call."""
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def _memory(which: str) -> float:
@@ -142,12 +144,12 @@ def _memory(which: str) -> float:
     return next(float(line.split()[1]) for line in lines if line.startswith(which)) / 2**20
 
 
-def child(call: str, n_bins: int, source: str | None) -> dict[str, float]:
+def child(n_bins: int, calls: Sequence[str], source: str | None) -> list[dict[str, object]]:
     """The same in a fresh process, with another version of the package where its source is named."""
     path = {} if source is None else {"PYTHONPATH": source}
-    command = [sys.executable, __file__, "--here", call, "--bins", str(n_bins)]
+    command = [sys.executable, __file__, "--here", "--bins", str(n_bins), "--calls", *calls]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, **path})
-    return json.loads(done.stdout.splitlines()[-1])
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
 def exponent(table: pd.DataFrame, column: str) -> float:
@@ -164,7 +166,7 @@ def to_markdown(table: pd.DataFrame) -> str:
         "| call | version | bins | prompts | processor s | GB beyond the objects | score |",
         "|---|---|--:|--:|--:|--:|--:|",
     ]
-    for row in table.itertuples():
+    for row in table.sort_values(["call", "bins", "version"], kind="stable").itertuples():
         prompts, score = (
             "" if np.isnan(one) else form.format(one) for one, form in ((row.prompts, "{:.0f}"), (row.score, "{:.3f}"))
         )
@@ -178,38 +180,38 @@ def to_markdown(table: pd.DataFrame) -> str:
 
 
 def main() -> None:
-    """Make every call in a process of its own."""
+    """Run every size in turn."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bins", type=int, nargs="+", default=[10_000, 30_000, 100_000])
     parser.add_argument("--calls", nargs="+", choices=CALLS, default=list(CALLS))
-    parser.add_argument("--before", help="`src` of another version of the package")
-    parser.add_argument("--before-up-to", type=int, default=30_000, help="bins that the other version is measured with")
+    parser.add_argument(
+        "--before", help="`src` of another version of the package, for `--before-bins` and `--before-calls`"
+    )
+    parser.add_argument("--before-bins", type=int, nargs="+", default=[10_000, 30_000])
+    parser.add_argument("--before-calls", nargs="+", choices=CALLS, default=["train", "fixed"])
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
-    parser.add_argument("--here", help=argparse.SUPPRESS)
+    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     settings = parser.parse_args()
     if settings.here:
-        sys.stdout.write(json.dumps(measure(settings.here, settings.bins[0])) + "\n")
+        for row in measure(settings.bins[0], settings.calls):
+            print(json.dumps(row), flush=True)
         return
-    sources = {"before": settings.before, "now": None} if settings.before else {"now": None}
-    cases = [
-        (call, n_bins, version)
-        for call in settings.calls
-        for n_bins in settings.bins
-        for version in sources
-        if version == "now" or n_bins <= settings.before_up_to
-    ]
+    cases = [("now", n_bins, settings.calls, None) for n_bins in settings.bins]
+    if settings.before:
+        cases += [("before", n_bins, settings.before_calls, settings.before) for n_bins in settings.before_bins]
     settings.out.mkdir(parents=True, exist_ok=True)
     kept = settings.out / "model_scaling.csv"
     rows = pd.read_csv(kept).to_dict("records") if kept.exists() else []
-    done = {(row["call"], row["bins"], row["version"]) for row in rows}
-    for call, n_bins, version in tqdm([case for case in cases if case not in done], desc="calls", unit="call"):
-        rows.append({"call": call, "version": version, "bins": n_bins, **child(call, n_bins, sources[version])})
-        tqdm.write(json.dumps(rows[-1]))
-        table = pd.DataFrame(rows).reindex(
-            columns=["call", "version", "bins", "prompts", "cpu_seconds", "gb_beyond", "gb_before", "score"]
-        )
+    done = {(row["version"], row["bins"]) for row in rows}
+    for version, n_bins, calls, source in tqdm(
+        [one for one in cases if one[:2] not in done], desc="sizes", unit="size"
+    ):
+        rows += [{"version": version, "bins": n_bins, **row} for row in child(n_bins, calls, source)]
+        table = pd.DataFrame(rows).reindex(columns=COLUMNS)
         table.to_csv(kept, index=False, float_format="%.4g")
-        (settings.out / "model_scaling.md").write_text(to_markdown(table), encoding="utf-8")
+        text = to_markdown(table)
+        (settings.out / "model_scaling.md").write_text(text, encoding="utf-8")
+        tqdm.write(text)
 
 
 if __name__ == "__main__":

@@ -38,9 +38,15 @@ class GeneBasis:
     vectors: Annotated[Array, "G K"]
     variance: Annotated[Array, "K"] | None = None
 
-    def signal(self, depth: float) -> Array | float:
-        """Expected signal-to-noise ratio of each component at a spot of ``depth`` counts."""
-        return 1.0 if self.variance is None else np.maximum(self.variance * depth, 1e-6)
+    def signal(self, depth: float, *, rounded: bool = False) -> Array | float:
+        """Expected signal-to-noise ratio of each component at a spot of ``depth`` counts.
+
+        ``rounded`` to powers of two: of very many prompts a system is solved for each different value.
+        """
+        if self.variance is None:
+            return 1.0
+        signal = np.maximum(self.variance * depth, 1e-6)
+        return np.asarray(2.0 ** np.round(np.log2(signal))) if rounded else signal
 
 
 def learn_gene_basis(

@@ -158,16 +158,16 @@ def condition(
             trends, basis = trends.by_gene(basis.vectors), None
     vectors = None if basis is None else basis.vectors
     columns = working.values if vectors is None else working.values @ vectors
-    signal = gene_signal(working) if basis is None else np.atleast_1d(basis.signal(working.depth))
+    if basis is None:
+        signal = gene_signal(working)
+    else:
+        signal = np.atleast_1d(basis.signal(working.depth, rounded=working.index.size > MAX_EXACT))
     default = OWN if basis is None else COHORT
     if trends.same_patient:
         default = replace(default, ratio=default.ratio * _UNEXPLAINED)
     if knowledge is not None and trends:
         default = _less_image(default, trends.image_slope(knowledge.slopes[trends.kinds]))
     signal = np.broadcast_to(signal, columns.shape[1])
-    if working.index.size > MAX_EXACT:
-        # in powers of two, as those of genes: for so many prompts a system is solved for each different value
-        signal = 2.0 ** np.round(np.log2(signal))
     problem = _Problem(encoded.places, working, columns, signal, default, propagation)
     trend, slopes = problem.trend(knowledge, trends)
     out = problem.solve(trend, np.zeros_like(columns) if trends else problem.level(vectors))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from ...._arrays import Prompts, SlideArrays, TrainingSlide
-from ....linear import Covariance, GeneBasis, Kernel, Places, Working, predict_columns
+from ....linear import MAX_EXACT, Covariance, GeneBasis, Kernel, Places, Working, predict_columns
 from .cells import Cells
 from .low_rank import LowRank
 from .poses import Drawing, Pose, find_poses
@@ -22,8 +22,10 @@ Array = NDArray[np.float64]
 N_CHANNELS = 8
 """Image components by which sections are laid on each other."""
 _N_REST = 32
-_FIELD = Covariance(Kernel(4.0, longer=8.0), 0.15)
-_REST = Covariance(Kernel(4.0, longer=8.0), 0.02)
+_KERNEL = Kernel(4.0, longer=8.0)
+"""In spacings of the reference."""
+_FIELD_RATIO, _REST_RATIO = 0.15, 0.02
+"""Of the gene components, by what the cohort expects of each, and of what they miss."""
 _SAMPLED = 4
 _SAME_PLACE = 1e-3
 """In pitches; places are kept in single precision."""
@@ -92,10 +94,21 @@ def make_reference(slide: TrainingSlide, basis: GeneBasis, spread: Array, channe
     prompts = Prompts(np.arange(kept.size), counts[kept], cells.sums(slide.totals)[kept], 1.0, slide.genes)
     working = Working.of(prompts, spread=spread)
     columns = working.values @ basis.vectors
-    at = (Places.of(positions), working.index, working.noise)
-    signal = basis.signal(working.depth)
-    components = predict_columns(*at, columns, _coarser(_FIELD, cells.spacing), signal)
-    rest = predict_columns(*at, working.values - columns @ basis.vectors.T, _coarser(_REST, cells.spacing))
+    missed = working.values - columns @ basis.vectors.T
+    # both by one kernel: its system is worked out once
+    signal = basis.signal(working.depth, rounded=kept.size > MAX_EXACT)
+    ratios = np.concatenate(
+        [np.broadcast_to(_FIELD_RATIO * signal, columns.shape[1]), np.full(missed.shape[1], _REST_RATIO)]
+    )
+    smoothed = predict_columns(
+        Places.of(positions),
+        working.index,
+        working.noise,
+        np.hstack([columns, missed]),
+        Covariance(_KERNEL.stretched(cells.spacing), 1.0),
+        ratios,
+    )
+    components, rest = smoothed[:, : columns.shape[1]], smoothed[:, columns.shape[1] :]
     left, singular, right = np.linalg.svd(rest - rest.mean(axis=0), full_matrices=False)
     return Reference(
         slide.arrays.name,
@@ -107,11 +120,6 @@ def make_reference(slide: TrainingSlide, basis: GeneBasis, spread: Array, channe
         _rounded(right[:_N_REST]),
         cells.spacing,
     )
-
-
-def _coarser(covariance: Covariance, spacing: float) -> Covariance:
-    """The same covariance counted in cells."""
-    return replace(covariance, kernel=covariance.kernel.stretched(spacing))
 
 
 def _rounded(values: Array) -> Array:
