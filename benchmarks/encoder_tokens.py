@@ -6,7 +6,7 @@ out patches and pooling them takes beside the pass itself. The score is that of 
 comes with a package::
 
     python benchmarks/encoder_tokens.py --out benchmarks/results
-    python benchmarks/encoder_tokens.py --data ../shared/data --out benchmarks/results
+    python benchmarks/encoder_tokens.py --data DATA --out benchmarks/results  # a folder with her2st and visium_mouse_colon
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tqdm.auto import tqdm
 
 import phg2st_sc as phg2st
 from phg2st_sc._image import SlideImage, context_blocks, context_grid, open_image
-from phg2st_sc.encoders import EncoderCard, plan_tokens, pooled_tokens
+from phg2st_sc.encoders import EncoderCard, plan_tokens, pooled_tokens, widest_pool
 
 MPP, TILE_UM, PATCHES = 0.5, 112.0, 14
 PLACES = {
@@ -60,7 +60,7 @@ def passes() -> pd.DataFrame:
         few = places[:: max(len(places) // 4096, 1)]
         around = len(context_blocks(few, size_px, 5, image)[0]) / len(few)
         grid, _ = context_grid(places[:: max(len(places) // 200_000, 1)], size_px, 5, image)
-        plan = plan_tokens(places, size_px, PATCHES, min(pitch_um, TILE_UM / 2) / MPP)
+        plan = plan_tokens(places, size_px, PATCHES, min(pitch_um, TILE_UM * widest_pool(PATCHES)) / MPP)
         exact = round(len(places) * (1 + around))
         rows.append(
             {

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from phg2st_sc._image import context_blocks, iter_tiles, open_image
-from phg2st_sc.encoders import EncoderCard, TokenEncoder, plan_tokens, pooled_tokens
+from phg2st_sc.encoders import EncoderCard, TokenEncoder, plan_tokens, pooled_tokens, widest_pool
 
 SIDE, PATCH = 7, 8  # a tile of 56 px, as it is read
 TILE = SIDE * PATCH
@@ -116,6 +116,15 @@ def test_places_lie_in_the_middle_of_their_tile(pixels, rng, pool, margin):
 def test_a_square_must_fit_into_a_tile():
     with pytest.raises(ValueError, match=r"A square 1 times as wide as a tile .* at most 0\.857 of its side"):
         plan_tokens(np.zeros((1, 2)), float(TILE), SIDE, TILE)
+
+
+@pytest.mark.parametrize("side", [7, 14, 16, 28, 37])
+def test_the_widest_square_fits_whatever_the_tile(side, rng):
+    for size_px in rng.uniform(20, 900, 200):
+        plan = plan_tokens(rng.uniform(0, 5000, (20, 2)), size_px, side, size_px * widest_pool(side))
+        assert plan.reach == pytest.approx((side - 1) // 2)
+        with pytest.raises(ValueError, match="cannot be pooled"):
+            plan_tokens(np.zeros((1, 2)), size_px, side, 1.01 * size_px * widest_pool(side))
 
 
 def test_patches_of_another_shape_are_refused(pixels):

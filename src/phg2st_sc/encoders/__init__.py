@@ -28,6 +28,7 @@ from ._timm import load_weights as load_weights
 from ._tokens import TokenPlan as TokenPlan
 from ._tokens import plan_tokens as plan_tokens
 from ._tokens import pooled_tokens as pooled_tokens
+from ._tokens import widest_pool as widest_pool
 from ._torch import require_timm as require_timm
 from ._weights import WeightsFile as WeightsFile
 

@@ -20,6 +20,8 @@ ReadTiles = Callable[[Tiles], Iterable[tuple[NDArray[np.int64], NDArray[np.uint8
 """Reads tiles in batches, in any order: numbers of tiles and (b, px, px, 3) uint8 pixels."""
 LEAST_MARGIN = 2
 """Patches at the edge of a tile that are no middle."""
+_ROUNDING = 1e-6
+"""Of lengths in patches."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +47,11 @@ class TokenPlan:
     offsets: NDArray[np.float64]
     side: int
     reach: float
+
+
+def widest_pool(side: int) -> float:
+    """The widest square that can be pooled from one tile with so many patches along its side, as a share of that side."""
+    return 2 * ((side - 1) // 2) / side
 
 
 def plan_tokens(places: NDArray[np.float64], size_px: float, side: int, pool_px: float) -> TokenPlan:
@@ -74,11 +81,11 @@ def plan_tokens(places: NDArray[np.float64], size_px: float, side: int, pool_px:
     patch = size_px / side
     reach = max(pool_px / patch, 1.0) / 2.0  # a smaller square would take one patch, and jump from patch to patch
     most = (side - 1) // 2
-    margin = max(int(np.ceil(reach)), min(LEAST_MARGIN, most))
+    margin = max(int(np.ceil(reach - _ROUNDING)), min(LEAST_MARGIN, most))
     if margin > most:
         msg = (
             f"A square {pool_px / size_px:.3g} times as wide as a tile cannot be pooled from the patches of that tile: pool over at "
-            f"most {2 * most / side:.3g} of its side, or make tiles larger."
+            f"most {widest_pool(side):.3g} of its side, or make tiles larger."
         )
         raise ValueError(msg)
     middle = side - 2 * margin

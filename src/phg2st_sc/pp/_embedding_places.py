@@ -27,6 +27,7 @@ from ..encoders import (
     plan_tokens,
     pooled_fields,
     pooled_tokens,
+    widest_pool,
 )
 from ._embedding_job import Job
 
@@ -88,15 +89,15 @@ def _from_lattice(image: SlideImage, spots: Tiles, job: Job, encode: Encode) -> 
 def _from_patches(
     image: SlideImage, spots: Tiles, job: Job, keeping: Keeping | None, name: str, pitch_px: float
 ) -> PlaceFeatures:
-    """Patches of tiles that overlap, pooled at every spot over as much as lies between spots, or half a tile."""
+    """Patches of tiles that overlap, pooled at every spot over as much as lies between spots, as far as it fits into a tile."""
     encoder = job.encoder
     if not isinstance(encoder, TokenEncoder):  # checked where the job was made
         msg = f"Encoder {encoder.card.name!r} has no features of patches."
         raise TypeError(msg)
     um_per_px = job.tile_um / spots.size_px
-    pool_um = job.pool_um or min(pitch_px * um_per_px, job.tile_um / 2.0)
-    px, patch_px = encoder.card.input_px, encoder.card.patch_px
-    plan = plan_tokens(spots.centers, spots.size_px, px // patch_px, pool_um / um_per_px)
+    px, side = encoder.card.input_px, encoder.card.input_px // encoder.card.patch_px
+    pool_um = job.pool_um or min(pitch_px * um_per_px, job.tile_um * widest_pool(side))
+    plan = plan_tokens(spots.centers, spots.size_px, side, pool_um / um_per_px)
     reads = TileReads.of(image, plan.tiles, px)
     of = (reads.boxes, reads.levels, reads.order, plan.offsets, plan.owner, plan.reach, job.skip_glass)
     work = nullcontext() if keeping is None else keeping.work(encoder, "patches", *of)

@@ -88,7 +88,7 @@ def extract_embeddings(
         :class:`phg2st_sc.encoders.TokenEncoder`.
     pool_um
         Side in µm of the square around a spot over which patches are pooled, with ``context_mode="tokens"``; at least that of a
-        patch. ``None``: the distance of neighbouring spots, at most half a tile.
+        patch. ``None``: the distance of neighbouring spots, as far as it fits into a tile (96 µm with UNI).
     exact_context
         The old way to say ``context_mode="exact"``.
     skip_glass
