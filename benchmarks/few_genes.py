@@ -1,4 +1,4 @@
-"""Time and memory of predicting a few genes of a large object: ``tl.predict`` and ``tl.impute``, each in a process of its own.
+"""Time and memory of predicting a few genes, or all, of a large object: each call in a process of its own.
 
 The object is simulated: a square of bins, sparse counts, gene levels over four decades, a dozen domains. Peak memory is that of the
 whole process, the object itself included. To compare with another version of the package, put its ``src`` first in ``PYTHONPATH``.
@@ -11,14 +11,18 @@ whole process, the object itself included. To compare with another version of th
 from __future__ import annotations
 
 import argparse
+import atexit
 import gc
 import json
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,8 +30,9 @@ from anndata import AnnData
 from scipy import sparse
 from tqdm.auto import tqdm
 
-CALLS = ("nothing", "predict", "impute", "table")
-"""``nothing`` makes the object alone; ``table`` is ``tl.impute(..., write="table")``."""
+CALLS = ("nothing", "predict", "impute", "table", "store", "low_rank")
+"""``nothing`` makes the object alone; ``table`` is ``tl.impute(..., write="table")``, ``store`` ``tl.impute(..., write=True)`` into
+the store of a SpatialData, ``low_rank`` keeps 64 scores a spot."""
 _DEPTH = 800
 _DOMAINS = 12
 
@@ -57,6 +62,7 @@ def measure(call: str, settings: argparse.Namespace) -> dict[str, object]:
 
     table = simulate(settings.bins, settings.genes, fraction=settings.fraction)
     totals = np.asarray(table.X.sum(axis=0)).ravel()
+    sdata = _stored(table) if call == "store" else None
     wanted = None if settings.ask <= 0 else list(table.var_names[np.argsort(-totals)[: settings.ask]])
     kind = {"method": settings.method, "genes": wanted}
     before, held = _status("VmHWM"), _from_here()
@@ -66,6 +72,11 @@ def measure(call: str, settings: argparse.Namespace) -> dict[str, object]:
     elif call == "impute":
         phg2st.tl.impute(table, key_added="made", **kind)
         result = table.layers["made"][:, table.var["made_predicted"]]
+    elif call == "store":
+        phg2st.tl.impute(sdata, key_added="made", write=True, **kind)
+    elif call == "low_rank":
+        phg2st.tl.impute(table, key_added="made", low_rank=64, **kind)
+        result = table.obsm["made_scores"]
     elif call == "table":
         made = phg2st.tl.impute(table, key_added="made", write="table", **kind)
         result = made.X
@@ -74,6 +85,22 @@ def measure(call: str, settings: argparse.Namespace) -> dict[str, object]:
     peak = _status("VmHWM")
     memory = {"peak_gb": max(before, peak), "object_gb": before, "beyond_gb": round(peak - held, 2)}
     return {**took, **memory, "result": mark}
+
+
+def _stored(table: AnnData) -> Any:
+    """The object as a SpatialData in a store, in a folder that is deleted at the end."""
+    from spatialdata import SpatialData
+    from spatialdata.models import ShapesModel, TableModel
+
+    shapes = ShapesModel.parse(table.obsm["spatial"], geometry=0, radius=4.0, index=np.arange(table.n_obs))
+    table.obs["region"] = pd.Categorical(["bins"] * table.n_obs)
+    table.obs["instance"] = np.arange(table.n_obs)
+    table = TableModel.parse(table, region="bins", region_key="region", instance_key="instance")
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    sdata = SpatialData(shapes={"bins": shapes}, tables={"table": table})
+    sdata.write(Path(folder) / "bins.zarr")
+    return sdata
 
 
 def _from_here() -> float:
