@@ -12,7 +12,7 @@ from scipy import sparse
 
 import phg2st_sc as phg2st
 from phg2st_sc import models
-from phg2st_sc.linear import _rates
+from phg2st_sc.linear import _krige, _rates, _working
 from phg2st_sc.linear._rates import _CLIP, _THETA, RateScale
 from phg2st_sc.linear._working import Working
 from phg2st_sc.models import Prediction, RowBlocks
@@ -166,3 +166,19 @@ def test_left_out_in_pieces_is_left_out_at_once(monkeypatch, make_section):
     expected = phg2st.tl.predict(adata, progress=False).X
     monkeypatch.setattr(conditioning, "_COLUMNS", 7)
     np.testing.assert_allclose(phg2st.tl.predict(adata, progress=False).X, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["phg2st", "kriging", "gene_kriging", "regression_kriging", "image_ridge"])
+def test_few_genes_of_very_many_are_gone_through_in_parts(make_section, monkeypatch, method):
+    """What is held nowhere as a whole gives the same: whitened rates, and systems of many prompts."""
+    adata = make_section()
+    genes = list(adata.var_names[[30, 2, 17]])
+    monkeypatch.setattr(_krige, "MAX_EXACT", 12)
+    expected = phg2st.tl.predict(adata, method=method, progress=False)
+    for room in (_krige, _working):
+        monkeypatch.setattr(room, "WIDE", 7)
+    monkeypatch.setattr(_working, "_MOST_HELD", 0)
+    few = phg2st.tl.predict(adata, method=method, genes=genes, progress=False)
+    np.testing.assert_allclose(few.X, expected[:, genes].X, rtol=0, atol=2e-5)
+    every = phg2st.tl.predict(adata, method=method, progress=False)
+    np.testing.assert_allclose(every.X, expected.X, rtol=0, atol=2e-5)

@@ -30,11 +30,41 @@ class Field:
         Number of columns.
     at
         Values (rows, width) at a slice of the spots. They do not depend on how the spots are sliced.
+    narrow
+        The field of a slice of its columns, where that takes less than all of them do; else ``None``.
     """
 
     n: int
     width: int
     at: Callable[[slice], Array]
+    narrow: Callable[[slice], Field] | None = None
+
+    @classmethod
+    def later(cls, n: int, width: int, make: Callable[[slice], Field]) -> Field:
+        """The field of some columns as ``make`` makes it, which is worked out when it is first asked for."""
+        made: list[Field] = []
+
+        def at(rows: slice) -> Array:
+            if not made:
+                made.append(make(slice(0, width)))
+            return made[0].at(rows)
+
+        return cls(n, width, at, make)
+
+    def times(self, factor: Array | float) -> Field:
+        """Every column times a factor, or times one of its own."""
+        narrow = self.narrow
+        few = None
+        if narrow is not None:
+            own = np.broadcast_to(factor, self.width)
+            few = lambda columns: narrow(columns).times(own[columns])  # noqa: E731
+        return Field(self.n, self.width, lambda rows: self.at(rows) * factor, few)
+
+    def plus(self, other: Field) -> Field:
+        """The sum of two."""
+        one, two = self.narrow, other.narrow
+        few = None if one is None or two is None else lambda columns: one(columns).plus(two(columns))
+        return Field(self.n, self.width, lambda rows: self.at(rows) + other.at(rows), few)
 
     @classmethod
     def of(cls, values: Array) -> Field:

@@ -13,7 +13,7 @@ from ._gaussian import Covariance, Skill
 from ._judge import Judge
 from ._kernels import Places
 from ._stretch import MIN_TO_CHOOSE, MIN_TO_LENGTHEN, stretched
-from ._working import Working
+from ._working import WIDE, Working
 
 Array = NDArray[np.float64]
 
@@ -59,8 +59,12 @@ def krige_columns(
         (C,) factors of its ratio by column.
     """
     if index.size > MAX_EXACT:
-        ratio = covariance.ratio * np.broadcast_to(signal, columns.shape[1])
-        return krige_blockwise(places, index, noise, columns, covariance, ratio)
+        ratio, width = covariance.ratio * np.broadcast_to(signal, columns.shape[1]), columns.shape[1]
+
+        def solved(few: slice) -> Field:
+            return krige_blockwise(places, index, noise, np.asarray(columns[:, few]), covariance, ratio[few])
+
+        return solved(slice(0, width)) if width <= WIDE else Field.later(places.n, width, solved)
     prompts = places[index]
     weights = covariance.weights(prompts, noise, columns, signal)
     every = np.arange(places.n)

@@ -12,9 +12,15 @@ from numpy.typing import NDArray
 from .._arrays import Latent, Prediction, Prompts, RowBlocks, block_rows, log_expression
 from ._field import Field
 from ._rates import RateScale
+from ._whitened import WhitenedCounts
 
 Array = NDArray[np.float64]
 
+WIDE = 3072
+"""Genes from which on many prompts are kriged so many at a time where few genes are asked for."""
+_FEW = 256
+_MOST_HELD = 1 << 26
+"""Whitened rates, 512 MB, from which on they are worked out when they are needed."""
 _LEAST_EXPECTED = 1 / 32
 """Counts of the median prompt below which genes are all treated alike."""
 
@@ -67,7 +73,7 @@ class Working:
         return cls(
             index=prompts.index[used],
             scale=scale,
-            values=scale.whiten(counts, totals),
+            values=scale.whiten(counts, totals) if counts.size < _MOST_HELD else WhitenedCounts(scale, counts, totals),  # type: ignore[arg-type]
             noise=np.median(totals) / totals if totals.size else totals,
             depth=float(np.median(totals)) if totals.size else 0.0,
             fraction=float(totals.sum()) / everything if everything > 0 else 1.0,
@@ -87,6 +93,8 @@ class Working:
         some, ``genes``, are to be returned.
         """
         field = whitened if isinstance(whitened, Field) else Field.of(whitened)
+        if genes is not None and field.narrow is not None and genes.size <= _FEW:
+            return Prediction(self._few(field, genes), details=dict(details or {}))
 
         amount, step = self.fraction * self.scale.level.sum(), block_rows(field.width)
 
@@ -102,6 +110,20 @@ class Working:
         latent = Latent(field.n, before, self.scale.level, self.scale.spread, step)
         mean = RowBlocks(field.n, field.width if genes is None else genes.size, expression, step)
         return Prediction(mean, details=dict(details or {}), latent=latent if genes is None else latent.take(genes))
+
+    def _few(self, field: Field, genes: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Expression of few genes of very many, which are gone through some at a time: what is left of them is their sum."""
+        total, found = np.zeros((field.n, 1)), np.empty((field.n, genes.size))
+        for start in range(0, field.width, WIDE):
+            columns = slice(start, min(start + WIDE, field.width))
+            some, scale = field.narrow(columns), self.scale.of_genes(columns)  # type: ignore[misc]
+            asked = np.flatnonzero((genes >= columns.start) & (genes < columns.stop))
+            for rows in some.blocks():
+                rate = scale.rates(some.at(rows))
+                total[rows] += rate.sum(axis=1, keepdims=True)
+                found[rows, asked] = rate[:, genes[asked] - start]
+        found *= self.fraction * self.scale.level.sum() / total
+        return log_expression(found, self.target_sum)
 
     def whitened_of(self, prediction: Prediction) -> Array:
         """Inverse of :meth:`finish` for a prediction of any method (n, G), composition only."""

@@ -170,7 +170,7 @@ def condition(
     signal = np.broadcast_to(signal, columns.shape[1])
     problem = _Problem(encoded.places, working, columns, signal, default, propagation)
     trend, slopes = problem.trend(knowledge, trends)
-    out = problem.solve(trend, np.zeros_like(columns) if trends else problem.level(vectors))
+    out = problem.solve(trend, np.broadcast_to(0.0, columns.shape) if trends else problem.level(vectors))
     prediction = out.components
     if vectors is not None:
         rest = problem.remainder(vectors, trends.remainder, out.covariance)
@@ -185,8 +185,8 @@ def condition(
     }
     return replace(
         out,
-        prediction=prediction.change(lambda values, _: amplitude * values),
-        components=out.components.change(lambda values, _: amplitude * values),
+        prediction=prediction.times(amplitude),
+        components=out.components.times(amplitude),
         left_out=np.multiply(amplitude, out.left_out, out=out.left_out),
         details=told,
     )

@@ -7,7 +7,8 @@ the first prediction alone: few prompts cannot tell, many can.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +58,7 @@ class Stack:
         """Weighted sum of predictions (n, G), the first of which is there; ``None`` for one without a weight."""
         by_gene = self.weights[self.groups]
         there = [(one, by_gene[:, number]) for number, one in enumerate(predictions) if one is not None]
-        return replace(there[0][0], at=lambda rows: np.asarray(sum(one.at(rows) * weight for one, weight in there)))
+        return reduce(Field.plus, [one.times(weight) for one, weight in there])
 
 
 def gene_groups(working: Working) -> NDArray[np.int64]:

@@ -123,7 +123,7 @@ class KrigingEstimator(Estimator):
             "amplitude": skill.amplitude,
         }
         kriged = self._under(places, working, values, covariance)
-        return kriged.change(lambda found, _: skill.amplitude * found), details
+        return kriged.times(skill.amplitude), details
 
     def _stretch_from(self) -> float:
         if self.length_scale is not None:
