@@ -62,7 +62,10 @@ def krige_columns(
         ratio, width = covariance.ratio * np.broadcast_to(signal, columns.shape[1]), columns.shape[1]
 
         def solved(few: slice) -> Field:
-            return krige_blockwise(places, index, noise, np.asarray(columns[:, few]), covariance, ratio[few])
+            kind = np.float64 if width <= WIDE else np.float32
+            return krige_blockwise(
+                places, index, noise, np.asarray(columns[:, few], dtype=kind), covariance, ratio[few]
+            )
 
         return solved(slice(0, width)) if width <= WIDE else Field.later(places.n, width, solved)
     prompts = places[index]

@@ -16,7 +16,7 @@ from ._whitened import WhitenedCounts
 
 Array = NDArray[np.float64]
 
-WIDE = 3072
+WIDE = 2048
 """Genes from which on many prompts are kriged so many at a time where few genes are asked for."""
 _FEW = 256
 _MOST_HELD = 1 << 26
@@ -116,6 +116,7 @@ class Working:
         total, found = np.zeros((field.n, 1)), np.empty((field.n, genes.size))
         for start in range(0, field.width, WIDE):
             columns = slice(start, min(start + WIDE, field.width))
+            some = None  # before there is the next one
             some, scale = field.narrow(columns), self.scale.of_genes(columns)  # type: ignore[misc]
             asked = np.flatnonzero((genes >= columns.start) & (genes < columns.stop))
             for rows in some.blocks():

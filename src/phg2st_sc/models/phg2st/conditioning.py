@@ -176,6 +176,8 @@ def condition(
         rest = problem.remainder(vectors, trends.remainder, out.covariance)
         prediction = prediction.change(lambda values, rows: values @ vectors.T + rest.at(rows), width=rest.width)
     amplitude = problem.amplitude(out)
+    if not isinstance(columns, np.ndarray):  # too many to be held; nothing asks for them where there is no basis
+        out = replace(out, observed=out.observed[:, :0].copy(), left_out=out.left_out[:, :0].copy())
     told = {
         "length_scale": out.covariance.kernel.length_scale,
         "mix": out.covariance.kernel.mix,
@@ -244,11 +246,12 @@ class _Problem:
             kriged = kriged.change(lambda values, rows: trend[rows] + values)
         kept = even_subset(working.index.size, MAX_EXACT)
         prompts, noise = self.places[working.index[kept]], working.noise[kept]
-        left_out = _left_out(covariance, prompts, noise, residual[kept], self.signal)
+        observed = self.columns[kept]
+        left_out = _left_out(covariance, prompts, noise, observed if trend is None else residual[kept], self.signal)
         return Conditioned(
             kriged,
             kriged,
-            self.columns[kept],
+            observed,
             left_out if trend is None else trend[working.index[kept]] + left_out,
             kept,
             covariance,
@@ -280,20 +283,26 @@ class _Problem:
         n_prompts = out.observed.shape[0]
         if n_prompts < 2:
             return 1.0
-        skill = Skill.of(out.observed, out.left_out, self.working.noise[out.kept])
-        power = float(skill.power.sum())
+        noise = self.working.noise[out.kept]
+        skills = [Skill.of(out.observed[:, few], out.left_out[:, few], noise) for few in _some(out.observed.shape[1])]
+        power, cross = (float(sum(getattr(one, what).sum() for one in skills)) for what in ("power", "cross"))
         prior = power * _PRIOR_PROMPTS / n_prompts
         if power <= 0:
             return 1.0
-        return float(np.clip((skill.cross.sum() + prior) / (power + prior), _LEAST_AMPLITUDE, _MOST_AMPLITUDE))
+        return float(np.clip((cross + prior) / (power + prior), _LEAST_AMPLITUDE, _MOST_AMPLITUDE))
+
+
+def _some(n_columns: int) -> Iterator[slice]:
+    """Some columns after the other, so that what is computed of them takes little memory."""
+    for start in range(0, n_columns, _COLUMNS):
+        yield slice(start, min(start + _COLUMNS, n_columns))
 
 
 def _left_out(covariance: Covariance, prompts: Places, noise: Array, columns: Array, signal: Array) -> Array:
     """Leave-one-out predictions, some columns at a time."""
     out = np.empty(columns.shape)
     system = System.of(covariance, prompts, noise, columns[:, :1])
-    for start in range(0, columns.shape[1], _COLUMNS):
-        few = slice(start, start + _COLUMNS)
+    for few in _some(columns.shape[1]):
         rotated = system.vectors.T @ (columns[:, few] / system.root[:, None])
         some = replace(system, columns=columns[:, few], rotated=rotated)
         out[:, few] = some.leave_one_out(covariance.ratio * signal[few])
