@@ -110,7 +110,8 @@ def speed(options: argparse.Namespace) -> None:
     if not slide.exists():
         write_slide(slide)
     rows = []
-    for name, n_spots in LATTICES.items():
+    for name in options.lattices:
+        n_spots = LATTICES[name]
         for way in (TILES, RULE):
             command = [sys.executable, __file__, "one", "--slide", str(slide), "--spots", str(n_spots), "--way", way]
             done = subprocess.run([*command, "--out", str(options.out)], capture_output=True, text=True)
@@ -261,12 +262,17 @@ def report(options: argparse.Namespace) -> str:
     if (path := options.out / "texture_scores.csv").exists():
         t = pd.read_csv(path)
         wide = t.pivot_table(index=["section", "regime", "method", "mask"], columns="way", values="pcc").reset_index()
-        lines += ["", f"| section | regime | method | {TILES} | {POOLED} | {RULE} | difference, {RULE} | its s.e. |"]
-        lines += ["|---|---|---|--:|--:|--:|--:|--:|"]
+        lines += [
+            "",
+            f"| section | regime | method | {TILES} | {POOLED} | difference | its s.e. | {RULE} | difference | its s.e. |",
+        ]
+        lines += ["|---|---|---|--:|--:|--:|--:|--:|--:|--:|"]
         for key, part in wide.groupby(["section", "regime", "method"], sort=False):
-            d = part[RULE] - part[TILES]
-            means = " | ".join(f"{part[way].mean():.4f}" for way in (TILES, POOLED, RULE))
-            lines.append(f"| {' | '.join(key)} | {means} | {d.mean():+.4f} | {d.sem():.4f} |")
+            line = f"| {' | '.join(key)} | {part[TILES].mean():.4f} |"
+            for way in (POOLED, RULE):
+                d = part[way] - part[TILES]
+                line += f" {part[way].mean():.4f} | {d.mean():+.4f} | {d.sem():.4f} |"
+            lines.append(line)
     return "\n".join(lines) + "\n"
 
 
@@ -275,6 +281,7 @@ def main() -> None:
     parser.add_argument("part", choices=("speed", "sections", "one", "report"))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--cache", type=Path, help="where the slide and the features are kept; default <out>/cache")
+    parser.add_argument("--lattices", nargs="+", choices=LATTICES, default=list(LATTICES))
     parser.add_argument("--her2st", type=Path, help="folder of the HER2+ repository")
     parser.add_argument("--colon", type=Path, help="folder of the mouse colon section")
     parser.add_argument("--panel", type=Path, help="file with the gene panel of HER2+")
