@@ -1,6 +1,6 @@
 """Near rows from an approximate index, PyNNDescent's: candidates only, ranked and checked elsewhere.
 
-PyNNDescent and numba load when an index is first built, and compile for about 20 seconds then. One thread: with several, the
+PyNNDescent and numba load when an index is first built, and compile for about 30 seconds then. One thread: with several, the
 candidates would depend on their number.
 """
 

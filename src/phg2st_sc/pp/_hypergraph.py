@@ -98,7 +98,7 @@ def build_hypergraph(
     Reads ``obsm["spatial"]`` and the embeddings; expression is never read.
 
     Up to 20,000 spots of a slide all pairs are compared. On larger ones positions are searched by a tree, which misses nothing,
-    and whatever compares features by an index (PyNNDescent, on one thread, compiled for about 20 seconds at its first use),
+    and whatever compares features by an index (PyNNDescent, on one thread, compiled for about 30 seconds at its first use),
     whose candidates are ranked by the distances themselves. Which it was is in ``params["search"]``; ``params["recall"]`` is
     the share of the nearest spots that was found, measured on 1,000 spots compared with all. A warning tells if it is below .99.
 
