@@ -16,7 +16,17 @@ SUBMODULES = ("datasets", "encoders", "graph", "io", "metrics", "models", "pl", 
 LOADING_TORCH = ("nn", "training")
 """Networks and their training: there for those who ask for them."""
 NEVER_LOADED = ("torch", "torchvision", "torchmetrics", "lightning", "pytorch_lightning", "timm", "dgl")
-LOADED_LATE = ("spatialdata", "squidpy", "scanpy", "matplotlib.pyplot", "skimage", "sklearn", "dask.array")
+LOADED_LATE = (
+    "spatialdata",
+    "squidpy",
+    "scanpy",
+    "matplotlib.pyplot",
+    "skimage",
+    "sklearn",
+    "dask.array",
+    "numba",
+    "pynndescent",
+)
 
 
 def _modules_after(statement: str) -> tuple[set[str], float]:
