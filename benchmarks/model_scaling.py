@@ -163,7 +163,7 @@ def exponent(table: pd.DataFrame, column: str) -> float:
 def to_markdown(table: pd.DataFrame) -> str:
     """The table as Markdown, and the exponents."""
     lines = [
-        "| call | version | bins | prompts | processor s | GB beyond the objects | score |",
+        "| call | version | bins | prompts | processor s | GB beyond what was held | score |",
         "|---|---|--:|--:|--:|--:|--:|",
     ]
     for row in table.sort_values(["call", "bins", "version"], kind="stable").itertuples():
@@ -175,7 +175,9 @@ def to_markdown(table: pd.DataFrame) -> str:
         )
     lines += ["", f"Exponent of the processor time from {_FROM:,} bins on:", ""]
     for (call, version), part in table.groupby(["call", "version"], sort=False):
-        lines.append(f"- {call}, {version}: {exponent(part, 'cpu_seconds'):.2f}")
+        slope = exponent(part, "cpu_seconds")
+        if not np.isnan(slope):
+            lines.append(f"- {call}, {version}: {slope:.2f}")
     return "\n".join(lines) + "\n"
 
 
