@@ -246,6 +246,45 @@ def test_expression_is_never_read(spot_adata, rng):
     assert "X_mine" in spot_adata.obsm
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", "frame"])
+def test_tables_of_expression_are_refused(spot_adata, rng, tmp_path, suffix):
+    spot_adata.var["gene_ids"] = [f"ENSG{i:05}" for i in range(spot_adata.n_vars)]
+    good, counts = _frame(spot_adata, rng), spot_adata.to_df()
+    tables = {
+        "30 of 30 columns are genes .*'g0', 'g1'": counts,
+        r"30 of 30 columns are genes .*'ENSG00000'": counts.set_axis(spot_adata.var["gene_ids"], axis=1),
+        r"1 of 4 columns .*\('g7'\)": good.assign(g7=counts["g7"]),
+        r"2 of 5 columns .*\('total_counts', 'n_genes_by_counts'\)": good.assign(total_counts=9, n_genes_by_counts=3),
+    }
+    for i, (message, table) in enumerate(tables.items()):
+        source = table if suffix == "frame" else tmp_path / f"{i}{suffix}"
+        if suffix != "frame":
+            (table.to_csv if suffix == ".csv" else table.to_parquet)(source)
+        with pytest.raises(ValueError, match=f"(?s){message}.*would leak.*only the columns of features of the image"):
+            pp.add_embeddings(spot_adata, source, encoder="mine", tile_um=112)
+    assert "X_mine" not in spot_adata.obsm
+
+
+def test_columns_and_genes_that_are_only_counted(spot_adata, rng):
+    spot_adata.var_names = [str(i) for i in range(spot_adata.n_vars)]
+    options = {"encoder": "mine", "tile_um": 112}
+    with pytest.raises(ValueError, match="30 of 30 columns are genes"):
+        pp.add_embeddings(spot_adata, spot_adata.to_df(), **options)
+    frame = _frame(spot_adata, rng).set_axis(range(3), axis=1)
+    pp.add_embeddings(spot_adata, frame, **options)
+    np.testing.assert_array_equal(spot_adata.obsm["X_mine"], frame)
+
+
+@pytest.mark.parametrize("name", ["pca", "PCA_50", "scVI", "umap"])
+def test_names_of_what_is_computed_from_expression_are_refused(spot_adata, rng, name):
+    frame = _frame(spot_adata, rng)
+    with pytest.raises(ValueError, match=f"`encoder='{name}'` is what features of expression are called"):
+        pp.add_embeddings(spot_adata, frame, encoder=name, tile_um=112)
+    with pytest.raises(ValueError, match=f"`key_added='X_{name}'` is what features of expression are called"):
+        pp.add_embeddings(spot_adata, frame, encoder="mine", key_added=f"X_{name}", tile_um=112)
+    assert not [key for key in spot_adata.obsm if key.startswith("X_")]
+
+
 def test_what_is_not_known_is_asked_for(spot_adata, rng, tmp_path):
     frame = _frame(spot_adata, rng)
     with pytest.raises(ValueError, match=r"how large its tiles are: pass `tile_um=`"):

@@ -3,7 +3,15 @@
 from ._cohort import check_patient_key, choose_reps, feature_kinds, measured_by_all, one_kind, same_features
 from ._context import context_of
 from ._counts import CountRows, check_counts, clear_columns, gene_columns, read_counts, read_rows
-from ._features import choose_rep, features_of, has_features, identity, why_ignored, without_features
+from ._features import (
+    choose_rep,
+    features_of,
+    has_features,
+    identity,
+    named_by_expression,
+    why_ignored,
+    without_features,
+)
 from ._genes import THETA, common_genes, rank_genes
 from ._gex import GexOnly, is_gene
 from ._hypergraph import hypergraph_update
@@ -52,6 +60,7 @@ __all__ = [
     "measured_by_all",
     "measured_somewhere",
     "model_panel",
+    "named_by_expression",
     "never_measured",
     "one_kind",
     "open_source",

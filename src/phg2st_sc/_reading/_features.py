@@ -144,11 +144,12 @@ def unproven(table: AnnData) -> list[str]:
     start = _keys.embedding("")
     blocks = (_keys.context_index(""), _keys.context(""))
     found = [key for key in table.obsm if key.startswith(start) and not key.endswith(blocks)]
-    return [
-        key
-        for key in found
-        if not _from_image(recorded.get(key)) and not key.removeprefix(start).lower().startswith(_OF_EXPRESSION)
-    ]
+    return [key for key in found if not _from_image(recorded.get(key)) and not named_by_expression(key)]
+
+
+def named_by_expression(key: str) -> bool:
+    """Whether a key ``X_...`` of ``obsm``, or what follows ``X_``, is called as what other packages compute from expression."""
+    return key.removeprefix(_keys.embedding("")).lower().startswith(_OF_EXPRESSION)
 
 
 def why_ignored(table: AnnData) -> str:

@@ -19,6 +19,7 @@ from .._slide import Slide, SlotUpdate, refuse_foreign, store_behind, write_slot
 from .._text import plain, quoted
 from .._warn import one_message_per_fault, warn_user
 from ..encoders import FeatureFile, check_name, open_features
+from ._embedding_guard import check_columns, check_from_image
 from ._embedding_match import Call, Match, no_spot, rows_of_spots
 from ._embedding_slots import obsm_keys, owner
 
@@ -74,7 +75,7 @@ def add_embeddings(
     bounded number of rows at once, and nothing in a file is ever run or unpickled.
 
     The record says that the features come from the image; only you can know. **Features computed from expression would leak
-    the spots to be predicted.**
+    the spots to be predicted**, and are refused where their names tell: columns that are genes, or an encoder called "pca".
 
     Parameters
     ----------
@@ -112,7 +113,8 @@ def add_embeddings(
     KeyError
         If it holds no features, or several tables of them and none is named; or ``obs`` has no such column.
     TypeError, ValueError
-        If it is of another kind or damaged; if encoder or tile size is not known; if no spot has a feature, names repeat, or
+        If it is of another kind or damaged; if columns are genes of the object or counts of a spot, or encoder or key is called
+        as what is computed from expression (pca, umap, scvi, ...); if encoder or tile size is not known; if no spot has a feature, names repeat, or
         features are not finite; if ``obsm`` holds that key and it was not written by this package.
 
     Warns
@@ -144,6 +146,7 @@ def add_embeddings(
     name = _encoder(encoder, list(files.values()))
     rep = _keys.embedding(name) if key_added is None else key_added
     check_name(rep.removeprefix(_PREFIX))
+    check_from_image(name, rep)
     tables = {id(slide.table): slide.table for slide in slides}
     for table in tables.values():
         refuse_foreign(table, [("obsm", key) for key in obsm_keys(rep)], owner(rep))
@@ -199,6 +202,7 @@ def _matched(slide: Slide, file: FeatureFile, call: Call) -> _Matched:
             f"{file.where!r} does not say how large its tiles are: pass `tile_um=`, the side in µm of what was encoded."
         )
         raise ValueError(msg)
+    check_columns(file, slide.table)
     rows = rows_of_spots(slide, file, call, tile_um)
     if (rows < 0).all():
         raise ValueError(no_spot(slide, file, call))

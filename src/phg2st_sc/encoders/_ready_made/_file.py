@@ -44,6 +44,8 @@ class FeatureFile:
         Side of a tile in full-resolution pixels and in µm, where the file says so.
     encoder
         Name of the encoder, where the file says so.
+    columns
+        Name of every feature, in tables.
     """
 
     where: str
@@ -56,6 +58,7 @@ class FeatureFile:
     tile_px: float | None = None
     tile_um: float | None = None
     encoder: str = ""
+    columns: tuple[str, ...] = ()
 
 
 def check_shape(where: str, shape: tuple[int, ...], *, names: int | None = None) -> tuple[int, int]:

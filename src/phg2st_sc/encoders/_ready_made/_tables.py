@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def of_frame(frame: pd.DataFrame, index: Any = None, where: str = "DataFrame") -
         names = frame[name].to_numpy().astype(str)
     values = frame[columns].to_numpy(dtype=np.float32)
     opened = of_array(values, where, names)
-    return FeatureFile(where, _LAYOUT, opened.shape, opened.read, names=names, places=_places_of(frame))
+    return replace(opened, places=_places_of(frame), columns=tuple(map(str, columns)))
 
 
 def open_text(path: Path, index: Any = None) -> FeatureFile:
@@ -93,7 +94,9 @@ def _streamed(
             start += len(block)
 
     names = None if name is None else known[name].to_numpy().astype(str)
-    return FeatureFile(where, _LAYOUT, shape, read, names=names, places=_places_of(known))
+    return FeatureFile(
+        where, _LAYOUT, shape, read, names=names, places=_places_of(known), columns=tuple(map(str, columns))
+    )
 
 
 def _roles(frame: pd.DataFrame, where: str, index: Any) -> tuple[str | None, list[str]]:
