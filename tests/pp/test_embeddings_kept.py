@@ -8,6 +8,7 @@ from anndata import AnnData
 from spatialdata import read_zarr
 
 from phg2st_sc import _keys, datasets, io, pp
+from phg2st_sc._image import TileReads
 from phg2st_sc.encoders import EncoderCard, TextureEncoder
 from phg2st_sc.encoders._kept import KeptBatches
 
@@ -99,6 +100,25 @@ def test_what_no_line_vouches_for_is_cut_off(damage, rng, tmp_path):
     np.testing.assert_array_equal(found, batches[:left])
     KeptBatches(tmp_path).add(np.arange(4), batches[0])
     assert len(list(KeptBatches(tmp_path).done())) == left + 1
+
+
+def test_a_batch_that_two_calls_added_is_not_counted_twice(spot_adata, he_image, tmp_path):
+    expected = _bits(_extract(spot_adata.copy(), he_image, Counting()))
+    with pytest.raises(KeyboardInterrupt):
+        _extract(spot_adata.copy(), he_image, Counting(stop_after=3), cache=tmp_path)
+    (work,) = tmp_path.glob("*/*")
+    _, (numbers, second) = KeptBatches(work).done()
+    KeptBatches(work).add(numbers, second)
+    assert _bits(_extract(spot_adata.copy(), he_image, Counting(), cache=tmp_path)) == expected
+    found = np.concatenate([index for index, _ in KeptBatches(work).done()])
+    assert len(found) == len(set(found.tolist()))
+
+
+def test_tiles_that_nobody_encoded_are_refused(spot_adata, he_image, monkeypatch):
+    batches = TileReads.batches
+    monkeypatch.setattr(TileReads, "batches", lambda reads, size, *, start: batches(reads, size, start=start + 5))
+    with pytest.raises(ValueError, match=r"'mean' was not asked for 5 of .* `io.recover\(store\)`"):
+        _extract(spot_adata, he_image, Counting())
 
 
 @pytest.fixture

@@ -58,11 +58,14 @@ def encode_tiles(
     with work as kept, closing(_batches(reads, encode, BatchSize(encoder, batch_size), kept)) as batches:
         for index, features in batches:
             if out is None:
-                out = np.empty((n_tiles, len(card.fields), features.shape[1]), dtype=np.float32)
+                out = np.full((n_tiles, len(card.fields), features.shape[1]), np.nan, dtype=np.float32)
             out[index % n_tiles, index // n_tiles] = features
             if bar is not None:
                 bar.update(len(index))
-    return np.empty((0, card.total_dim or 0), dtype=np.float32) if out is None else out.reshape(n_tiles, -1)
+    if out is None:
+        return np.empty((0, card.total_dim or 0), dtype=np.float32)
+    _refuse_gaps(out, card.name)
+    return out.reshape(n_tiles, -1)
 
 
 def _batches(
@@ -70,7 +73,7 @@ def _batches(
 ) -> Generator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
     """Numbers of tiles and their features: those that are kept from before, then those that are made."""
     start = 0
-    for index, features in () if kept is None else kept.done():
+    for index, features in () if kept is None else kept.done(reads.order):
         yield index, features
         start += len(index)
     with closing(reads.batches(batch_size, start=start)) as batches:
@@ -117,4 +120,14 @@ def _check(features: NDArray[np.float32], n_tiles: int, dim: int | None, name: s
         raise ValueError(msg)
     if not np.isfinite(features).all():
         msg = f"Encoder {name!r} returned NaN or infinite features."
+        raise ValueError(msg)
+
+
+def _refuse_gaps(features: NDArray[np.float32], name: str) -> None:
+    n_missing = int(np.isnan(features).any(axis=2).sum())
+    if n_missing:
+        msg = (
+            f"Encoder {name!r} was not asked for {n_missing} of {features.shape[0] * features.shape[1]} tiles. Delete the "
+            "features that were kept, the folder `cache=` or those in the store by `io.recover(store)`, and call again."
+        )
         raise ValueError(msg)

@@ -44,17 +44,24 @@ class KeptBatches:
         for path in (self._features, self._lines):
             path.touch()
 
-    def done(self) -> Iterator[Batch]:
-        """What is there, to be asked for once and to the end before anything is added: numbers (n,) and features (n, dim)."""
+    def done(self, order: NDArray[np.int64] | None = None) -> Iterator[Batch]:
+        """What is there, to be asked for to the end before anything is added: numbers (n,) and features (n, dim).
+
+        With ``order``, up to the first batch whose numbers are not those that come next in it: where locks are missing, two
+        calls may have added the same.
+        """
         lines = self._lines.read_bytes()
-        whole = size = 0
+        whole = size = first = 0
         with self._features.open("rb") as file:
             for n, dim, checksum in _LINE.iter_unpack(lines[: len(lines) // _LINE.size * _LINE.size]):
                 numbers, features = file.read(8 * n), file.read(4 * n * dim)
                 if len(features) != 4 * n * dim or crc32(features, crc32(numbers)) != checksum:
                     break
-                whole, size = whole + 1, size + len(numbers) + len(features)
-                yield np.frombuffer(numbers, dtype="<i8"), np.frombuffer(features, dtype="<f4").reshape(n, dim)
+                index = np.frombuffer(numbers, dtype="<i8")
+                if order is not None and not np.array_equal(index, order[first : first + n]):
+                    break
+                whole, size, first = whole + 1, size + len(numbers) + len(features), first + n
+                yield index, np.frombuffer(features, dtype="<f4").reshape(n, dim)
         for path, length in ((self._features, size), (self._lines, whole * _LINE.size)):
             with path.open("r+b") as file:
                 file.truncate(length)
