@@ -121,6 +121,68 @@ def test_a_layer_replaces_scores_and_scores_a_layer(kept):
     assert "gene_kriging" not in kept.layers
 
 
+def own_scores(table, key):
+    """What users may hold under the names of scores."""
+    table.obsm[f"{key}_scores"] = np.full((table.n_obs, 2), 7.0)
+    table.obs[f"{key}_factor"] = 7.0
+    table.obs[f"{key}_components"] = "mine"
+
+
+def assert_own_scores(table, key):
+    np.testing.assert_array_equal(table.obsm[f"{key}_scores"], np.full((table.n_obs, 2), 7.0))
+    assert (table.obs[f"{key}_factor"] == 7.0).all()
+    assert (table.obs[f"{key}_components"] == "mine").all()
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_what_the_user_holds_under_the_names_of_scores_stays(make_section, again):
+    adata = make_section()
+    if again:
+        phg2st.tl.impute(adata, method="idw", key_added="m", progress=False)
+    own_scores(adata, "m")
+    phg2st.tl.impute(adata, method="idw", key_added="m", progress=False)
+    assert_own_scores(adata, "m")
+    layer = adata.layers["m"].copy()
+    refused = r"obsm\['m_scores'\], obs\['m_factor'\], obs\['m_components'\] exist and were not.*another `key_added=`"
+    with pytest.raises(ValueError, match=refused):
+        phg2st.tl.impute(adata, method="idw", key_added="m", low_rank=3, progress=False)
+    assert_own_scores(adata, "m")
+    np.testing.assert_array_equal(adata.layers["m"], layer)
+
+
+def test_what_the_user_holds_in_a_store_under_the_names_of_scores_stays(tmp_path):
+    sdata = phg2st.datasets.simulate(container="spatialdata", n_spots=100, n_genes=24, progress=False, seed=0)
+    phg2st.pp.sample_prompts(sdata, fraction=0.2)
+    settings = {"method": "idw", "key_added": "m", "progress": False}
+    phg2st.tl.impute(sdata, **settings)
+    own_scores(sdata["table"], "m")
+    sdata.write(tmp_path / "s.zarr")
+    here = sd.read_zarr(tmp_path / "s.zarr")
+    with pytest.raises(ValueError, match=r"obsm\['m_scores'\], obs\['m_factor'\]"):
+        phg2st.tl.impute(here, low_rank=3, write=True, **settings)
+    for slot, name in (("obsm", "m_scores"), ("obs", "m_factor"), ("obs", "m_components")):
+        del getattr(here["table"], slot)[name]
+    phg2st.tl.impute(here, low_rank=3, **settings)  # in memory alone
+    with pytest.raises(ValueError, match=r"in the store: obsm\['m_scores'\], obs\['m_factor'\]"):
+        phg2st.tl.impute(here, low_rank=3, write=True, **settings)
+    phg2st.tl.impute(here, write=True, **settings)
+    assert "m_scores" not in here["table"].obsm
+    assert_own_scores(sd.read_zarr(tmp_path / "s.zarr")["table"], "m")
+
+
+def test_scores_that_only_the_store_has_are_taken_away_there(tmp_path):
+    sdata = phg2st.datasets.simulate(container="spatialdata", n_spots=100, n_genes=24, progress=False, seed=0)
+    phg2st.pp.sample_prompts(sdata, fraction=0.2)
+    sdata.write(tmp_path / "s.zarr")
+    here, other = sd.read_zarr(tmp_path / "s.zarr"), sd.read_zarr(tmp_path / "s.zarr")
+    phg2st.tl.impute(other, method="idw", low_rank=3, write=True, progress=False)
+    phg2st.tl.impute(here, method="idw", write=True, progress=False)
+    back = sd.read_zarr(tmp_path / "s.zarr")["table"]
+    assert "idw" in back.layers
+    assert "idw_scores" not in back.obsm
+    assert not {"idw_factor", "idw_components"} & set(back.obs)
+
+
 def test_under_another_name_the_scores_stay_where_they_are(kept):
     genes = list(kept.var_names[:2])
     phg2st.tl.expand(kept, genes=genes, key_added="two", progress=False)

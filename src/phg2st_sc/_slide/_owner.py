@@ -28,12 +28,18 @@ class Owner:
         Keys of ``uns`` that hold the records of several results by name; a call only adds its own, named as ``record`` ends.
     mend
         What to do instead, for the message.
+    part_keys
+        Keys that only some of such calls write: they are replaced and taken away where ``part`` tells that the last call did.
+    part
+        How to tell that.
     """
 
     record: tuple[str, ...]
     fields: tuple[str, ...]
     shared: tuple[str, ...] = ()
     mend: str = "choose another `key_added=`, or"
+    part_keys: tuple[SlotKey, ...] = ()
+    part: Owner | None = None
 
     def wrote(self, table: AnnData) -> bool:
         """Whether the record of an earlier call is on the table."""
@@ -44,6 +50,11 @@ class Owner:
             place = place[key]
         return isinstance(place, Mapping) and all(field in place for field in self.fields)
 
+    def wrote_on_disk(self, folder: Path) -> bool:
+        """The same for the folder of a table in a store."""
+        record = folder.joinpath("uns", *self.record)
+        return record.exists() and all((record / field).exists() for field in self.fields)
+
 
 def refuse_foreign(table: AnnData, keys: Iterable[SlotKey], owner: Owner) -> None:
     """Refuse to change slots that exist and were not written by an earlier call.
@@ -53,6 +64,10 @@ def refuse_foreign(table: AnnData, keys: Iterable[SlotKey], owner: Owner) -> Non
     ValueError
         If there are any; the message names them, and the ways out.
     """
+    keys = list(keys)
+    if owner.part is not None:
+        refuse_foreign(table, [one for one in keys if one in owner.part_keys], owner.part)
+        keys = [one for one in keys if one not in owner.part_keys]
     shared = {key: table.uns[key] for key in owner.shared if table.uns.get(key) is not None}
     _refuse_other_kinds(shared)
     if owner.wrote(table):
@@ -83,8 +98,12 @@ def refuse_foreign_on_disk(folder: Path, keys: Iterable[tuple[str, tuple[str, ..
     ValueError
         If there are any.
     """
-    record = folder.joinpath("uns", *owner.record)
-    if all((record / field).exists() for field in owner.fields):
+    keys = list(keys)
+    if owner.part is not None:
+        of_part = [(slot, key) for slot, key in keys if (slot, key[0]) in owner.part_keys]
+        refuse_foreign_on_disk(folder, of_part, owner.part)
+        keys = [one for one in keys if one not in of_part]
+    if owner.wrote_on_disk(folder):
         return
     names = [
         slot + "".join(f"[{part!r}]" for part in key) for slot, key in keys if folder.joinpath(slot, *key).exists()

@@ -33,7 +33,8 @@ class SlotUpdate:
         Values by key. ``obs`` and ``var`` take arrays, Categoricals or Series, which are aligned by index; ``layers`` take
         :class:`ScatteredRows` too, which go into a store and not into memory.
     remove
-        Keys by slot that are taken away where they exist, e.g. ``{"obsm": ["X_old"]}``.
+        Keys by slot that are taken away where they exist, e.g. ``{"obsm": ["X_old"]}``; of ``owner.part_keys`` those that an
+        earlier call wrote.
     owner
         How to tell that what is there was written by an earlier call, and may be replaced. ``None`` replaces anything.
     """
@@ -53,11 +54,14 @@ class SlotUpdate:
             for key, value in getattr(self, slot).items():
                 yield slot, key, value
 
-    def removed(self) -> Iterator[tuple[str, str]]:
-        """(slot, key) of all that is taken away."""
+    def removed(self, wrote: Callable[[Owner], bool]) -> Iterator[tuple[str, str]]:
+        """(slot, key) of all that is taken away; ``wrote`` tells whose the keys are that only some calls write."""
+        part = None if self.owner is None else self.owner.part
+        kept = () if self.owner is None or part is None or wrote(part) else self.owner.part_keys
         for slot in SLOTS:
             for key in self.remove.get(slot, ()):
-                yield slot, key
+                if (slot, key) not in kept:
+                    yield slot, key
 
 
 def checked(update: SlotUpdate, table: AnnData) -> SlotUpdate:
@@ -80,7 +84,7 @@ def checked(update: SlotUpdate, table: AnnData) -> SlotUpdate:
         getattr(out, slot)[key] = _CHECKS[slot](f"{slot}[{key!r}]", value, table)
     if update.owner is not None:
         touched = [(slot, key) for slot, key, _ in update.items()]
-        refuse_foreign(table, [*touched, *update.removed()], update.owner)
+        refuse_foreign(table, [*touched, *update.removed(lambda owner: owner.wrote(table))], update.owner)
     return out
 
 
@@ -216,14 +220,15 @@ _CHECKS: Mapping[str, Callable[[str, Any, Any], Any]] = {
 @contextmanager
 def applied(update: SlotUpdate, table: AnnData) -> Iterator[None]:
     """Set and remove the keys on the table; put everything back if that, or the body, fails."""
-    touched = [(slot, key) for slot, key, _ in update.items()] + list(update.removed())
+    removed = list(update.removed(lambda owner: owner.wrote(table)))
+    touched = [(slot, key) for slot, key, _ in update.items()] + removed
     old = [(slot, key, _get(table, slot, key)) for slot, key in touched]
     columns = {slot: list(getattr(table, slot).columns) for slot in FRAMES}
     done = False
     try:
         for slot, key, value in update.items():
             _set(table, slot, key, value)
-        for slot, key in update.removed():
+        for slot, key in removed:
             _delete(table, slot, key)
         yield
         done = True

@@ -82,7 +82,7 @@ def _note_in_memory() -> None:
 
 def _check_names(table: AnnData, update: SlotUpdate) -> None:
     """SpatialData allows letters, digits, ``_``, ``-``, ``.``, and no two names that differ in case only."""
-    removed = set(update.removed())
+    removed = set(update.removed(lambda owner: owner.wrote(table)))
     for slot, key, _ in update.items():
         if re.fullmatch(r"[\w.\-]+", key, flags=re.ASCII) is None or key.startswith("__") or set(key) == {"."}:
             msg = f"{slot}[{key!r}]: a SpatialData allows only letters, digits, '_', '-' and '.' in keys."
@@ -132,7 +132,7 @@ def _on_disk(folder: Path, update: SlotUpdate) -> Iterator[tuple[tuple[str, tupl
     for slot, key, value in update.items():
         if slot != "uns" or key not in shared:
             yield (slot, (key,)), (value,)
-    for slot, key in update.removed():
+    for slot, key in update.removed(lambda owner: owner.wrote_on_disk(folder)):
         yield (slot, (key,)), None
     for key in shared:
         part, value = record[-1], update.uns.get(key, {})

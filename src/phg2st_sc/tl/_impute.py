@@ -149,7 +149,7 @@ def impute(
     targets = [copied(one) if copy and not (alone and is_table(one)) else one for one in objects]
     for target in targets:
         if not alone:
-            refuse_early(target, key, write)
+            refuse_early(target, key, write, low_rank=low_rank is not None)
     results = [  # all are predicted before any is written
         predict_slides(
             target,

@@ -72,17 +72,19 @@ def is_table(data: AnnData | SpatialData) -> bool:
 
 def owner_of(key: str) -> Owner:
     """How to tell that an earlier call wrote a result."""
-    return Owner((key,), (_keys.METHOD, "scale"))
+    scores = (("obsm", _keys.scores(key)), ("obs", _keys.factor(key)), ("obs", _keys.components(key)))
+    return Owner((key,), (_keys.METHOD, "scale"), part_keys=scores, part=Owner((key, _keys.LOW_RANK), ()))
 
 
-def refuse_early(data: AnnData | SpatialData, key: str, write: object) -> None:
+def refuse_early(data: AnnData | SpatialData, key: str, write: object, *, low_rank: bool = False) -> None:
     """Refuse a view, a key that holds something of the user's, and a missing store, before the work rather than after it."""
     if write:
         store_behind(data)
     if is_table(data):
         check_table(data)
-        slots = (("layers", key), ("uns", key), ("obs", _keys.used_prompts(key)), ("var", _keys.predicted(key)))
-        refuse_foreign(data, slots, owner_of(key))
+        owner = owner_of(key)
+        slots = [("layers", key), ("uns", key), ("obs", _keys.used_prompts(key)), ("var", _keys.predicted(key))]
+        refuse_foreign(data, [*slots, *(owner.part_keys if low_rank else ())], owner)
 
 
 def slots_of(done: Result, key: str) -> SlotUpdate:
