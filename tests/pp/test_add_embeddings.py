@@ -150,6 +150,33 @@ def test_the_column_of_names_may_be_said(spot_adata, rng, tmp_path):
         pp.add_embeddings(spot_adata, table, index="spot", **options)
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet", "frame"])
+def test_an_index_is_no_feature(spot_adata, rng, tmp_path, suffix):
+    frame = _frame(spot_adata, rng)
+    # as left by leaving rows out: an index that counts is written, and rows are named by a column
+    table = frame.rename_axis("barcode").reset_index().sample(frac=1.0, random_state=0)
+    source = tmp_path / f"features{suffix}"
+    if suffix == ".parquet":
+        table.rename_axis("cell_id").to_parquet(source)
+    elif suffix == "frame":
+        table.to_csv(tmp_path / "a.csv")
+        source = pd.read_csv(tmp_path / "a.csv")
+    else:
+        table.to_csv(source, sep="\t" if suffix == ".tsv" else ",")
+    for index in (None, "barcode"):
+        pp.add_embeddings(spot_adata, source, index=index, encoder="mine", tile_um=112)
+        np.testing.assert_allclose(spot_adata.obsm["X_mine"], frame, rtol=1e-6)
+
+
+def test_an_index_that_counts_names_the_rows_of_a_parquet_file(spot_adata, rng, tmp_path):
+    frame = _frame(spot_adata, rng)
+    spot_adata.obs["cell"] = np.arange(spot_adata.n_obs) + 7
+    table = frame.set_index(pd.Index(spot_adata.obs["cell"], name="cell_id")).sample(frac=1.0, random_state=0)
+    table.to_parquet(tmp_path / "a.parquet")
+    pp.add_embeddings(spot_adata, tmp_path / "a.parquet", encoder="mine", tile_um=112, obs_key="cell")
+    np.testing.assert_allclose(spot_adata.obsm["X_mine"], frame, rtol=1e-6)
+
+
 def test_a_table_by_place(spot_adata, tiled):
     corners, values = tiled
     frame = pd.DataFrame(values, columns=["f0", "f1", "f2"])

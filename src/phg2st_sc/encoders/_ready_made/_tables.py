@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ from ._file import FeatureFile, Piece, Rows, check_shape, pieces, taken
 
 _PLACES = ["x", "y"]
 _AT_ONCE = 4096
-_INDEX = ("Unnamed: 0", "__index_level_0__")
-"""What an index without a name is called in a csv, as pandas reads it, and in a parquet file."""
+_INDEX = ("Unnamed: 0", "__index_level_")
+"""How the name of an index without one begins in a csv, as pandas reads it, and in a parquet file."""
 _LAYOUT = "table"
 
 
@@ -63,7 +63,10 @@ def open_parquet(path: Path, index: Any = None) -> FeatureFile:
             for batch in file.iter_batches(batch_size=_AT_ONCE, **options):
                 yield batch.to_pandas(ignore_metadata=True)
 
-    return _streamed(path, index, blocks, lambda columns, _: {"columns": columns})
+    known = (pq.read_schema(path).pandas_metadata or {}).get("index_columns", [])
+    # an index that only counts is a dict and no column
+    indexes = [name for name in known if isinstance(name, str)]
+    return _streamed(path, index, blocks, lambda columns, _: {"columns": columns}, indexes)
 
 
 def _streamed(
@@ -71,12 +74,13 @@ def _streamed(
     index: Any,
     blocks: Callable[..., Iterator[pd.DataFrame]],
     only: Callable[[list[str], str | None], dict[str, Any]],
+    indexes: Sequence[str] = (),
 ) -> FeatureFile:
     """Features of a file that is read from its beginning, a block of rows at a time."""
     where = str(path)
     try:
         first = next(blocks())
-        name, columns = _roles(first, where, index)
+        name, columns = _roles(first, where, index, indexes)
         keys = [*([name] if name is not None else []), *(c for c in _PLACES if set(_PLACES) <= set(first))]
         # a column in any case, to count the rows by
         known = pd.concat(list(blocks(**only(keys or columns[:1], name))), ignore_index=True)
@@ -99,21 +103,24 @@ def _streamed(
     )
 
 
-def _roles(frame: pd.DataFrame, where: str, index: Any) -> tuple[str | None, list[str]]:
-    """Which column names the rows, and which ones are features."""
+def _roles(frame: pd.DataFrame, where: str, index: Any, indexes: Sequence[str] = ()) -> tuple[str | None, list[str]]:
+    """Which column names the rows, and which ones are features; those that were an index are none."""
     if index is not None and (not isinstance(index, str) or index not in frame):
         msg = f"`index` of a table is the name of one of its columns, got {index!r:.80}; {where!r} has {quoted(frame.columns)}."
         raise ValueError(msg)
     texts = [c for c in frame.columns if not pd.api.types.is_numeric_dtype(frame[c])]
-    name = index or next((c for c in (*_INDEX, *texts) if c in frame), None)
-    others = [c for c in texts if c != name]
+    places = _PLACES if set(_PLACES) <= set(frame.columns) else []
+    indexes = [c for c in frame.columns if c not in places and (c in indexes or str(c).startswith(_INDEX))]
+    # an index of text, the column of text, an index that counts
+    names = [*(c for c in indexes if c in texts), *texts, *indexes]
+    name = index or next(iter(names), None)
+    others = [c for c in texts if c != name and c not in indexes]
     if others:
         msg = (
             f"{where!r}: columns {quoted(others)} are no numbers. Keep one column of names, x and y, and the features."
         )
         raise ValueError(msg)
-    places = _PLACES if set(_PLACES) <= set(frame.columns) else []
-    columns = [c for c in frame.columns if c != name and c not in places]
+    columns = [c for c in frame.columns if c not in (name, *indexes, *places)]
     if not columns:
         msg = f"{where!r} holds no features beside names and places (columns {quoted(frame.columns)})."
         raise ValueError(msg)
