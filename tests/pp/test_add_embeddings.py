@@ -237,6 +237,65 @@ def test_slides_by_name(spot_adata, rng):
         pp.add_embeddings(spot_adata, {"L": frame, "R": frame[["f0", "f1"]]}, **options)
 
 
+def test_slides_one_after_the_other(spot_adata, rng, tmp_path):
+    left = spot_adata.obsm["spatial"][:, 0] < 300
+    spot_adata.obs["slide"] = np.where(left, "L", "R")
+    frame = _frame(spot_adata, rng)
+    options = {"encoder": "mine", "slide_key": "slide"}
+    pp.add_embeddings(spot_adata, {"L": frame}, tile_um=112, **options)
+    spot_adata.write_h5ad(tmp_path / "a.h5ad")
+    again = ad.read_h5ad(tmp_path / "a.h5ad")
+    pp.add_embeddings(again, {"R": frame}, tile_um=112, **options)
+    np.testing.assert_allclose(again.obsm["X_mine"], frame)
+    record = again.uns[RECORD]["X_mine"]
+    assert list(record["slides"]) == ["L", "R"]
+    assert {len(record[key]) for key in ("files", "mpp", "mpp_source", "n_without")} == {2}
+    pp.add_embeddings(again, {"L": frame + 1}, tile_um=112, **options)
+    np.testing.assert_allclose(again.obsm["X_mine"], frame + left[:, None])
+    assert list(again.uns[RECORD]["X_mine"]["slides"]) == ["R", "L"]
+
+
+def test_a_slide_beside_joined_ones(spot_adata, rng):
+    frame = _frame(spot_adata, rng)
+    parts = {name: spot_adata[i * 40 : i * 40 + 40].copy() for i, name in enumerate("ABC")}
+    for name in "AB":
+        parts[name].obs["slide"] = f"section{name}"
+        pp.add_embeddings(parts[name], {f"section{name}": frame}, encoder="mine", tile_um=112, slide_key="slide")
+    joined = ad.concat(parts, label="slide", uns_merge="unique")
+    joined.obsm["X_mine"] = np.concatenate([parts[name].obsm["X_mine"] for name in "AB"] + [np.full((40, 3), np.nan)])
+    pp.add_embeddings(joined, {"C": frame}, encoder="mine", tile_um=112, slide_key="slide")
+    np.testing.assert_allclose(joined.obsm["X_mine"], frame)
+
+
+@pytest.mark.parametrize("other", [{"tile_um": 55}, {"revision": "2"}, {"columns": ["f0", "f1"]}])
+def test_slides_that_lose_features_of_another_kind_are_named(spot_adata, rng, other):
+    left = spot_adata.obsm["spatial"][:, 0] < 300
+    spot_adata.obs["slide"] = np.where(left, "L", "R")
+    frame = _frame(spot_adata, rng)
+    options = {"encoder": "mine", "slide_key": "slide", "tile_um": 112}
+    pp.add_embeddings(spot_adata, {"L": frame}, **options)
+    table = frame[other.pop("columns", list(frame))]
+    with pytest.warns(UserWarning, match=r"leaves out \('L'\) are replaced by NaN.*another `key_added=`") as told:
+        pp.add_embeddings(spot_adata, {"R": table}, **{**options, **other})
+    assert len(told) == 1
+    assert np.isnan(spot_adata.obsm["X_mine"][left]).all()
+    np.testing.assert_allclose(spot_adata.obsm["X_mine"][~left], table[~left])
+    assert list(spot_adata.uns[RECORD]["X_mine"]["slides"]) == ["R"]
+
+
+def test_arrays_of_one_slide_each(spot_adata, rng):
+    left = spot_adata.obsm["spatial"][:, 0] < 300
+    spot_adata.obs["slide"] = np.where(left, "L", "R")
+    values = rng.normal(size=(spot_adata.n_obs, 3)).astype(np.float32)
+    options = {"encoder": "mine", "slide_key": "slide", "tile_um": 112}
+    pp.add_embeddings(spot_adata, {"R": values[~left], "L": values[left]}, **options)
+    np.testing.assert_array_equal(spot_adata.obsm["X_mine"], values)
+    with pytest.raises(ValueError, match="7 rows without names or places, and the object has 120, slide 'L' "):
+        pp.add_embeddings(spot_adata, {"L": values[:7]}, **options)
+    with pytest.raises(ValueError, match=r"rows without names or places, and the object has 120: pass"):
+        pp.add_embeddings(spot_adata, values[left], **options)
+
+
 def test_methods_take_them_as_their_own(spot_adata, rng, tmp_path):
     frame = _frame(spot_adata, rng)
     pp.add_embeddings(spot_adata, frame, encoder="mine", tile_um=112)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from .._slide import Slide, SlotUpdate, refuse_foreign, store_behind, write_slot
 from .._text import plain, quoted
 from .._warn import one_message_per_fault, warn_user
 from ..encoders import FeatureFile, check_name, open_features
+from ._embedding_earlier import begin
 from ._embedding_guard import check_columns, check_from_image
 from ._embedding_match import Call, Match, no_spot, rows_of_spots
 from ._embedding_slots import obsm_keys, owner
@@ -81,9 +82,10 @@ def add_embeddings(
     ----------
     {data}
     features
-        Path, DataFrame or array, or a dict of them by slide name; slides that a dict leaves out get NaN. Columns of a
-        table are one of names (the index, or the one column of text), ``x`` and ``y`` (centres of tiles in full-resolution
-        pixels), and features. The rows of an array are those of the object, unless ``index`` names them.
+        Path, DataFrame or array, or a dict of them by slide name; slides that a dict leaves out keep what an earlier call
+        gave them if it is of the same kind, else get NaN. Columns of a table are one of names (the index, or the one column
+        of text), ``x`` and ``y`` (centres of tiles in full-resolution pixels), and features. The rows of an array are those
+        of the object, or in a dict those of the slide, unless ``index`` names them.
     encoder
         Name of the encoder, for the record and the slot. Files of TRIDENT and LazySlide say it.
     match
@@ -120,7 +122,8 @@ def add_embeddings(
     Warns
     -----
     UserWarning
-        If some spots have no features; they are named, and their features are NaN.
+        If some spots have no features; they are named, and their features are NaN. If slides that a dict leaves out lose
+        features of another kind.
 
     Notes
     -----
@@ -138,7 +141,7 @@ def add_embeddings(
     >>> adata.obsm["X_mine"].shape == (adata.n_obs, 8)
     True
     """
-    call = _checked(match, obs_key, max_distance, tile_um)
+    call = replace(_checked(match, obs_key, max_distance, tile_um), by_slide=isinstance(features, Mapping))
     slides = Reading.among(locals()).open(data)
     if write:
         store_behind(data)
@@ -155,7 +158,8 @@ def add_embeddings(
     by_table: dict[int, list[_Matched]] = {}
     for one in matched:
         by_table.setdefault(id(one.slide.table), []).append(one)
-    updates = {key: _update(found, rep, _record(found, name, revision)) for key, found in by_table.items()}
+    left_out = [slide for slide in slides if slide.name not in files]
+    updates = {key: _update(found, left_out, rep, _record(found, name, revision)) for key, found in by_table.items()}
     for key, update in updates.items():
         write_slots(data, tables[key], update, write=write)
 
@@ -218,9 +222,9 @@ def _check_alike(matched: Sequence[_Matched]) -> None:
         raise ValueError(msg)
 
 
-def _update(matched: Sequence[_Matched], rep: str, record: dict[str, Any]) -> SlotUpdate:
+def _update(matched: Sequence[_Matched], left_out: Sequence[Slide], rep: str, record: dict[str, Any]) -> SlotUpdate:
     table = matched[0].slide.table
-    values = np.full((table.n_obs, matched[0].file.shape[1]), np.nan, dtype=np.float32)
+    values, record = begin(table, [slide for slide in left_out if slide.table is table], rep, record)
     for one in matched:
         _fill(values, table, one)
         _warn_without(table, one, rep)

@@ -32,12 +32,15 @@ class Call:
         How far a spot may lie from the centre of its tile along x and y, in pixels; ``None`` for half a tile.
     tile_um
         Side of a tile in µm where the call says it.
+    by_slide
+        Whether every slide has features of its own.
     """
 
     match: Match
     obs_key: str | None
     max_distance: float | None
     tile_um: float | None
+    by_slide: bool = False
 
 
 def rows_of_spots(slide: Slide, file: FeatureFile, call: Call, tile_um: float) -> NDArray[np.int64]:
@@ -46,16 +49,19 @@ def rows_of_spots(slide: Slide, file: FeatureFile, call: Call, tile_um: float) -
     if by_name:
         return _by_name(slide, file, call.obs_key)
     if call.match == "auto" and file.places is None:
-        return _in_order(slide, file)
+        return _in_order(slide, file, by_slide=call.by_slide)
     return _by_place(slide, file, call, tile_um)
 
 
-def _in_order(slide: Slide, file: FeatureFile) -> NDArray[np.int64]:
+def _in_order(slide: Slide, file: FeatureFile, *, by_slide: bool) -> NDArray[np.int64]:
     n_obs = slide.table.n_obs
+    if by_slide and file.shape[0] == slide.n_spots:
+        return np.searchsorted(np.sort(slide.rows), slide.rows).astype(np.int64)
     if file.shape[0] != n_obs:
+        own = f", slide {slide.name!r} {slide.n_spots}" if by_slide else ""
         msg = (
-            f"{file.where!r} has {file.shape[0]} rows without names or places, and the object has {n_obs}: pass `index=` with the "
-            "name of every row."
+            f"{file.where!r} has {file.shape[0]} rows without names or places, and the object has {n_obs}{own}: pass `index=` with "
+            "the name of every row."
         )
         raise ValueError(msg)
     return slide.rows
