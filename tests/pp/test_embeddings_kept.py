@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from anndata import AnnData
+from PIL import Image
 from spatialdata import read_zarr
 
 from phg2st_sc import _keys, datasets, io, pp
-from phg2st_sc._image import TileReads
+from phg2st_sc._image import Picture, TileReads, open_image
 from phg2st_sc.encoders import EncoderCard, TextureEncoder
 from phg2st_sc.encoders._kept import KeptBatches
 
@@ -51,9 +52,10 @@ def test_what_was_done_is_not_done_again_and_the_bits_are_the_same(mode, spot_ad
         _extract(spot_adata, he_image, cut, **options)
     assert _bits(_extract(spot_adata, he_image, rest, **options)) == expected
     assert cut.batches == [1, 32, 32, 32]  # the first is the made tile by which a function is known
-    assert sum(rest.batches) - 1 == sum(whole.batches) - 96
+    assert rest.batches[:2] == [1, 8]  # and a few of those that are there
+    assert sum(rest.batches) - 9 == sum(whole.batches) - 96
     assert _bits(_extract(spot_adata, he_image, again, **options)) == expected
-    assert again.batches == [1]
+    assert again.batches == [1, 8]
 
 
 OTHER = {
@@ -77,6 +79,57 @@ def test_other_work_takes_nothing_of_it(other, spot_adata, he_image, tmp_path):
     n_before = len(settings["encoder"].batches)
     assert _bits(_extract(spot_adata.copy(), cache=tmp_path, **settings)) == expected
     assert len(settings["encoder"].batches) == 2 * n_before + 1
+
+
+class Bright(Counting):
+    """Whether a tile is bright: another threshold gives the same of the made tile."""
+
+    def __init__(self, threshold, stop_after=None):
+        super().__init__(stop_after)
+        self.threshold = threshold
+
+    def __call__(self, tiles):
+        return (super().__call__(tiles) > self.threshold).astype(np.float32)
+
+
+def test_a_function_that_was_changed_takes_nothing_of_what_it_was(spot_adata, he_image, tmp_path):
+    middle = float(np.median(he_image.mean(axis=(0, 1))))
+    expected = _bits(_extract(spot_adata.copy(), he_image, Bright(middle)))
+    assert expected != _bits(_extract(spot_adata.copy(), he_image, Bright(middle + 20)))
+    with pytest.raises(KeyboardInterrupt):
+        _extract(spot_adata.copy(), he_image, Bright(middle + 20, stop_after=4), cache=tmp_path)
+    assert _bits(_extract(spot_adata.copy(), he_image, Bright(middle), cache=tmp_path)) == expected
+    again = Bright(middle)
+    assert _bits(_extract(spot_adata.copy(), he_image, again, cache=tmp_path)) == expected
+    assert again.batches == [1, 8]
+
+
+@pytest.mark.parametrize("name", ["b.png", "a.png"])
+def test_a_picture_that_differs_between_the_blocks_looked_at_is_another(name, spot_adata, he_image, tmp_path):
+    other = he_image.copy()
+    other[58:102, 62:106] //= 2
+    blocks = [Picture.of(open_image(one), "").blocks for one in (he_image, other)]
+    np.testing.assert_array_equal(*blocks)
+    for path, pixels in ((tmp_path / "a.png", he_image), (tmp_path / name, other)):
+        Image.fromarray(pixels).save(path)
+        found = _bits(_extract(spot_adata.copy(), path, Counting(), cache=tmp_path / "kept"))
+    assert found == _bits(_extract(spot_adata.copy(), other, Counting()))
+    assert len(list(tmp_path.glob("kept/X_mean/*"))) == 2
+
+
+def test_another_version_takes_nothing_of_it(spot_adata, he_image, tmp_path, monkeypatch):
+    _extract(spot_adata.copy(), he_image, Counting(), cache=tmp_path)
+    monkeypatch.setattr("phg2st_sc.encoders._kept.package_versions", lambda _: {"phg2st-sc": "another"}, raising=False)
+    _extract(spot_adata.copy(), he_image, Counting(), cache=tmp_path)
+    assert len(list(tmp_path.glob("X_mean/*"))) == 2
+
+
+def test_a_cache_may_be_below_the_home_folder(spot_adata, he_image, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    _extract(spot_adata, he_image, Counting(), cache="~/kept")
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
 
 
 @pytest.mark.parametrize("damage", ["features cut", "features changed", "line cut", "line alone"])
@@ -147,7 +200,7 @@ def test_a_store_keeps_them_until_they_are_written(store):
     assert _bits(back) == _bits(table)
     whole = Counting()
     assert _bits(_in_store(store, whole)) == _bits(table)
-    assert sum(whole.batches) - sum(rest.batches) == 2 * 16
+    assert sum(whole.batches) - sum(rest.batches) == 2 * 16 - 6
 
 
 def test_recover_drops_what_a_killed_call_kept(store):

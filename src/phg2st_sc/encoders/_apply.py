@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Generator
 from contextlib import closing, nullcontext
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -73,6 +75,8 @@ def _batches(
 ) -> Generator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
     """Numbers of tiles and their features: those that are kept from before, then those that are made."""
     start = 0
+    if kept is not None and not encode.has_weights:
+        kept.drop_unless(partial(_again, reads, encode), reads.order)
     for index, features in () if kept is None else kept.done(reads.order):
         yield index, features
         start += len(index)
@@ -86,12 +90,19 @@ def _batches(
             yield index, features
 
 
+def _again(reads: TileReads, encode: _Checked, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Features of some of the tiles."""
+    ((_, batch),) = replace(reads, order=numbers).batches(len(numbers))
+    return encode(batch)
+
+
 class _Checked:
     """An encoder whose features are looked at, and that may pass over glass."""
 
     def __init__(self, encoder: Encoder, *, skip_glass: bool) -> None:
         self._encoder, self._skip_glass = encoder, skip_glass
         self._dim = encoder.card.dim
+        self.has_weights = bool(encoder.card.weights)
         self._of_white: NDArray[np.float32] | None = None
 
     def __call__(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:

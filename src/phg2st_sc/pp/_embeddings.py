@@ -106,8 +106,9 @@ def extract_embeddings(
     {progress} {slide_key} {table_key} {coordinate_system}
     cache
         Folder in which features of tiles are kept batch by batch, so that the same call goes on where an earlier one was cut
-        off, and finds all of a finished one; delete it once the object is saved. With ``write=True`` they are kept in the
-        store, until the call has written its results.
+        off, and finds all of a finished one; delete it once the object is saved. Of an encoder without weights, such as a
+        function, a few tiles are encoded again, and all where these differ by now. With ``write=True`` features are kept in
+        the store, until the call has written its results.
     {write}
 
     Raises
@@ -159,7 +160,7 @@ def extract_embeddings(
         skip_glass=skip_glass,
         batch_size=batch_size,
         progress=progress,
-        keep_in=Path(cache) if cache is not None else in_store,
+        keep_in=Path(cache).expanduser() if cache is not None else in_store,
     )
     for target in {id(slide.table): slide.table for slide in slides}.values():
         refuse_foreign(target, [("obsm", key) for key in obsm_keys(job.rep)], owner(job.rep))
