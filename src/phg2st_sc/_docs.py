@@ -78,6 +78,11 @@ copy
     Return a changed copy, and leave ``data`` as it is.
 write
     Also save what was written, and nothing else, into the zarr store behind a SpatialData.
+write:predicted
+    Also save what was written, and nothing else, into the zarr store behind a SpatialData. A layer or table of 512 MB or more
+    then goes into the store block by block and never stands in memory: on the object it is a dask array that reads from there
+    (``.compute()`` for all of it). Until it is complete, store and object hold what they held before. Before you delete such a
+    table from the store to write it anew, put the layer into memory, ``table.layers[k] = table.layers[k].compute()``.
 n_splits
     Random splits of the counts into halves that the noise ceiling is averaged over.
 extra

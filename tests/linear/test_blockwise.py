@@ -137,6 +137,11 @@ def test_evenly_takes_points_of_every_region():
     np.testing.assert_array_equal(evenly(points[:5], 10), np.arange(5))
 
 
+@pytest.mark.parametrize(("n", "count"), [(3000, 300), (301, 300), (300, 300), (1000, 7)])
+def test_evenly_takes_about_as_many_as_it_is_asked_for(rng, n, count):
+    assert count / 2 <= len(evenly(rng.uniform(0, 1, (n, 2)), count)) <= 2 * count
+
+
 def test_surrounding_is_the_group_and_what_is_next_to_it():
     points = np.stack([np.arange(20.0), np.zeros(20)], axis=1)
     np.testing.assert_array_equal(surrounding(points, np.arange(5, 8), 7), [3, 4, 5, 6, 7, 8, 9])

@@ -108,6 +108,23 @@ def test_what_is_read_from_the_store_is_never_something_else(stored):
     assert np.isfinite(sd.read_zarr(moved)["table"].layers["idw"]).any()
 
 
+def test_a_table_that_is_written_anew_needs_its_layer_in_memory(stored):
+    impute(stored)
+    table = stored["table"]
+    lazy = table.layers["idw"]
+    table.layers["idw"] = lazy.compute()  # as the message says
+    stored.delete_element_from_disk("table")
+    with pytest.raises(OSError, match=r"`table.layers\['idw'\] = table.layers\['idw'\].compute\(\)`"):
+        lazy.compute()
+    stored.write_element("table")
+    np.testing.assert_array_equal(sd.read_zarr(stored.path)["table"].layers["idw"], table.layers["idw"])
+    impute(stored, key_added="few", write="table")
+    values = stored["few"].X
+    stored.delete_element_from_disk("few")
+    with pytest.raises(OSError, match=r"`table.X = table.X.compute\(\)`"):
+        values.compute()
+
+
 def test_all_of_it_is_never_held(tmp_path, monkeypatch):
     monkeypatch.setattr(_scattered, "_VALUES", 1 << 18)
     n, n_genes = 2500, 4000

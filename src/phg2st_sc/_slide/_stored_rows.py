@@ -61,10 +61,16 @@ class StoredRows:
             what = "is not there any more" if array is None else "was replaced since"
             msg = (
                 f"These values are read from the store {self.store} when they are used, and {self.place} in it {what}: read "
-                "the object anew, or make the result again."
+                "the object anew, or make the result again. Before a table is deleted from the store to write it anew, put what "
+                f"is read from there into memory: `{self._held} = {self._held}.compute()`."
             )
             raise OSError(msg)
         return np.asarray(array[index])
+
+    @property
+    def _held(self) -> str:
+        slot, *key = self.place.split("/")[2:]
+        return f"table.{slot}" + "".join(f"[{part!r}]" for part in key)
 
     def lazy(self) -> Any:
         """The array for dask."""

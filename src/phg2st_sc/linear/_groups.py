@@ -24,7 +24,10 @@ def groups(points: Array, size: int) -> list[Index]:
 
 
 def evenly(points: Array, count: int) -> Index:
-    """At most ``count`` of (n, d) points, spread as evenly as they are: the middle one of each of so many groups."""
+    """About ``count`` of (n, d) points, spread as evenly as they are: the middle one of each of so many groups.
+
+    Groups are halved, so there are between half and twice as many (512 for 300 of 3,000); all points where ``count`` is no less.
+    """
     size = -(-len(points) // count)
     return np.sort([_middle(points, group) for group in groups(points, size)])
 

@@ -21,7 +21,7 @@ from ._kernels import Kernel, Places
 Array = NDArray[np.float64]
 
 MOST_BY_SPACE = 300
-"""Inducing places of the spatial part."""
+"""Inducing places of the spatial part, about: up to twice as many (see :func:`~._groups.evenly`)."""
 MOST_BY_IMAGE = 800
 """Inducing places of the image part."""
 _JITTER = 1e-8

@@ -163,7 +163,7 @@ def gene_signal(working: Working) -> Array:
     """(G,) expected counts of each gene at the median prompt, in powers of two.
 
     Genes vary by like factors from place to place, so the signal of whitened rates grows with the counts expected of a
-    gene. Powers of two, because moving neighbourhoods solve a system for each different value.
+    gene. Powers of two, because a system is solved for each different value where there are very many prompts.
     """
     expected = np.maximum(working.scale.level * working.depth, _LEAST_EXPECTED)
     return np.asarray(2.0 ** np.round(np.log2(expected)))

@@ -51,7 +51,8 @@ def expand(
         Name of the prediction, its ``key_added``. ``None``: ``"phg2st"``, or the only one there is.
     key_added
         Name of the layer or table. ``None``: that of the prediction.
-    {table_key} {copy} {write}
+    {table_key} {copy} {write:predicted}
+
         ``"table"``: put the genes into a table of their own. Of a SpatialData it is named ``key_added``, and saved too where
         there is a store; of an AnnData it is returned, and ``data`` stays as it is.
     {progress:long}

@@ -78,10 +78,7 @@ def impute(
         training, where there is such a column.
     key_added
         Name of the result. ``None``: ``"phg2st"`` for the default, else the name of the method.
-    {seed} {copy} {write}
-        A layer or table of 512 MB or more then goes into the store block by block and never stands in memory: on the object
-        it is a dask array that reads from there (``.compute()`` for all of it). Until it is complete, store and object hold
-        what they held before.
+    {seed} {copy} {write:predicted}
 
         ``"table"``: put the prediction into a table of its own, for panels too large for a layer and for few genes of many. Of
         a SpatialData it is named ``key_added``, and saved too where there is a store; of an AnnData it is returned, an object

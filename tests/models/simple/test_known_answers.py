@@ -9,6 +9,8 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from phg2st_sc import models
+from phg2st_sc.linear import GeneBasis
+from phg2st_sc.models.simple import _kriging_base
 
 
 def test_idw_in_one_line(slide, draw):
@@ -59,3 +61,22 @@ def test_deep_prompts_weigh_more_than_shallow_ones(slide, draw, name):
 
     moved = [np.abs(predict(odd, depth) - predict(share, depth))[:, 0].mean() for depth in (300, 10_000)]
     assert 0 < moved[0] < 0.6 * moved[1]
+
+
+def test_of_very_many_prompts_a_system_serves_components_of_like_signal(slide, draw, monkeypatch):
+    seen = []
+
+    def kriged(places, index, noise, columns, covariance, signal=1.0):
+        seen.append(np.atleast_1d(signal))
+        return krige_columns(places, index, noise, columns, covariance, signal)
+
+    krige_columns = _kriging_base.krige_columns
+    monkeypatch.setattr(_kriging_base, "krige_columns", kriged)
+    model, prompts = models.create("kriging"), draw(slide, 25)
+    model.basis = GeneBasis(np.eye(24, 5), np.array([3.0, 2.5, 1.0, 0.7, 0.5]) / 1000)
+    for most in (25, 24):
+        monkeypatch.setattr(_kriging_base, "MAX_EXACT", most)
+        model.predict(slide.arrays, prompts)
+    one, _, many, _ = seen
+    assert (np.log2(one) % 1 != 0).any()
+    np.testing.assert_array_equal(many, 2.0 ** np.round(np.log2(one)))

@@ -14,6 +14,7 @@ from ..._docs import documented
 from ...linear import (
     COMPONENT_RATIOS,
     LENGTH_SCALES,
+    MAX_EXACT,
     MIN_TO_CHOOSE,
     MIN_TO_LENGTHEN,
     MIXES,
@@ -136,7 +137,9 @@ class KrigingEstimator(Estimator):
         return values if self.basis is None else values @ self.basis.vectors
 
     def _signal(self, working: Working) -> Array | float:
-        return gene_signal(working) if self.basis is None else self.basis.signal(working.depth)
+        if self.basis is None:
+            return gene_signal(working)
+        return self.basis.signal(working.depth, rounded=working.index.size > MAX_EXACT)
 
     def _under(self, places: Places, working: Working, values: Array, covariance: Covariance) -> Field:
         """Whitened predictions (n, G) under a given covariance."""
