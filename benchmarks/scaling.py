@@ -32,6 +32,7 @@ from tqdm.auto import tqdm
 
 SIZES = (1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 600_000)
 PROMPTS = (300, 1_000, 1_500, 1_600, 3_000, 6_000, 15_000)
+INTO_STORE = "hypergraph + impute, into zarr"
 _FIT_FROM = 30_000
 _TRAINING_BINS = 3_000
 _MOST_SCORED = 20_000
@@ -51,15 +52,20 @@ def _impute(slide: AnnData, _: str, **how: Any) -> None:
 
 
 def _with_model(slide: AnnData, folder: str) -> None:
-    import phg2st_sc as phg2st
-
-    phg2st.tl.impute(slide, model=f"{folder}/model", key_added="made", progress=False)
+    _impute(slide, folder, model=f"{folder}/model")
 
 
 def _evaluate(slide: AnnData, _: str) -> None:
     import phg2st_sc as phg2st
 
     phg2st.tl.evaluate(slide, layer="made", progress=False)
+
+
+def _into_store(sdata: Any, _: str) -> None:
+    import phg2st_sc as phg2st
+
+    phg2st.pp.build_hypergraph(sdata, use_rep=FEATURES, trust_rep=True, write=True)
+    phg2st.tl.impute(sdata, use_rep=FEATURES, trust_rep=True, key_added="made", write=True, progress=False)
 
 
 STEPS: dict[str, Callable[[AnnData, str], None]] = {
@@ -71,6 +77,7 @@ STEPS: dict[str, Callable[[AnnData, str], None]] = {
     "space_image_kriging": lambda slide, folder: _impute(slide, folder, method="space_image_kriging"),
     "idw": lambda slide, folder: _impute(slide, folder, method="idw"),
     "evaluate": _evaluate,
+    INTO_STORE: _into_store,
 }
 
 
@@ -89,8 +96,9 @@ def measure(step: str, n_bins: int, n_prompts: int) -> dict[str, Any]:
             del others
         if step == "evaluate":
             _impute(slide, folder, method="idw")
+        data = _stored(slide, folder) if step == INTO_STORE else slide
         slide_gb, began, worked = _peak(), time.perf_counter(), time.process_time()
-        STEPS[step](slide, folder)
+        STEPS[step](data, folder)
         took = {"seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - worked}
     peak = _peak()
     score = _score(slide) if "made" in slide.layers and step != "evaluate" else np.nan
@@ -108,6 +116,18 @@ def curve(n_bins: int, n_prompts: int, method: str, *, exact: bool) -> dict[str,
     worked = time.process_time()
     _impute(slide, "", method=method)
     return {"cpu_seconds": time.process_time() - worked, "score": _score(slide)}
+
+
+def _stored(slide: AnnData, folder: str) -> Any:
+    from spatialdata import SpatialData
+    from spatialdata.models import ShapesModel, TableModel
+
+    slide.obs["region"], slide.obs["instance"] = pd.Categorical(["bins"] * slide.n_obs), np.arange(slide.n_obs)
+    table = TableModel.parse(slide, region="bins", region_key="region", instance_key="instance")
+    centers = slide.obsm["spatial"]
+    sdata = SpatialData(shapes={"bins": ShapesModel.parse(centers, geometry=0, radius=8.0)}, tables={"table": table})
+    sdata.write(f"{folder}/slide.zarr")
+    return sdata
 
 
 def _choose_prompts(slide: AnnData, n_prompts: int) -> None:
@@ -149,7 +169,7 @@ def exponents(table: pd.DataFrame) -> pd.Series:
         for step, rows in large.groupby("step", sort=False)
         if len(rows) > 1
     }
-    return pd.Series(fitted, name="exponent")
+    return pd.Series(fitted, name="exponent", dtype=float)
 
 
 def _draw(table: pd.DataFrame, path: Path) -> None:
@@ -170,20 +190,22 @@ def _run_steps(settings: argparse.Namespace) -> None:
     rows = []
     for step, n_bins in tqdm(jobs, desc="steps"):
         rows.append({"step": step, "bins": n_bins, "prompts": n_bins // 10, **_elsewhere(step, n_bins, n_bins // 10)})
-        table = pd.DataFrame(rows).round(4)
-        table.to_csv(settings.out / "scaling.csv", index=False)
+        pd.DataFrame(rows).round(4).to_csv(settings.out / "scaling.csv", index=False)
+    report(pd.DataFrame(rows).round(4), settings.out)
+
+
+def report(table: pd.DataFrame, folder: Path) -> None:
+    """Write a page and a figure of the steps that were measured."""
     wide = {
-        name: table.pivot(index="bins", columns="step", values=name)[list(settings.steps)]
-        for name in ("cpu_seconds", "peak_gb", "score")
+        name: table.pivot(index="bins", columns="step", values=name) for name in ("cpu_seconds", "peak_gb", "score")
     }
     titles = {"cpu_seconds": "CPU seconds, one core", "peak_gb": "Peak memory of the process, GB", "score": "Score"}
     text = "\n\n".join(f"{titles[name]}\n\n```text\n{part.round(3).to_string()}\n```" for name, part in wide.items())
     fitted = f"Exponents from {_FIT_FROM:,} bins on\n\n```text\n{exponents(table).round(2).to_string()}\n```"
-    (settings.out / "scaling.md").write_text(
-        f"# Time and memory by the number of bins\n\n{text}\n\n{fitted}\n", encoding="utf-8"
-    )
-    _draw(table, settings.out / "scaling.png")
-    tqdm.write(f"{text}\n\n{fitted}")
+    page = f"# Time and memory by the number of bins\n\n{text}\n\n{fitted}\n"
+    (folder / "scaling.md").write_text(page, encoding="utf-8")
+    _draw(table, folder / "scaling.png")
+    tqdm.write(page)
 
 
 def _run_curve(settings: argparse.Namespace) -> None:

@@ -15,7 +15,7 @@ from ._features import (
 from ._genes import THETA, common_genes, rank_genes
 from ._gex import GexOnly, is_gene
 from ._hypergraph import hypergraph_update
-from ._mask import full_mask
+from ._mask import full_mask, resolve_mask
 from ._measured import DEFAULT_TARGET_SUM, Measured, check_target_sum, common_target_sum, find_unmeasured, read_measured
 from ._panel import Panel, check_asked, check_gene_names, measured_somewhere, model_panel, prompted_panel
 from ._patches import SlidePatches, pixel_size
@@ -71,6 +71,7 @@ __all__ = [
     "read_counts",
     "read_measured",
     "read_rows",
+    "resolve_mask",
     "row_totals",
     "same_features",
     "slide_arrays",

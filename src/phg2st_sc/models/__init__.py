@@ -8,6 +8,11 @@ from ._base import Estimator
 from ._base import predict_genes as predict_genes
 from ._choice import DEFAULT_METHOD as DEFAULT_METHOD
 from ._choice import choose_estimator as choose_estimator
+from ._costs import Costs as Costs
+from ._costs import Sizes as Sizes
+from ._costs import costs_of as costs_of
+from ._costs import form_of as form_of
+from ._costs import measured_forms as measured_forms
 from ._limits import AtLeast, Positive
 from ._load import load
 from ._registry import METHODS, create, get_method, methods, register

@@ -5,12 +5,13 @@ from __future__ import annotations
 from .._benchmark import summarize_benchmark
 from .._deprecated import deprecated_names
 from ._benchmark import benchmark
+from ._estimate import estimate
 from ._evaluate import evaluate
 from ._expand import expand
 from ._impute import impute
 from ._predict import predict
 from ._train import train
 
-__all__ = ["benchmark", "evaluate", "expand", "impute", "predict", "summarize_benchmark", "train"]
+__all__ = ["benchmark", "estimate", "evaluate", "expand", "impute", "predict", "summarize_benchmark", "train"]
 
 __getattr__ = deprecated_names(__name__, summarise_benchmark="tl.summarize_benchmark")

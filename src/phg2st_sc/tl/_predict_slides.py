@@ -35,7 +35,8 @@ from .._reading import (
 from .._slide import embedding_records, n_columns
 from .._text import quoted
 from .._warn import warn_of_each, warn_user
-from ..models import DEFAULT_METHOD
+from ..models import DEFAULT_METHOD, Sizes
+from ._memory import warn_of_memory
 from ._predictions import Predicted
 
 if TYPE_CHECKING:
@@ -92,9 +93,10 @@ def predict_slides(
     shown = panel.shown(table, genes)
     fallback = float(estimator.card.get(_keys.TARGET_SUM, DEFAULT_TARGET_SUM))
     scale = common_target_sum(measured, reading.target_sum, fallback)
-    rep = _features(table, said, reading, estimator)
+    rep = features_of_method(table, said, reading, estimator)
     _warn_without_image(slides, rep, by_default=by_default)
     warn_of_pictures(slides, [rep if has_features(slide, rep) else None for slide in slides])
+    warn_of_memory(estimator, {one.slide.name: _sizes(one, panel, shown, rep) for one in measured})
     with parts(progress):
         slide_bar = bar(measured, progress=progress and len(measured) > 1, desc="predict", unit="slide")
         predictions = {one.slide.name: _predict_slide(one, estimator, rep, panel, shown, scale) for one in slide_bar}
@@ -116,6 +118,11 @@ def predict_slides(
         not_measured={name: _names(table, panel, shown[gaps]) for name, gaps in lacking.items()},
         lacking=lacking,
     )
+
+
+def _sizes(measured: Measured, panel: Panel, shown: NDArray[np.int64], rep: str | None) -> Sizes:
+    n_features = 0 if rep is None else n_columns(measured.slide.table.obsm[rep])
+    return Sizes(measured.slide.n_spots, measured.index.size, len(panel.genes), shown.size, n_features)
 
 
 def _cohort_counts(estimator: Estimator, panel: Panel, table: AnnData) -> tuple[NDArray[np.float64], float] | None:
@@ -183,7 +190,7 @@ def _training_slide(estimator: Estimator, measured: Measured) -> str:
     return known
 
 
-def _features(table: AnnData, said: Reading, reading: Reading, estimator: Estimator) -> str | None:
+def features_of_method(table: AnnData, said: Reading, reading: Reading, estimator: Estimator) -> str | None:
     """Key in ``obsm`` of the embeddings to use, where the method looks at any, or the call names some."""
     looks = estimator.needs_image or estimator.uses_image or estimator.name == DEFAULT_METHOD
     rep = None
