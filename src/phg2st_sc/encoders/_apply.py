@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._image import SlideImage, TileReads, Tiles, is_glass
+from .._image import SlideImage, TileReads, Tiles
 from ._base import Encoder
 from ._batch_size import BatchSize
 from ._kept import Keeping, KeptBatches
+from ._passing_glass import PassingGlass
 
 
 def encode_tiles(
@@ -96,26 +97,13 @@ def _again(reads: TileReads, encode: _Checked, numbers: NDArray[np.int64]) -> ND
     return encode(batch)
 
 
-class _Checked:
+class _Checked(PassingGlass):
     """An encoder whose features are looked at, and that may pass over glass."""
 
     def __init__(self, encoder: Encoder, *, skip_glass: bool) -> None:
-        self._encoder, self._skip_glass = encoder, skip_glass
-        self._dim = encoder.card.dim
+        super().__init__(skip_glass=skip_glass)
+        self._encoder, self._dim = encoder, encoder.card.dim
         self.has_weights = bool(encoder.card.weights)
-        self._of_white: NDArray[np.float32] | None = None
-
-    def __call__(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Encode (b, h, w, 3) tiles."""
-        glass = is_glass(tiles) if self._skip_glass else np.zeros(len(tiles), dtype=bool)
-        if not glass.any():
-            return self._encode(tiles)
-        if self._of_white is None:
-            self._of_white = self._encode(np.full((1, *tiles.shape[1:]), 255, dtype=np.uint8))[0]
-        features = np.tile(self._of_white, (len(tiles), 1))
-        if not glass.all():
-            features[~glass] = self._encode(tiles[~glass])
-        return features
 
     def _encode(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         features = np.asarray(self._encoder(tiles), dtype=np.float32)

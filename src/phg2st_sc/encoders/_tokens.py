@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .._image import Tiles, is_glass
+from .._image import Tiles
 from ._base import TokenEncoder
+from ._passing_glass import PassingGlass
 
 ReadTiles = Callable[[Tiles], Iterable[tuple[NDArray[np.int64], NDArray[np.uint8]]]]
 """Reads tiles in batches, in any order: numbers of tiles and (b, px, px, 3) uint8 pixels."""
@@ -155,25 +156,12 @@ def _shares(centers: NDArray[np.float64], size: int, reach: float) -> NDArray[np
     return shares
 
 
-class _Checked:
-    """An encoder whose features are looked at, and that may pass over glass."""
+class _Checked(PassingGlass):
+    """An encoder whose features of patches are looked at, and that may pass over glass."""
 
     def __init__(self, encoder: TokenEncoder, side: int, *, skip_glass: bool) -> None:
-        self._encoder, self._side, self._skip_glass = encoder, side, skip_glass
-        self._of_white: NDArray[np.float32] | None = None
-
-    def __call__(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Features of the patches of (b, h, w, 3) tiles."""
-        glass = is_glass(tiles) if self._skip_glass else np.zeros(len(tiles), dtype=bool)
-        if not glass.any():
-            return self._encode(tiles)
-        if self._of_white is None:
-            self._of_white = self._encode(np.full((1, *tiles.shape[1:]), 255, dtype=np.uint8))[0]
-        tokens = np.empty((len(tiles), *self._of_white.shape), dtype=np.float32)
-        tokens[glass] = self._of_white
-        if not glass.all():
-            tokens[~glass] = self._encode(tiles[~glass])
-        return tokens
+        super().__init__(skip_glass=skip_glass)
+        self._encoder, self._side = encoder, side
 
     def _encode(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         tokens = np.asarray(self._encoder.tokens(tiles), dtype=np.float32)
