@@ -36,7 +36,7 @@ def context_grid(
     The distinct tiles, row by row, and the (n, side²) int32 index of each spot's block, rows top to bottom; -1 =
     outside the image.
     """
-    anchor = centers[np.lexsort((centers[:, 0], centers[:, 1]))[0]]
+    anchor = topmost_left(centers)
     cells, of_spot = distinct_cells(np.rint((centers - anchor) / size_px))
     blocks = cells[:, None] + block_offsets(side)[None]
     distinct, number = distinct_cells(blocks.reshape(-1, 2))
@@ -60,6 +60,11 @@ def context_blocks(
     inside = inside_image(positions, image)
     index = np.where(inside, np.cumsum(inside) - 1, -1).reshape(len(centers), side * side)
     return Tiles(positions[inside], size_px), index.astype(np.int32)
+
+
+def topmost_left(centers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(2,) centre of the topmost spot, of those the leftmost, that a lattice of tiles is anchored to."""
+    return centers[np.lexsort((centers[:, 0], centers[:, 1]))[0]]
 
 
 def block_offsets(side: int) -> NDArray[np.int64]:

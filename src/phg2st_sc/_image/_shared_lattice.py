@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ._around import block_offsets, distinct_cells
+from ._around import block_offsets, distinct_cells, topmost_left
 from ._base import SlideImage
 from ._tiles import Tiles, inside_image
 
@@ -51,7 +51,7 @@ class SharedLattice:
         context
             Odd number of tiles along a side of the block around each spot; 0 for none.
         """
-        anchor = centers[np.lexsort((centers[:, 0], centers[:, 1]))[0]]
+        anchor = topmost_left(centers)
         at = (centers - anchor) / size_px
         low = np.floor(at + 1e-6)  # a spot on the lattice takes one tile, whichever side rounding puts it
         beyond = np.clip(at - low, 0.0, 1.0)[:, None]
