@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,7 +13,7 @@ from .._reading import Reading, warn_of_one_picture
 from .._slide import KEPT_IN_STORE, refuse_foreign, store_behind, write_slots
 from .._warn import one_message_per_fault
 from ..encoders import drop_kept
-from ._embedding_job import ContextMode, job_of
+from ._embedding_job import ContextMode, Job, job_of
 from ._embedding_slide import EmbeddedSlide, embed_slide
 from ._embedding_slots import obsm_keys, owner, update
 
@@ -164,12 +164,16 @@ def extract_embeddings(
     )
     for target in {id(slide.table): slide.table for slide in slides}.values():
         refuse_foreign(target, [("obsm", key) for key in obsm_keys(job.rep)], owner(job.rep))
-    by_table: dict[int, list[EmbeddedSlide]] = {}
-    for slide in slides:
-        by_table.setdefault(id(slide.table), []).append(embed_slide(slide, job))
-    for embedded in by_table.values():
-        warn_of_one_picture([one.slide for one in embedded], [[one.picture] for one in embedded])
-        target = embedded[0].slide.table
-        write_slots(data, target, update(target, embedded, job.rep, job), write=write)
+    _write(data, [embed_slide(slide, job) for slide in slides], job, write=write)
     if in_store is not None and cache is None:
         drop_kept(in_store, job.rep)
+
+
+def _write(data: AnnData | SpatialData, embedded: Sequence[EmbeddedSlide], job: Job, *, write: bool) -> None:
+    by_table: dict[int, list[EmbeddedSlide]] = {}
+    for one in embedded:
+        by_table.setdefault(id(one.slide.table), []).append(one)
+    for found in by_table.values():
+        warn_of_one_picture([one.slide for one in found], [[one.picture] for one in found])
+        target = found[0].slide.table
+        write_slots(data, target, update(target, found, job.rep, job), write=write)

@@ -50,7 +50,8 @@ if TYPE_CHECKING:
 
 _DEFAULT_METHODS = ("phg2st", "regression_kriging", "space_image_kriging", "gene_kriging", "kriging", "prompt_mean")
 _TOP_GENES = 50
-_Run = Callable[[], tuple[pd.DataFrame, bool]]
+_Unit = tuple[str, dict[str, Any], Callable[[], tuple[pd.DataFrame, bool]]]
+"""Name of the fold, labels, and what runs it."""
 
 
 @renamed_parameters(datas="adatas")
@@ -165,21 +166,26 @@ def benchmark(
     reading = Reading.among(locals())
     found = open_sections(adatas, reading)
     sections = {one.name: one for one in found}
-    made = {spec.label: spec.create(0) for spec in specs}
-    for method in made.values():
-        method.check_settings()
-    _check_pictures(found, made)
+    reads_pictures = _check_methods(specs, found)
     for one in found:
         number_of_prompts(one.slide.n_spots, fraction=fraction, n=None, name=f"slide {one.name!r}")
     planned = _folds(sections, folds, genes)
     _check_markers(planned, scoring.markers)
-    reads_pictures = any(method.reads_patches for method in made.values())
     plan = _plan(sections, planned, scoring, specs, reads_pictures=reads_pictures)
     store = UnitStore(out, {"protocols": list(protocols), **plan})
     data = {fold.name: FoldData(fold, sections, scoring, _top(sections, fold)) for fold in planned}
-    tables = []
     units = _units(data, specs, trainings, protocols)
     store.check(labels for _, labels, _ in units)
+    table = _run_units(units, data, store, progress=progress)
+    store.finish(table)
+    return table
+
+
+def _run_units(
+    units: Sequence[_Unit], data: Mapping[str, FoldData], store: UnitStore, *, progress: bool
+) -> pd.DataFrame:
+    """Rows of all units, of which those that are finished are not run again."""
+    tables = []
     with bar(progress=progress, total=len(units)) as shown:
         for number, (fold, labels, run) in enumerate(units, start=1):
             shown.set_postfix_str(f"fold {fold}, {labels['method']}", refresh=True)
@@ -196,15 +202,14 @@ def benchmark(
     table["error"] = table["error"].fillna("").astype(str)
     for name in ("section", "patient", "regime"):
         table[name] = table[name].fillna("").astype(str)
-    store.finish(table)
     return table
 
 
 def _units(
     data: Mapping[str, FoldData], specs: Sequence[MethodSpec], seeds: Sequence[int], protocols: Sequence[str]
-) -> list[tuple[str, dict[str, Any], _Run]]:
-    """Units in order: name of the fold, labels, and what runs it."""
-    units: list[tuple[str, dict[str, Any], _Run]] = []
+) -> list[_Unit]:
+    """Units in order."""
+    units: list[_Unit] = []
     for fold, one in data.items():
         if HONEST in protocols:
             labels: dict[str, Any] = {"fold": fold, "method": REFERENCE, "learned": REFERENCE, "seed": 0}
@@ -276,6 +281,15 @@ def _check_markers(folds: Sequence[Fold], markers: Sequence[str] | None) -> None
                 "`genes` too, or choose more genes."
             )
             raise ValueError(msg)
+
+
+def _check_methods(specs: Sequence[MethodSpec], sections: Sequence[Section]) -> bool:
+    """Refuse settings that a method does not take, and sections that lack what it needs. Whether any reads pictures."""
+    made = {spec.label: spec.create(0) for spec in specs}
+    for method in made.values():
+        method.check_settings()
+    _check_pictures(sections, made)
+    return any(method.reads_patches for method in made.values())
 
 
 def _check_pictures(sections: Sequence[Section], methods: Mapping[str, Estimator]) -> None:

@@ -11,12 +11,12 @@ import pandas as pd
 from .. import _keys
 from .._docs import documented
 from .._reading import Reading, check_gene_names, is_gene, resolve_mask
-from .._slide import is_true, n_columns
+from .._slide import is_true
 from .._text import quoted
 from .._warn import one_message_per_fault
-from ..models import Sizes, choose_estimator, costs_of, form_of, measured_forms
+from ..models import choose_estimator, costs_of, form_of, measured_forms
 from . import _memory
-from ._memory import GB, peaks
+from ._memory import GB, peaks, sizes_of
 from ._predict_slides import features_of_method, reading_of
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
     from .._slide import Slide
-    from ..models import Estimator
+    from ..models import Estimator, Sizes
 
 
 @one_message_per_fault
@@ -118,5 +118,5 @@ def _sizes(
         n_genes = int(is_true(table.var[_keys.PANEL]).sum())
     else:
         n_genes = int(is_gene(table.var, reading.gex_only).sum())
-    n_features = 0 if rep is None else n_columns(table.obsm[rep])
-    return Sizes(slide.n_spots, int(mask.sum()), n_genes, n_genes if genes is None else len(genes), n_features)
+    n_shown = n_genes if genes is None else len(genes)
+    return sizes_of(slide, rep, n_prompts=int(mask.sum()), n_genes=n_genes, n_shown=n_shown)

@@ -147,34 +147,36 @@ def impute(
     for target in targets:
         if not alone:
             refuse_early(target, key, write, low_rank=low_rank is not None)
+    asked: dict[str, Any] = {"prompt_mask": prompt_mask, "genes": genes, "seed": seed, "by_default": by_default}
     results = [  # all are predicted before any is written
-        predict_slides(
-            target,
-            reading,
-            estimator,
-            prompt_mask=prompt_mask,
-            genes=genes,
-            seed=seed,
-            by_default=by_default,
-            progress=progress,
-        )
+        predict_slides(target, reading, estimator, **asked, progress=progress)
         for target in bar(targets, progress=progress and len(targets) > 1, desc="predict", unit="object")
     ]
-    if alone:
-        with parts(progress):
-            made = [table_of(target, done) for target, done in zip(targets, results, strict=True)]
-            tables = [put_table(*one, key, copy) for one in zip(targets, results, made, strict=True)]
-        return None if all(one is None for one in tables) else _like(data, tables)
+    with parts(progress):
+        if alone:
+            tables = _put_tables(targets, results, key, copy=copy)
+            return None if all(one is None for one in tables) else _like(data, tables)
+        _put_slots(targets, results, key, low_rank, write=bool(write))
+    return _like(data, targets) if copy else None
+
+
+def _put_tables(targets: Sequence[Any], results: Sequence[Predicted], key: str, *, copy: bool) -> list[Any]:
+    """Put predictions into tables of their own, all of which are made before any is put."""
+    made = [table_of(target, done) for target, done in zip(targets, results, strict=True)]
+    return [put_table(*one, key, copy) for one in zip(targets, results, made, strict=True)]
+
+
+def _put_slots(
+    targets: Sequence[Any], results: Sequence[Predicted], key: str, low_rank: int | None, *, write: bool
+) -> None:
+    """Put predictions beside the counts, all of which are made before any is put."""
     if low_rank is None:
         _warn_of_empty(results, key)
-    with parts(progress):
-        updates = [
-            layers_of(done, key, write=bool(write)) if low_rank is None else scores_of(done, key, low_rank)
-            for done in results
-        ]
-        for target, done, update in zip(targets, results, updates, strict=True):
-            write_slots(target, done.table, update, write=bool(write))
-    return _like(data, targets) if copy else None
+    updates = [
+        layers_of(done, key, write=write) if low_rank is None else scores_of(done, key, low_rank) for done in results
+    ]
+    for target, done, update in zip(targets, results, updates, strict=True):
+        write_slots(target, done.table, update, write=write)
 
 
 def _objects(data: Any, prompt_mask: Any) -> list[Any]:

@@ -5,15 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from .._slide import n_columns
 from .._warn import warn_user
 from ..models import Costs, Sizes, costs_of
 
 if TYPE_CHECKING:
+    from .._slide import Slide
     from ..models import Estimator
 
 GB = 2.0**30
 _RESULT = 4.0
 """Bytes of a predicted value, kept until all slides are predicted."""
+
+
+def sizes_of(slide: Slide, rep: str | None, *, n_prompts: int, n_genes: int, n_shown: int) -> Sizes:
+    """Sizes of a slide, and of the embeddings that a method looks at."""
+    n_features = 0 if rep is None else n_columns(slide.table.obsm[rep])
+    return Sizes(slide.n_spots, n_prompts, n_genes, n_shown, n_features)
 
 
 def warn_of_memory(estimator: Estimator, sizes: Mapping[str, Sizes]) -> None:

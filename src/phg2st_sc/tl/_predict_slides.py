@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -35,8 +35,8 @@ from .._reading import (
 from .._slide import embedding_records, n_columns
 from .._text import quoted
 from .._warn import warn_of_each, warn_user
-from ..models import DEFAULT_METHOD, Sizes
-from ._memory import warn_of_memory
+from ..models import DEFAULT_METHOD
+from ._memory import sizes_of, warn_of_memory
 from ._predictions import Predicted
 
 if TYPE_CHECKING:
@@ -84,9 +84,7 @@ def predict_slides(
     _check_patient_key(said, table)
     reading.say_no_genes(slides)
     panel = None if estimator.genes is None else model_panel(table, estimator.genes, gene_key=reading.gene_key)
-    measured = [read_measured(reading, slide, prompt_mask, allow_zero=estimator.is_fitted) for slide in slides]
-    for one in measured:
-        _check_number(estimator, one)
+    measured = _measured(slides, reading, estimator, prompt_mask)
     measured = find_unmeasured(measured, None if panel is None else _cohort_counts(estimator, panel, table))
     check_asked(table, measured, genes)
     panel = prompted_panel(table, measured, genes) if panel is None else panel.among(measured_somewhere(measured))
@@ -96,12 +94,14 @@ def predict_slides(
     rep = features_of_method(table, said, reading, estimator)
     _warn_without_image(slides, rep, by_default=by_default)
     warn_of_pictures(slides, [rep if has_features(slide, rep) else None for slide in slides])
-    warn_of_memory(estimator, {one.slide.name: _sizes(one, panel, shown, rep) for one in measured})
+    sizes = {"n_genes": len(panel.genes), "n_shown": shown.size}
+    warn_of_memory(
+        estimator, {one.slide.name: sizes_of(one.slide, rep, n_prompts=one.index.size, **sizes) for one in measured}
+    )
     with parts(progress):
         slide_bar = bar(measured, progress=progress and len(measured) > 1, desc="predict", unit="slide")
         predictions = {one.slide.name: _predict_slide(one, estimator, rep, panel, shown, scale) for one in slide_bar}
-    for one in measured:
-        _report(one, predictions[one.slide.name])
+    _report(measured, predictions)
     lacking = {one.slide.name: panel.lacking(one)[shown] for one in measured}
     return Predicted(
         table=table,
@@ -120,9 +120,11 @@ def predict_slides(
     )
 
 
-def _sizes(measured: Measured, panel: Panel, shown: NDArray[np.int64], rep: str | None) -> Sizes:
-    n_features = 0 if rep is None else n_columns(measured.slide.table.obsm[rep])
-    return Sizes(measured.slide.n_spots, measured.index.size, len(panel.genes), shown.size, n_features)
+def _measured(slides: Sequence[Slide], reading: Reading, estimator: Estimator, prompt_mask: Any) -> list[Measured]:
+    measured = [read_measured(reading, slide, prompt_mask, allow_zero=estimator.is_fitted) for slide in slides]
+    for one in measured:
+        _check_number(estimator, one)
+    return measured
 
 
 def _cohort_counts(estimator: Estimator, panel: Panel, table: AnnData) -> tuple[NDArray[np.float64], float] | None:
@@ -324,7 +326,12 @@ def _checked(prediction: Any, shape: tuple[int, int], estimator: Estimator) -> P
     )
 
 
-def _report(measured: Measured, prediction: Prediction) -> None:
+def _report(measured: Sequence[Measured], predictions: Mapping[str, Prediction]) -> None:
+    for one in measured:
+        _report_slide(one, predictions[one.slide.name])
+
+
+def _report_slide(measured: Measured, prediction: Prediction) -> None:
     """Log how left-out prompts were predicted; warn where nothing predicted them, or the tissue is another one."""
     name, details = measured.slide.name, prediction.details
     if details.get("another_tissue"):

@@ -125,11 +125,7 @@ def train(
     _warn_of_prompts(slides)
     reading.say_no_genes(slides)
     panel = list(genes) if genes is not None else _shared_panel(slides, reading)
-    reps = choose_reps(slides, use_rep, trust_rep=trust_rep)
-    if estimator.reads_patches and not estimator.uses_image:  # embeddings are no part of what it learns
-        reps = [None] * len(slides)
-    if estimator.uses_image or estimator.needs_image:
-        _warn_without_image(slides, reps)
+    reps = _reps(slides, estimator, reading)
     pairs = bar(list(zip(slides, reps, strict=True)), progress=progress, desc="read", unit="slide")
     read = [
         training_slide(reading, slide, rep, panel, hypergraph_key=hypergraph_key, patches=estimator.reads_patches)
@@ -145,9 +141,8 @@ def train(
         _keys.READING: reading.as_record(),
         FINGERPRINTS: [mark for _, mark in read],
         **estimator.record,
+        **({} if hypergraph_key is None else {_keys.HYPERGRAPH_KEY: hypergraph_key}),
     }
-    if hypergraph_key is not None:
-        estimator.card[_keys.HYPERGRAPH_KEY] = hypergraph_key
     return estimator
 
 
@@ -165,6 +160,16 @@ def _create(method: str, seed: int, progress: bool, parameters: Mapping[str, Any
     estimator = create(method, **shared, **parameters)
     estimator.check_settings()
     return estimator
+
+
+def _reps(slides: Sequence[Slide], estimator: Estimator, reading: Reading) -> list[str | None]:
+    """Embeddings that a method learns from, slide by slide."""
+    reps = choose_reps(slides, reading.use_rep, trust_rep=reading.trust_rep)
+    if estimator.reads_patches and not estimator.uses_image:  # embeddings are no part of what it learns
+        reps = [None] * len(slides)
+    if estimator.uses_image or estimator.needs_image:
+        _warn_without_image(slides, reps)
+    return reps
 
 
 def _warn_without_image(slides: Sequence[Slide], reps: Sequence[str | None]) -> None:
