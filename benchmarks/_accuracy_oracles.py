@@ -19,6 +19,7 @@ Array = NDArray[np.float64]
 
 CONDITIONAL_MEAN, EQUAL_DEPTHS, PLAIN_RATE = "conditional_mean", "true_rate_averaged", "true_rate"
 IMAGE_ONLY, PROMPTS_ONLY, COMBINED = "oracle_image", "oracle_prompts", "oracle_combined"
+LINEAR_IMAGE, LINEAR_COMBINED = "oracle_linear_image", "oracle_linear_combined"
 KNOWS = {
     CONDITIONAL_MEAN: "true rates and depths of the held-out spots: the expectation of the target itself",
     EQUAL_DEPTHS: "true rates of the held-out spots; depths taken to be equal",
@@ -26,8 +27,13 @@ KNOWS = {
     COMBINED: "the picture's part of the true rates everywhere, all of them at the prompts; depths taken to be equal",
     IMAGE_ONLY: "the picture's part of the true rates everywhere; depths taken to be equal",
     PROMPTS_ONLY: "true rates at the prompts; depths taken to be equal",
+    LINEAR_IMAGE: "what of the true rates is linear in the tissue under a spot, everywhere; depths taken to be equal",
+    LINEAR_COMBINED: "the same, and all of the true rates at the prompts; depths taken to be equal",
 }
+OF_NONLINEAR_COHORTS = (LINEAR_IMAGE, LINEAR_COMBINED)
+"""What they know is what others know where pictures act linearly."""
 ORACLES = tuple(KNOWS)
+NONLINEAR_PROGRAMS = ("interface", "crosstalk", "crowded_nest", "border")
 SPACE_PROGRAMS = ("gradient", "domain", "patch")
 LENGTH_SCALES = (1.5, 3.0, 6.0, 12.0, 24.0)
 _NUGGET = 1e-3
@@ -47,11 +53,14 @@ class Truth:
         (n, k) activities of the programmes that can be seen in the picture.
     kinds
         (G,) ``"image"``, ``"space"``, ``"mixed"`` or ``"noise"``.
+    linear
+        (k,) bool, which of the programmes are linear in the tissue under a spot.
     """
 
     rates: Array
     image_programs: Array
     kinds: NDArray[np.str_]
+    linear: NDArray[np.bool_]
 
     @classmethod
     def of(cls, section: Section) -> Truth:
@@ -62,11 +71,13 @@ class Truth:
         image, space = table.var["image_driven"].to_numpy(), table.var["space_driven"].to_numpy()
         kinds = np.select([table.var["is_noise"], space == 0, image == 0], ["noise", "image", "space"], "mixed")
         rates = np.asarray(table.layers["true_rate"], dtype=np.float64)[section.rows]
-        return cls(rates, np.asarray(table.obsm["true_programmes"], dtype=np.float64)[section.rows][:, seen], kinds)
+        activities = np.asarray(table.obsm["true_programmes"], dtype=np.float64)[section.rows][:, seen]
+        return cls(rates, activities, kinds, np.array([names[place] not in NONLINEAR_PROGRAMS for place in seen]))
 
-    def image_part(self) -> Array:
-        """(n, G) logarithms of rates as far as they follow the picture."""
-        design = np.column_stack([np.ones(len(self.rates)), self.image_programs])
+    def image_part(self, *, linear: bool = False) -> Array:
+        """(n, G) logarithms of rates as far as they follow the picture, or what lies under a spot linearly."""
+        programs = self.image_programs[:, self.linear] if linear else self.image_programs
+        design = np.column_stack([np.ones(len(self.rates)), programs])
         logs = np.log(self.rates)
         return np.asarray(design @ np.linalg.lstsq(design, logs, rcond=None)[0])
 
@@ -101,12 +112,13 @@ class Oracle:
     def rates(self, truth: Truth, positions: Array, prompts: NDArray[np.int64]) -> Array:
         """(n, G) rates that it believes in."""
         logs = np.log(truth.rates)
-        if self.name == IMAGE_ONLY:
-            logs = truth.image_part()
+        linear = self.name in OF_NONLINEAR_COHORTS
+        if self.name in (IMAGE_ONLY, LINEAR_IMAGE):
+            logs = truth.image_part(linear=linear)
         elif self.name == PROMPTS_ONLY:
             logs = krige_truth(logs, positions, prompts)
-        elif self.name == COMBINED:
-            image = truth.image_part()
+        elif self.name in (COMBINED, LINEAR_COMBINED):
+            image = truth.image_part(linear=linear)
             logs = image + krige_truth(logs - image, positions, prompts)
         return np.exp(logs)
 

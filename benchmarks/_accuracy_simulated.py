@@ -16,6 +16,7 @@ from _accuracy_oracles import (
     CONDITIONAL_MEAN,
     EQUAL_DEPTHS,
     KNOWS,
+    OF_NONLINEAR_COHORTS,
     ORACLES,
     PLAIN_RATE,
     Oracle,
@@ -94,7 +95,8 @@ def simulated_variants(scenario: Scenario) -> list[Variant]:
         Variant(PAPER, OTHERS),
         *simple_variants(scenario),
     ]
-    return [*methods, *(Variant(name, TRUTH) for name in ORACLES)]
+    oracles = [name for name in ORACLES if name not in OF_NONLINEAR_COHORTS]
+    return [*methods, *(Variant(name, TRUTH) for name in oracles)]
 
 
 # --- scores -----------------------------------------------------------------------------------------------------------
@@ -161,7 +163,7 @@ def simulated_report(rows: pd.DataFrame) -> str:
         "depth-free target, scattered / block, by what drives a gene."
     )
     parts = [text, _kind_table(at_tenth), _verdict(at_tenth)]
-    known = [[name, words] for name, words in KNOWS.items()]
+    known = [[name, words] for name, words in KNOWS.items() if name in set(rows["method"])]
     parts += ["What the oracles know:", markdown(["oracle", "knows"], known)]
     parts += ["### More prompts", "Nested prompts, the same held-out spots for all shares.", fraction_table(curve)]
     return "\n\n".join(parts) + "\n"

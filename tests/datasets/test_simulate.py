@@ -116,6 +116,36 @@ def test_space_programs_are_smooth_and_unrelated_to_the_picture(slide: AnnData) 
     assert (correlations(space, space[neighbor[:, 1]]) > 0.5).all()
 
 
+def explained(design: np.ndarray, values: np.ndarray) -> np.ndarray:
+    design = np.column_stack([np.ones(len(design)), design])
+    left = values - design @ np.linalg.lstsq(design, values, rcond=None)[0]
+    return 1 - left.var(0) / values.var(0)
+
+
+def test_nonlinear_genes_follow_the_picture_but_no_line() -> None:
+    adata = simulate(seed=3, nonlinear_fraction=0.5, space_fraction=0, mixed_fraction=0, image=False)
+    names = list(adata.uns["simulation"]["programmes"])
+    seen = adata.obsm["true_programmes"][:, : names.index("gradient")].astype(float)
+    linear = seen[:, : names.index("interface")]
+    bent = (adata.var["nonlinear_driven"] > 0.5).to_numpy()
+    straight = ((adata.var["nonlinear_driven"] < 0.3) & ~adata.var["is_noise"]).to_numpy()
+    assert 60 < bent.sum() < 110
+    logs = np.log(adata.layers["true_rate"].astype(float))
+    assert explained(seen, logs[:, bent]).mean() > 0.85
+    assert explained(linear, logs[:, bent]).mean() < 0.5
+    assert explained(linear, logs[:, straight]).mean() > 0.7
+    assert (adata.var["nonlinear_driven"] <= adata.var["image_driven"] + 1e-12).all()
+
+
+def test_nonlinear_genes_leave_tissue_and_other_genes_alone() -> None:
+    plain, bent = (simulate(n_spots=60, n_genes=40, nonlinear_fraction=f, image=False) for f in (0, 0.5))
+    np.testing.assert_array_equal(plain.obsm["spatial"], bent.obsm["spatial"])
+    np.testing.assert_array_equal(plain.obs["n_nuclei"], bent.obs["n_nuclei"])
+    kept = (plain.var["image_driven"] == 0).to_numpy()
+    np.testing.assert_array_equal(plain.var.loc[kept, "space_driven"], bent.var.loc[kept, "space_driven"])
+    assert (plain.var["nonlinear_driven"] == 0).all()
+
+
 def test_truth_is_a_share_and_noise_is_flat(slide: AnnData) -> None:
     rate = slide.layers["true_rate"].astype(float)
     np.testing.assert_allclose(rate.sum(1), 1, rtol=1e-5)
@@ -211,6 +241,7 @@ def test_picture_on_disk(tmp_path: Path) -> None:
         ({"seed": -1}, "seed"),
         ({"seed": 1.5}, "seed=1.5 must be an integer"),
         ({"space_fraction": 0.8, "mixed_fraction": 0.3}, "exceed 1"),
+        ({"nonlinear_fraction": 1.5}, "nonlinear_fraction must be between 0 and 1, not 1.5"),
         ({"container": "csv"}, "'csv'"),
         ({"container": "spatialdata", "image_dir": "x"}, "image_dir"),
         ({"image": False, "image_dir": "x"}, "image_dir"),

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.special import softmax
 
 from .. import _keys
-from ._tissue import COMPARTMENTS, spot_compartments, spot_nuclei
+from ._tissue import COMPARTMENTS, spot_compartments, spot_nuclei, surrounding_compartments
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ._tissue import Tissue, TissueLattice
 
 IMAGE_PROGRAMS = (*COMPARTMENTS, "cellularity")
+NONLINEAR_PROGRAMS = ("interface", "crosstalk", "crowded_nest", "border")
 SPACE_PROGRAMS = ("gradient", "domain", "patch")
-PROGRAMS = IMAGE_PROGRAMS + SPACE_PROGRAMS
 NOISE = "none"
 _KINDS = ("image", "space", "mixed", "noise")
 
@@ -30,6 +30,7 @@ class GeneDesign:
 
     kind: NDArray[np.int64]  # (G,) index into _KINDS
     loadings: NDArray[np.float64]  # (G, programmes)
+    programs: tuple[str, ...]  # their names: of the picture first, then of space
     abundance: NDArray[np.float64]  # (G,) log
     overdispersion: NDArray[np.float64]  # (G,)
 
@@ -37,14 +38,15 @@ class GeneDesign:
         """Truth about the genes, for ``var``."""
         power = self.loadings**2
         total = np.maximum(power.sum(1), np.finfo(float).tiny)
-        n_image = len(IMAGE_PROGRAMS)
+        n_image = len(self.programs) - len(SPACE_PROGRAMS)
         noise = self.kind == _KINDS.index("noise")
-        names = np.where(noise, NOISE, np.array(PROGRAMS)[np.abs(self.loadings).argmax(1)])
+        names = np.where(noise, NOISE, np.array(self.programs)[np.abs(self.loadings).argmax(1)])
         return pd.DataFrame(
             {
-                _keys.GENE_PROGRAM: pd.Categorical(names, categories=[*PROGRAMS, NOISE]),
+                _keys.GENE_PROGRAM: pd.Categorical(names, categories=[*self.programs, NOISE]),
                 _keys.IS_NOISE: noise,
                 _keys.IMAGE_DRIVEN: power[:, :n_image].sum(1) / total,
+                _keys.NONLINEAR_DRIVEN: power[:, len(IMAGE_PROGRAMS) : n_image].sum(1) / total,
                 _keys.SPACE_DRIVEN: power[:, n_image:].sum(1) / total,
                 _keys.OVERDISPERSION: self.overdispersion,
             },
@@ -53,14 +55,19 @@ class GeneDesign:
 
 
 def design_genes(
-    rng: np.random.Generator, n_genes: int, fractions: tuple[float, float, float], overdispersion: float
+    rng: np.random.Generator,
+    n_genes: int,
+    fractions: tuple[float, float, float],
+    overdispersion: float,
+    nonlinear_fraction: float = 0.0,
 ) -> GeneDesign:
     """Draw the genes; `fractions` are the shares of space, mixed and noise genes, the rest follows the picture."""
     n_space, n_mixed, n_noise = (round(share * n_genes) for share in fractions)
     sizes = [n_genes - n_space - n_mixed - n_noise, n_space, n_mixed, n_noise]
     kind = np.repeat(np.arange(len(_KINDS)), sizes)
     n_image = len(IMAGE_PROGRAMS)
-    minor = rng.normal(0.0, 0.12, (n_genes, len(PROGRAMS)))
+    programs: tuple[str, ...] = IMAGE_PROGRAMS + SPACE_PROGRAMS
+    minor = rng.normal(0.0, 0.12, (n_genes, len(programs)))
     strength = rng.normal(0.75, 0.15, (n_genes, 2)) * rng.choice([1.0, 1.0, 1.0, -1.0], (n_genes, 2))
     number = np.arange(n_genes)
     image_part, space_part = (np.zeros_like(minor) for _ in range(2))
@@ -70,20 +77,28 @@ def design_genes(
     space_part[number, n_image + number % len(SPACE_PROGRAMS)] = strength[:, 1]
     loadings = np.where(np.isin(kind, [0, 2])[:, None], image_part, 0.0)
     loadings += np.where(np.isin(kind, [1, 2])[:, None], space_part, 0.0)
-    return GeneDesign(
-        kind=kind,
-        loadings=loadings,
-        abundance=rng.normal(0.0, 0.9, n_genes),
-        overdispersion=overdispersion * rng.lognormal(0.0, 0.3, n_genes),
-    )
+    abundance = rng.normal(0.0, 0.9, n_genes)
+    dispersion = overdispersion * rng.lognormal(0.0, 0.3, n_genes)
+    if nonlinear_fraction > 0:
+        chosen = (rng.random(n_genes) < nonlinear_fraction) & np.isin(kind, [0, 2])
+        extra = np.where(np.isin(kind, [0, 2])[:, None], rng.normal(0.0, 0.12, (n_genes, len(NONLINEAR_PROGRAMS))), 0.0)
+        extra[chosen, number[chosen] % len(NONLINEAR_PROGRAMS)] = strength[chosen, 0]
+        loadings[chosen, number[chosen] % n_image] = minor[chosen, number[chosen] % n_image]
+        loadings = np.hstack([loadings[:, :n_image], extra, loadings[:, n_image:]])
+        programs = IMAGE_PROGRAMS + NONLINEAR_PROGRAMS + SPACE_PROGRAMS
+    return GeneDesign(kind, loadings, programs, abundance, dispersion)
 
 
-def program_activity(rng: np.random.Generator, tissue: Tissue, lattice: TissueLattice) -> NDArray[np.float64]:
+def program_activity(
+    rng: np.random.Generator, tissue: Tissue, lattice: TissueLattice, *, nonlinear: bool = False
+) -> NDArray[np.float64]:
     """(n_spots, programmes) activities; those of space are linearly unrelated to those of the picture on each slide."""
     share = spot_compartments(tissue, lattice)
     typical = 2500 * np.pi * (lattice.spot_um / 2) ** 2 / 1e6
     crowding = np.log((spot_nuclei(tissue, lattice) + 1) / (typical + 1))
     image = np.column_stack([(share - 0.2) / 0.3, crowding / 0.6])
+    if nonlinear:
+        image = np.hstack([image, _nonlinear_activity(share, surrounding_compartments(tissue), crowding / 0.6)])
     turn = rng.uniform(0, 2 * np.pi)
     extent = np.sqrt(tissue.grid.height_um * tissue.grid.width_um)
     space = np.column_stack(
@@ -96,6 +111,22 @@ def program_activity(rng: np.random.Generator, tissue: Tissue, lattice: TissueLa
     known = np.column_stack([np.ones(len(image)), image])
     space -= known @ np.linalg.lstsq(known, space, rcond=None)[0]
     return np.column_stack([image, space / space.std(0)])
+
+
+def _nonlinear_activity(
+    share: NDArray[np.float64], around: NDArray[np.float64], crowding: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(n_spots, 4) activities of :data:`NONLINEAR_PROGRAMS`, of about zero mean and unit variance over many slides."""
+    tumor, stroma, immune = share[:, 0], share[:, 1], around[:, 2]
+    contrast = tumor - stroma
+    return np.column_stack(
+        [
+            (4 * tumor * stroma - 0.26) / 0.31,  # composition: both under one spot
+            contrast * np.tanh((immune - 0.08) / 0.06) / 0.46,  # immune cells near by: up in tumour, down in stroma
+            (crowding * contrast - 0.35) / 0.63,  # crowded: up in tumour, down in stroma
+            (np.exp(-0.5 * ((around[:, 0] - 0.45) / 0.15) ** 2) - 0.62) / 0.31,  # neighbourhood: neither inside nor out
+        ]
+    )
 
 
 def true_rates(rng: np.random.Generator, genes: GeneDesign, activity: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from .. import _keys
 from .._docs import documented
 from .._progress import bar
 from ._containers import to_spatialdata, write_picture
-from ._expression import PROGRAMS, GeneDesign, design_genes, draw_counts, draw_depth, program_activity, true_rates
+from ._expression import GeneDesign, design_genes, draw_counts, draw_depth, program_activity, true_rates
 from ._record import visium_record
 from ._render import render
 from ._tissue import COMPARTMENTS, LATTICES, grow_tissue, spot_compartments, spot_nuclei
@@ -42,6 +42,7 @@ class _Settings:
     space_fraction: float
     mixed_fraction: float
     noise_fraction: float
+    nonlinear_fraction: float
     seed: int
 
     def rng(self, *stream: int) -> np.random.Generator:
@@ -49,7 +50,7 @@ class _Settings:
 
     def genes(self) -> GeneDesign:
         fractions = (self.space_fraction, self.mixed_fraction, self.noise_fraction)
-        return design_genes(self.rng(_GENES), self.n_genes, fractions, self.overdispersion)
+        return design_genes(self.rng(_GENES), self.n_genes, fractions, self.overdispersion, self.nonlinear_fraction)
 
 
 @documented
@@ -71,6 +72,7 @@ def simulate(
     space_fraction: float = 0.2,
     mixed_fraction: float = 0.15,
     noise_fraction: float = 0.15,
+    nonlinear_fraction: float = 0.0,
     seed: int = 0,
     progress: bool = True,
 ) -> Any:
@@ -112,6 +114,11 @@ def simulate(
         Median over genes of a in variance = mean + a mean²; 0 gives Poisson counts.
     space_fraction, mixed_fraction, noise_fraction
         Shares of genes that follow space alone, both, or nothing. The others follow the picture.
+    nonlinear_fraction
+        Share of the picture's genes whose main programme is no linear function of what lies under a spot: of tumour and
+        stroma that meet under it (``interface``), of immune cells or crowding that raise it in tumour and lower it in
+        stroma (``crosstalk``, ``crowded_nest``), or of surroundings that are neither tumour nor free of it (``border``).
+        Such cohorts tell methods that learn from pictures apart; on the others a linear regression is nearly the truth.
     {seed}
         Section i does not depend on the number of sections.
     {progress}
@@ -128,7 +135,7 @@ def simulate(
         - ``obs``: ``true_depth`` (expected total), ``compartment`` (the largest under the spot), ``n_nuclei``,
           ``array_row``, ``array_col``, ``in_tissue``, ``patient``, ``section``
         - ``var``: ``programme`` (strongest loading), ``is_noise``, ``image_driven`` and ``space_driven`` (shares of the
-          squared loadings, both 0 for noise), ``overdispersion``
+          squared loadings, both 0 for noise), ``nonlinear_driven`` (part of ``image_driven``), ``overdispersion``
         - ``uns["spatial"][slide]``: Visium-style record with ``mpp``, ``platform`` and ``pitch_um``;
           ``uns["simulation"]``: the settings
 
@@ -166,6 +173,7 @@ def simulate(
         space_fraction=space_fraction,
         mixed_fraction=mixed_fraction,
         noise_fraction=noise_fraction,
+        nonlinear_fraction=nonlinear_fraction,
         seed=seed,
     )
     _check(settings, n_slides=n_slides, n_patients=n_patients)
@@ -213,6 +221,9 @@ def _check(settings: _Settings, *, n_slides: int, n_patients: int) -> None:
             f"space_fraction, mixed_fraction and noise_fraction must not be negative, nor exceed 1 together: {shares}."
         )
         raise ValueError(msg)
+    if not 0 <= settings.nonlinear_fraction <= 1:
+        msg = f"nonlinear_fraction must be between 0 and 1, not {settings.nonlinear_fraction}."
+        raise ValueError(msg)
 
 
 def _check_container(container: str, *, image: bool, image_dir: str | Path | None) -> None:
@@ -229,7 +240,8 @@ def _slide(
 ) -> tuple[AnnData, NDArray[np.uint8] | None]:
     lattice = LATTICES[settings.lattice]
     tissue = grow_tissue(settings.rng(_TISSUE, index), settings.n_spots, lattice)
-    activity = program_activity(settings.rng(_SPACE, index), tissue, lattice)
+    nonlinear = settings.nonlinear_fraction > 0
+    activity = program_activity(settings.rng(_SPACE, index), tissue, lattice, nonlinear=nonlinear)
     rates = true_rates(settings.rng(_PATIENT, patient), genes, activity)
     counts_rng = settings.rng(_COUNTS, index)
     totals = draw_depth(counts_rng, tissue, settings.depth, settings.depth_sd)
@@ -252,7 +264,7 @@ def _slide(
     table.layers[_keys.TRUE_RATE] = rates.astype(np.float32)
     table.obsm[_keys.SPATIAL] = tissue.spots / settings.mpp
     table.obsm[_keys.TRUE_PROGRAMS] = activity.astype(np.float32)
-    table.uns[_keys.SIMULATION] = {**vars(settings), "programmes": list(PROGRAMS), "slide": index}
+    table.uns[_keys.SIMULATION] = {**vars(settings), "programmes": list(genes.programs), "slide": index}
     metadata = {_keys.MPP: settings.mpp, _keys.PLATFORM: lattice.platform, _keys.PITCH_UM: lattice.pitch_um}
     record = visium_record(spot_diameter_px=lattice.spot_um / settings.mpp, metadata=metadata)
     table.uns[_keys.SPATIAL] = {name: record}

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 COMPARTMENTS = ("tumour", "stroma", "immune", "fat", "necrosis")
 GRID_UM = 8.0
+_AROUND_UM = 150.0
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,12 @@ def spot_compartments(tissue: Tissue, lattice: TissueLattice) -> NDArray[np.floa
     shares = memberships(tissue.logits)
     columns = [tissue.grid.sample(tissue.grid.smooth(part, lattice.spot_um / 3), tissue.spots) for part in shares]
     return np.column_stack(columns)
+
+
+def surrounding_compartments(tissue: Tissue) -> NDArray[np.float64]:
+    """(n_spots, 5) shares of the compartments around every spot, within about 150 µm."""
+    shares = memberships(tissue.logits)
+    return np.column_stack([tissue.grid.sample(tissue.grid.smooth(part, _AROUND_UM), tissue.spots) for part in shares])
 
 
 def spot_nuclei(tissue: Tissue, lattice: TissueLattice) -> NDArray[np.int64]:
