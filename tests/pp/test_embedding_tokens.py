@@ -59,7 +59,8 @@ def test_the_record_tells_them_from_features_of_tiles(spot_adata, he_image):
     pp.extract_embeddings(spot_adata, image=he_image, encoder=Colors(), mpp=2.0, context=None, progress=False)
     pooled, whole = (spot_adata.uns[RECORD][key] for key in ("X_colors_tokens", "X_colors"))
     assert pooled["source"] == whole["source"] == "image"
-    assert pooled["transform"] == "none; patches pooled over 48 µm"
+    assert pooled["transform"] == "none; patches pooled at the spots"
+    np.testing.assert_array_equal(pooled["pool_um"], [48.0])
     assert whole["transform"] == "none"
     assert (pooled["context"], pooled["context_form"]) == (0, "none")
     assert _keys.context_index("X_colors_tokens") not in spot_adata.obsm
@@ -74,7 +75,7 @@ def test_bins_share_their_passes(he_image):
     assert encoder.passes == -(-81 // 6) * -(
         -51 // 6
     )  # three patches of 16 µm, so six bins, along a side of the middle
-    assert bins.uns[RECORD]["X_colors_tokens"]["transform"] == "none; patches pooled over 8 µm"
+    np.testing.assert_allclose(bins.uns[RECORD]["X_colors_tokens"]["pool_um"], [8.0])
     some = bins[::7].copy()
     _extract(some, he_image, pool_um=8)
     np.testing.assert_allclose(some.obsm["X_colors_tokens"], bins.obsm["X_colors_tokens"][::7], atol=1e-3)
@@ -97,6 +98,51 @@ def test_methods_take_them(spot_adata, he_image):
     spot_adata.obs["prompt"] = np.arange(spot_adata.n_obs) % 3 == 0
     tl.impute(spot_adata, method="image_ridge", key_added="out", progress=False)
     assert np.isfinite(spot_adata.layers["out"]).any()
+
+
+def _measured(adata):
+    rng = np.random.default_rng(0)
+    adata = AnnData(rng.poisson(3.0, (adata.n_obs, 12)).astype(np.float32), obs=adata.obs, obsm=dict(adata.obsm))
+    adata.var_names = [f"G{i}" for i in range(12)]
+    adata.obs["prompt"] = np.arange(adata.n_obs) % 2 == 0
+    adata.obs["patient"] = "P1"
+    return adata
+
+
+def test_a_model_names_the_call_that_makes_its_features(spot_adata, he_image):
+    trained = [_extract(_measured(spot_adata), he_image, pool_um=48) for _ in range(2)]
+    for number, one in enumerate(trained):
+        one.obs["patient"] = f"P{number}"
+    model = tl.train(trained, method="image_ridge", progress=False)
+    assert (model.card["features"]["context_mode"], model.card["features"]["pool_um"]) == ("tokens", [48.0, 48.0])
+    new = _measured(spot_adata)
+    call = r"extract_embeddings\(data, encoder='colors', tile_um=112, context_mode='tokens', pool_um=48\)"
+    _extract(new, he_image, pool_um=80)
+    with pytest.raises(
+        ValueError, match=f"patches pooled over 80 µm, and .* trained on patches pooled over 48 µm: run .*{call}"
+    ):
+        tl.impute(new, model=model, progress=False)
+    with pytest.raises(ValueError, match=f"different kinds: .*{call}"):
+        tl.train([trained[0], new], method="image_ridge", progress=False)
+    del new.obsm["X_colors_tokens"]
+    pp.extract_embeddings(new, image=he_image, encoder=Colors(), mpp=2.0, context=None, progress=False)
+    with pytest.raises(ValueError, match=f"transform 'none', and .*{call}"):
+        tl.impute(new, model=model, progress=False)
+    _extract(new, he_image, pool_um=48)
+    tl.impute(new, model=model, progress=False)
+
+
+def test_spots_of_one_scanner_get_features_of_one_kind(spot_adata, he_image):
+    """Their distance is measured on every slide, and lies at the edge of what numbers are rounded to."""
+    near = [_extract(_measured(spot_adata), he_image, pool_um=pool) for pool in (52.49, 52.51, 54.5)]
+    for number, one in enumerate(near):
+        one.obs["patient"] = f"P{number}"
+    model = tl.train(near[:2], method="image_ridge", progress=False)
+    tl.impute(near[2], model=model, progress=False)
+    first, second, third = (one.obsm["X_colors_tokens"] for one in near)
+    spread = first.std(axis=0)
+    assert (np.abs(second - first) < 0.01 * spread).all()
+    assert (np.abs(third - first).mean(axis=0) < 0.1 * spread).all()
 
 
 def test_what_does_not_go_together(spot_adata, he_image):

@@ -304,7 +304,7 @@ def test_the_record_of_a_lattice_says_so_and_models_find_its_tiles(spot_adata, h
     _extract(spot_adata, he_image, context=3, context_mode="exact")
     _extract(spot_adata, he_image, context=3, context_mode="lattice")
     record = spot_adata.uns[_keys.EMBEDDINGS]["X_color"]
-    assert (record["context_form"], record["tiles_of_spots"], record["skip_glass"]) == ("lattice", "lattice", True)
+    assert (record["context_form"], record["context_mode"], record["skip_glass"]) == ("lattice", "lattice", True)
     assert "X_color_context" not in spot_adata.obsm
     index, tiles = context_of(Reading().slides(spot_adata)[0], "X_color")
     assert index.shape == (120, 9)

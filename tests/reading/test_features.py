@@ -136,11 +136,12 @@ def test_features_are_to_be_computed_anew_as_their_record_says(adata):
     adata.uns["phg2st_embeddings"][REP].update(encoder="texture", context=5)
     adata.obsm[REP][7] = np.nan
     with pytest.raises(
-        ValueError, match=r"data, encoder='texture', context=5, key_added='X_new'\)`, and pass `use_rep='X_"
+        ValueError,
+        match=r"data, encoder='texture', tile_um=112, context=5, key_added='X_new'\)`, and pass `use_rep='X_",
     ):
         phg2st.tl.predict(adata)
     adata.obsm[REP][:] = np.nan
-    with pytest.raises(ValueError, match=r"nothing but NaN: .*\(data, encoder='texture', context=5\)`"):
+    with pytest.raises(ValueError, match=r"nothing but NaN: .*\(data, encoder='texture', tile_um=112, context=5\)`"):
         phg2st.tl.predict(adata, use_rep=REP)
     with pytest.warns(
         UserWarning, match=r"No image features.*obsm\['X_texture'\] holds nothing but NaN.*encoder='texture'"

@@ -276,14 +276,14 @@ def test_features_of_another_kind(adata, refused, trained, give_features, record
     """They may be as wide as those of training: without the record nobody would notice."""
     give_features(adata, **record)
     message = refused(ValueError, said, adata, model=trained[name])
-    assert "extract_embeddings(data, encoder='texture', tile_um=112.0)" in message
+    assert "extract_embeddings(data, encoder='texture', tile_um=112)" in message
     refused(ValueError, said, adata, model=trained[name], use_rep="X_texture")
 
 
 @pytest.mark.parametrize("name", ["image_ridge", "phg2st", "phg2st_paper"])
 def test_features_of_another_width(adata, refused, trained, name):
     adata.obsm["X_texture"] = adata.obsm["X_texture"][:, :9]
-    refused(ValueError, "number of features of 9, and.*trained on 16", adata, model=trained[name])
+    refused(ValueError, "has 9 features, and.*trained on 16 features", adata, model=trained[name])
 
 
 def test_features_with_gaps(adata, refused):

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _keys
 from ._base import SlideImage
 
 _BLOCKS, _BLOCK_PX = 6, 16
 _TOLERANCE = 3
 """Decoders of JPEG differ by a level or two."""
 _SHAPE_TOLERANCE = 0.02
-_COLUMNS = ("slides", "image", "image_size", "image_blocks")
+_COLUMNS = (_keys.SLIDES, "image", "image_size", "image_blocks")
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +85,7 @@ def recorded_pictures(record: Any) -> dict[str, Picture]:
         return {}
     if len({len(record[key]) for key in _COLUMNS}) > 1:
         return {}  # merged by `anndata.concat`
-    return {str(slide): one for slide, one in zip(np.asarray(record["slides"]), _pictures(record), strict=True)}
+    return {str(slide): one for slide, one in zip(np.asarray(record[_keys.SLIDES]), _pictures(record), strict=True)}
 
 
 def only_picture(record: Any) -> Picture | None:

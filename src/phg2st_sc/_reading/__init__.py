@@ -3,11 +3,11 @@
 from ._cohort import check_patient_key, choose_reps, feature_kinds, measured_by_all, one_kind, same_features
 from ._context import context_of
 from ._counts import CountRows, check_counts, clear_columns, gene_columns, read_counts, read_rows
+from ._feature_kinds import different, embedding_call, identity, same_kind
 from ._features import (
     choose_rep,
     features_of,
     has_features,
-    identity,
     named_by_expression,
     why_ignored,
     without_features,
@@ -47,6 +47,8 @@ __all__ = [
     "common_genes",
     "common_target_sum",
     "context_of",
+    "different",
+    "embedding_call",
     "feature_kinds",
     "features_of",
     "find_unmeasured",
@@ -74,6 +76,7 @@ __all__ = [
     "resolve_mask",
     "row_totals",
     "same_features",
+    "same_kind",
     "slide_arrays",
     "training_slide",
     "warn_of_another_picture",

@@ -13,7 +13,8 @@ from .. import _keys
 from .._slide import embedding_records, is_target, n_columns
 from .._text import quoted
 from .._warn import warn_user
-from ._features import choose_rep, has_features, identity
+from ._feature_kinds import embedding_call, how_made, identity, same_kind
+from ._features import choose_rep, has_features
 from ._pictures import warn_of_pictures
 from ._unmeasured import EXPECTED, genes_by_slide, never_measured
 
@@ -44,12 +45,13 @@ def same_features(slides: Sequence[Slide], reps: Sequence[str | None], read: Seq
 
 
 def feature_kinds(slides: Sequence[Slide], reps: Sequence[str | None]) -> dict[str, dict[str, Any]]:
-    """Encoder, tile and width of the embeddings of each slide that has some, by its name."""
+    """Encoder, tile and width, and how they were made, of the embeddings of each slide that has some, by its name."""
     kinds: dict[str, dict[str, Any]] = {}
     for slide, rep in zip(slides, reps, strict=True):
         if rep is not None:
             record = embedding_records(slide.table).get(rep, {})
-            kinds[slide.name] = {**identity(record), "dim": n_columns(slide.table.obsm[rep])}
+            width = n_columns(slide.table.obsm[rep])
+            kinds[slide.name] = {**identity(record), _keys.DIM: width, **how_made(record)}
     return kinds
 
 
@@ -57,10 +59,16 @@ def one_kind(kinds: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """The kind that all slides share, empty where there is none; an error where they differ."""
     first = next(iter(kinds), None)
     for name, kind in kinds.items():
-        if first is not None and kind != kinds[first]:
-            msg = f"Slides {first!r} and {name!r} have embeddings of different kinds: {kinds[first]} and {kind}."
+        if first is not None and not same_kind(_compared(kind), _compared(kinds[first])):
+            kinds_are = f"of different kinds: {_compared(kinds[first])} and {_compared(kind)}"
+            call = embedding_call(kinds[first])
+            msg = f"Slides {first!r} and {name!r} have embeddings {kinds_are}. Make those of all slides alike, e.g. by {call}."
             raise ValueError(msg)
     return {} if first is None else kinds[first]
+
+
+def _compared(kind: Mapping[str, Any]) -> dict[str, Any]:
+    return {**identity(kind), _keys.DIM: kind.get(_keys.DIM)}
 
 
 def check_patient_key(slides: Sequence[Slide], patient_key: str) -> None:

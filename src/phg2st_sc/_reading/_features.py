@@ -12,14 +12,13 @@ from .. import _keys
 from .._slide import embedding_records, leave_out, spot_numbers
 from .._text import quoted
 from .._warn import warn_user
+from ._feature_kinds import embedding_call, identity, same_kind
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
     from .._slide import Slide
 
-IDENTITY = ("encoder", "revision", "transform", "tile_um")
-"""What two embeddings must share to be features of the same kind."""
 _ADVICE = "compute them with `phg2st_sc.pp.extract_embeddings(data)`"
 _OF_EXPRESSION = (
     "pca",
@@ -68,7 +67,7 @@ def choose_rep(
     found = [rep for rep, record in recorded.items() if rep in table.obsm and _from_image(record)]
     found = [rep for rep in found if not _blank(table, rep)]
     if like:
-        found = [rep for rep in found if identity(recorded[rep]) == identity(like)]
+        found = [rep for rep in found if same_kind(identity(recorded[rep]), identity(like))]
     if len(found) > 1:
         whole = next((rep for rep in found if np.isfinite(spot_numbers(table, rep)).all()), found[0])
         msg = f"Several embeddings are there ({quoted(found)}): say which to use, e.g. `use_rep={whole!r}`."
@@ -95,7 +94,7 @@ def features_of(slide: Slide, rep: str | None) -> tuple[NDArray[np.float32] | No
     if not finite.all():
         raise ValueError(_not_finite(slide, rep, finite))
     record = embedding_records(slide.table).get(rep, {})
-    dim = record.get("dim")
+    dim = record.get(_keys.DIM)
     if dim is not None and int(dim) != rows.shape[1]:
         warn_user(
             f"obsm[{rep!r}] has {rows.shape[1]} columns, and its record in uns[{_keys.EMBEDDINGS!r}] says {int(dim)}: it was changed "
@@ -128,14 +127,6 @@ def _not_finite(slide: Slide, rep: str, finite: NDArray[np.bool_]) -> str:
         which += ", ...)" if columns.sum() > 5 else ")"
         return f"{start}, {which}: leave these features out, or {anew}."
     return f"{start}: leave these spots out, e.g. `{leave_out(slide.table, rep, names)}`, or {anew}."
-
-
-def embedding_call(record: Any = None, *, more: str = "") -> str:
-    """The call that computes features as a record says that they were; by default where there is no record."""
-    known = record if isinstance(record, Mapping) else {}
-    encoder, context = known.get("encoder"), known.get("context")
-    said = ["data", f"encoder={str(encoder)!r}" if encoder else "", f"context={int(context)}" if context else "", more]
-    return f"`phg2st_sc.pp.extract_embeddings({', '.join(filter(None, said))})`"
 
 
 def unproven(table: AnnData) -> list[str]:
@@ -189,17 +180,8 @@ def _has_image(slide: Slide) -> bool:
     return slide.image_source is not None or bool(slide.other_images) or bool(slide.record.get(_keys.IMAGES))
 
 
-def identity(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a provenance record that tells one kind of features from another, as plain JSON values."""
-    return {key: _plain(record[key]) for key in IDENTITY if key in record}
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
-
-
 def _from_image(record: Any) -> bool:
-    return isinstance(record, Mapping) and str(record.get("source", "")) == "image"
+    return isinstance(record, Mapping) and str(record.get(_keys.SOURCE, "")) == _keys.FROM_IMAGE
 
 
 def _check_rep(table: AnnData, rep: str, recorded: Mapping[str, Any], *, trust_rep: bool) -> None:

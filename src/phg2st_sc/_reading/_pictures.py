@@ -34,7 +34,7 @@ def _picture_of(slide: Slide, record: Any) -> Picture | None:
 
 def _is_of_fewer(record: Any, table: AnnData) -> bool:
     """Whether a record is that of one of several objects that were joined; one that was merged has lost what differed."""
-    whole = {"slides", _keys.NAMES_HASH} <= set(record)
+    whole = {_keys.SLIDES, _keys.NAMES_HASH} <= set(record)
     return whole and int(record.get(_keys.N_OBS, table.n_obs)) < table.n_obs
 
 

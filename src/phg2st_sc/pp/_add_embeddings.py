@@ -13,7 +13,6 @@ from .. import _keys
 from .._checks import is_positive
 from .._docs import documented
 from .._image import check_length
-from .._provenance import names_hash, package_versions
 from .._reading import Reading
 from .._slide import Slide, SlotUpdate, refuse_foreign, store_behind, write_slots
 from .._text import plain, quoted
@@ -22,6 +21,7 @@ from ..encoders import FeatureFile, check_name, open_features
 from ._embedding_earlier import begin
 from ._embedding_guard import check_columns, check_from_image
 from ._embedding_match import Call, Match, no_spot, rows_of_spots
+from ._embedding_record import UNKNOWN, image_record
 from ._embedding_slots import obsm_keys, owner
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 _PREFIX = _keys.embedding("")
-_UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,28 +257,20 @@ def _warn_without(table: AnnData, one: _Matched, rep: str) -> None:
 
 
 def _record(matched: Sequence[_Matched], encoder: str, revision: str | None) -> dict[str, Any]:
-    """Provenance in the form that :func:`extract_embeddings` writes."""
     first, table = matched[0], matched[0].slide.table
-    mpps = [one.slide.mpp for one in matched]
+    common = image_record(
+        table,
+        [(one.slide.name, one.slide.mpp, one.slide.mpp_source) for one in matched],
+        encoder=encoder,
+        revision=revision or UNKNOWN,
+        transform=f"as made by {first.file.layout}",
+        dim=first.file.shape[1],
+        tile_um=first.tile_um,
+        made_with=("pandas",),
+    )
     return {
-        "source": "image",
-        "encoder": encoder,
-        "revision": revision or _UNKNOWN,
-        "weights": "",
-        "transform": f"as made by {first.file.layout}",
-        "precision": _UNKNOWN,
-        "licence": _UNKNOWN,
-        "dim": first.file.shape[1],
-        "fields": np.array([1.0]),
-        "tile_um": first.tile_um,
-        "context": 0,
-        "context_form": "none",
-        "files": np.array([plain(one.file.where) for one in matched]),
-        "slides": np.array([one.slide.name for one in matched]),
-        "mpp": np.array([np.nan if mpp is None else mpp for mpp in mpps]),
-        "mpp_source": np.array([one.slide.mpp_source or _UNKNOWN for one in matched]),
-        "n_without": np.array([int((~one.has).sum()) for one in matched]),
-        _keys.N_OBS: table.n_obs,
-        _keys.NAMES_HASH: names_hash(table.obs_names),
-        "versions": package_versions(("phg2st-sc", "numpy", "pandas")),
+        **common,
+        _keys.LAYOUT: first.file.layout,
+        _keys.FILES: np.array([plain(one.file.where) for one in matched]),
+        _keys.N_WITHOUT: np.array([int((~one.has).sum()) for one in matched]),
     }

@@ -10,14 +10,17 @@ from numpy.typing import NDArray
 
 from .. import _keys
 from .._image import pictures_record
-from .._provenance import names_hash, package_versions
 from .._slide import Owner, SlotUpdate
 from ._embedding_job import Job
+from ._embedding_record import image_record
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
     from ._embedding_slide import EmbeddedSlide
+
+_POOLED = "; patches pooled at the spots"
+"""What tells pooled patches from features of tiles."""
 
 
 def update(table: AnnData, encoded: Sequence[EmbeddedSlide], rep: str, job: Job) -> SlotUpdate:
@@ -39,7 +42,7 @@ def update(table: AnnData, encoded: Sequence[EmbeddedSlide], rep: str, job: Job)
 
 def owner(rep: str) -> Owner:
     """Whose the slots are."""
-    return Owner((_keys.EMBEDDINGS, rep), ("encoder",), shared=(_keys.EMBEDDINGS, _keys.TILES))
+    return Owner((_keys.EMBEDDINGS, rep), (_keys.ENCODER,), shared=(_keys.EMBEDDINGS, _keys.TILES))
 
 
 def obsm_keys(rep: str) -> tuple[str, ...]:
@@ -74,46 +77,40 @@ def _join_tiles(n_obs: int, encoded: Sequence[EmbeddedSlide]) -> tuple[NDArray[n
         "features": np.concatenate(features),
         "positions": np.concatenate(centers),
         "slide": np.concatenate(codes),
-        "slides": np.array([one.slide.name for one in encoded]),
+        _keys.SLIDES: np.array([one.slide.name for one in encoded]),
     }
     return np.asarray(index, dtype=np.int32), tiles
 
 
 def _record(table: AnnData, encoded: Sequence[EmbeddedSlide], job: Job, dim: int) -> dict[str, Any]:
-    """Provenance of one embedding; the one thing that tells later steps it comes from the image."""
     card = job.encoder.card
+    pools = [one.found.pool_um for one in encoded if one.found.pool_um is not None]
+    common = image_record(
+        table,
+        [(one.slide.name, one.mpp, one.mpp_source) for one in encoded],
+        encoder=card.name,
+        revision=card.revision,
+        weights=card.weights,
+        transform=card.transform + (_POOLED if pools else ""),
+        precision=card.precision,
+        license_name=card.license,
+        dim=dim,
+        fields=card.fields,
+        tile_um=job.tile_um,
+        context=job.context,
+        context_form=job.context_form,
+        made_with=("scipy", "scikit-image", "pillow", "torch", "timm"),
+    )
     return {
-        "source": "image",
-        "encoder": card.name,
-        "revision": card.revision,
-        "weights": card.weights,
-        "transform": card.transform + _pooling(encoded),
-        "precision": card.precision,
-        "licence": card.license,
-        "dim": dim,
-        "input_px": card.input_px,
-        "fields": np.array(card.fields),
-        "pooled": np.array([[field in one.found.pooled for field in card.fields] for one in encoded]),
-        "tile_um": job.tile_um,
-        "context": job.context,
-        "skip_glass": job.skip_glass,
-        "context_form": job.context_form,
-        "tiles_of_spots": "lattice" if job.context_mode == "lattice" else "own",
-        "slides": np.array([one.slide.name for one in encoded]),
-        "mpp": np.array([one.mpp for one in encoded]),
-        "mpp_source": np.array([one.mpp_source for one in encoded]),
-        "n_padded": np.array([one.n_padded for one in encoded]),
+        **common,
+        _keys.CONTEXT_MODE: job.context_mode,
+        **({_keys.POOL_UM: np.array(pools)} if pools else {}),
+        _keys.INPUT_PX: card.input_px,
+        _keys.POOLED_FIELDS: np.array([[field in one.found.pooled for field in card.fields] for one in encoded]),
+        _keys.SKIP_GLASS: job.skip_glass,
+        _keys.N_PADDED: np.array([one.n_padded for one in encoded]),
         **pictures_record([one.picture for one in encoded]),
-        _keys.N_OBS: table.n_obs,
-        _keys.NAMES_HASH: names_hash(table.obs_names),
-        "versions": package_versions(("phg2st-sc", "numpy", "scipy", "scikit-image", "pillow", "torch", "timm")),
     }
-
-
-def _pooling(encoded: Sequence[EmbeddedSlide]) -> str:
-    """What tells pooled patches from features of tiles, and those of bins from those of spots; empty for tiles."""
-    sides = sorted({round(one.found.pool_um) for one in encoded if one.found.pool_um is not None})
-    return f"; patches pooled over {' to '.join(map(str, sides))} µm" if sides else ""
 
 
 def _stale(rep: str, job: Job) -> list[str]:

@@ -68,19 +68,19 @@ class Components:
         """As ``uns`` keeps them."""
         return {
             _keys.COMPONENTS: self.values,
-            "level": self.level,
-            "spread": self.spread,
-            "linear": self.linear,
-            "kept": self.kept,
+            _keys.LEVEL: self.level,
+            _keys.SPREAD: self.spread,
+            _keys.LINEAR: self.linear,
+            _keys.KEPT_SHARE: self.kept,
         }
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Components:
         """Back from :meth:`record`."""
         values, level, spread = (
-            np.asarray(record[name], dtype=np.float32) for name in (_keys.COMPONENTS, "level", "spread")
+            np.asarray(record[name], dtype=np.float32) for name in (_keys.COMPONENTS, _keys.LEVEL, _keys.SPREAD)
         )
-        return cls(values, level, spread, bool(record["linear"]), float(record["kept"]))
+        return cls(values, level, spread, bool(record[_keys.LINEAR]), float(record[_keys.KEPT_SHARE]))
 
 
 def factored(

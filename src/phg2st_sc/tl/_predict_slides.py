@@ -20,6 +20,8 @@ from .._reading import (
     check_asked,
     choose_rep,
     common_target_sum,
+    different,
+    embedding_call,
     find_unmeasured,
     has_features,
     identity,
@@ -44,8 +46,6 @@ if TYPE_CHECKING:
 
     from .._slide import Slide
     from ..models import Estimator, Prediction
-
-_WORDS = {"dim": "number of features of"}
 
 logger = logging.getLogger("phg2st_sc")
 
@@ -217,15 +217,22 @@ def _check_features(table: AnnData, rep: str | None, estimator: Estimator) -> No
         raise ValueError(msg)
     if not wanted or rep is None:
         return
-    have = {**identity(recorded.get(rep, {})), "dim": n_columns(table.obsm[rep])}
-    wrong = [key for key in wanted if key in have and have[key] != wanted[key]]
+    have = {**identity(recorded.get(rep, {})), _keys.DIM: n_columns(table.obsm[rep])}
+    there = {**identity(wanted), _keys.DIM: wanted.get(_keys.DIM)}
+    wrong = [key for key in different(have, there) if key in have and key in wanted]
     if wrong:
         key = wrong[0]
         msg = (
-            f"obsm[{rep!r}] has {_WORDS.get(key, key)} {have[key]!r}, and the model was trained on {wanted[key]!r}: run "
-            f"`phg2st_sc.pp.extract_embeddings(data, encoder={wanted.get('encoder')!r}, tile_um={wanted.get('tile_um')!r})`."
+            f"obsm[{rep!r}] has {_said(key, have[key])}, and the model was trained on {_said(key, there[key])}: run "
+            f"{embedding_call(wanted)}."
         )
         raise ValueError(msg)
+
+
+def _said(key: str, value: Any) -> str:
+    if key == _keys.POOL_UM:
+        return f"patches pooled over {' to '.join(f'{side:.3g}' for side in sorted(set(value)))} µm"
+    return f"{value} features" if key == _keys.DIM else f"{key} {value!r}"
 
 
 def _warn_without_image(slides: Sequence[Slide], rep: str | None, *, by_default: bool) -> None:
