@@ -22,17 +22,19 @@ from ._field import Field
 from ._folds import matched_folds
 from ._gaussian import COMPONENT_RATIOS, RATIOS, Covariance, Skill, System
 from ._gene_basis import GeneBasis, beyond, learn_gene_basis, prompt_gene_basis
-from ._image_regression import within_slide
+from ._image_regression import Radial, within_slide
 from ._image_space import Rows, Standardized, blocks, image_components, map_rows, require_features, sum_of
 from ._judge import MAX_JUDGED, even_subset
 from ._kernels import LENGTH_SCALES, MIXES, Kernel, Places
 from ._krige import MAX_EXACT, choose, krige_columns, predict_columns
+from ._landmarks import LEAST_SPOTS, without_spots
 from ._rates import RateScale
 from ._stretch import MIN_TO_CHOOSE, MIN_TO_LENGTHEN
 from ._working import Working, gene_signal
 
 __all__ = [
     "COMPONENT_RATIOS",
+    "LEAST_SPOTS",
     "LENGTH_SCALES",
     "MAX_EXACT",
     "MAX_JUDGED",
@@ -53,6 +55,7 @@ __all__ = [
     "Lesson",
     "LinearOutput",
     "Places",
+    "Radial",
     "RateScale",
     "Record",
     "Rows",
@@ -87,4 +90,5 @@ __all__ = [
     "spot_weight",
     "sum_of",
     "within_slide",
+    "without_spots",
 ]

@@ -87,9 +87,7 @@ class Radial:
         landmarks = components[chosen]
         distances = cdist(landmarks, landmarks)
         scale = float(np.median(distances[np.triu_indices(len(chosen), 1)])) if len(chosen) > 1 else scale
-        values, vectors = np.linalg.eigh(np.exp(-distances / scale))
-        whiten = vectors / np.sqrt(np.maximum(values, 1e-6)) @ vectors.T
-        return cls(mean, directions, scale, landmarks, whiten)
+        return cls(mean, directions, scale, landmarks, nystroem(distances, scale))
 
     @property
     def width(self) -> int:
@@ -106,3 +104,9 @@ class Radial:
         if self.landmarks is None or self.whiten is None:
             return components / self.scale
         return np.exp(-cdist(components, self.landmarks) / self.scale) @ self.whiten
+
+
+def nystroem(distances: Array, scale: float) -> Array:
+    """(m, m) inverse square root of the kernel among landmarks that lie so far from each other."""
+    values, vectors = np.linalg.eigh(np.exp(-distances / scale))
+    return np.asarray(vectors / np.sqrt(np.maximum(values, 1e-6)) @ vectors.T)

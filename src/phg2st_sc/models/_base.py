@@ -168,12 +168,24 @@ class Estimator(ABC):
         """Return a copy tuned to the slide by its prompts; by default the method itself."""
         return self
 
+    def prior(self) -> Estimator:
+        """What was learned, without what was measured on single sections; of a method that tells the two apart."""
+        msg = (
+            f"Method {self.name!r} does not tell what it learned from the sections that it learned it from: "
+            "`phg2st_sc.tl.train(slides, method='phg2st', keep_sections=False)` does."
+        )
+        raise TypeError(msg)
+
     def kept_parameters(self) -> dict[str, Any]:
         """Settings by name, as they are saved and shared."""
         return {name: getattr(self, name) for name in self.parameter_names()}
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Save to a folder: settings as JSON, arrays as safetensors. See :func:`phg2st_sc.models.save`."""
+        """Save to a folder: settings as JSON, arrays as safetensors. See :func:`phg2st_sc.models.save`.
+
+        The default keeps measured sections of its patients, smoothed over their spots, to lay on sections to come: whoever has
+        the folder has them. ``model.prior().save(folder)`` leaves them out.
+        """
         return save(self, path, overwrite=overwrite)
 
     @classmethod

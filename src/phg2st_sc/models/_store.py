@@ -82,6 +82,9 @@ def save(model: Keepable, path: str | os.PathLike[str], *, overwrite: bool = Fal
     The folder appears only once it is complete. One that is replaced holds the old model or the new one at any moment, also
     where the process is killed: :func:`load` reads whichever is whole, and the next save puts away what was left.
 
+    **A trained default holds measured sections of its patients**, smoothed over their spots, and so does its folder:
+    hand it only to those who may have the sections. ``model.prior()`` is the model without them.
+
     Parameters
     ----------
     model

@@ -59,6 +59,7 @@ def train(
     pitch: float | Mapping[str, float] | None = None,
     pitch_um: float | None = None,
     hypergraph_key: str | None = None,
+    keep_sections: bool = True,
     seed: int = 0,
     progress: bool = True,
     **parameters: Any,
@@ -85,6 +86,10 @@ def train(
     hypergraph_key
         Train on the hypergraphs that :func:`phg2st_sc.pp.build_hypergraph` stored under this ``key_added``; slides to
         predict then need one too. ``None``: methods with a hypergraph build their own.
+    keep_sections
+        Whether the default keeps the training sections, smoothed over their spots, to lay them on new sections of the
+        same patients. ``False``: what it learned is kept alone, as by :meth:`phg2st_sc.models.PHG2ST.prior`, and nothing in a
+        saved model was measured on a single section.
     {seed} {progress}
         While slides are read, and while networks train.
     {**parameters}
@@ -98,7 +103,7 @@ def train(
     KeyError
         If the method, genes, or a `patient_key` that was asked for do not exist.
     TypeError
-        If the method has no cohort form or no such setting.
+        If the method has no cohort form or no such setting, or cannot do without the sections.
     ValueError
         If objects share no genes, embeddings are of different kinds, or counts are no counts.
 
@@ -119,6 +124,8 @@ def train(
     """
     check_gene_names(genes)
     estimator = _create(method, seed, progress, parameters)
+    if not keep_sections:
+        _check_without_sections(estimator)
     reading = Reading.among(locals())
     slides = reading.cohort(adatas)
     check_patient_key(slides, patient_key)
@@ -143,7 +150,14 @@ def train(
         **estimator.record,
         **({} if hypergraph_key is None else {_keys.HYPERGRAPH_KEY: hypergraph_key}),
     }
-    return estimator
+    return estimator if keep_sections else estimator.prior()
+
+
+def _check_without_sections(estimator: Estimator) -> None:
+    from ..models import Estimator
+
+    if type(estimator).prior is Estimator.prior:
+        estimator.prior()  # says why it cannot
 
 
 def _create(method: str, seed: int, progress: bool, parameters: Mapping[str, Any]) -> Estimator:

@@ -23,6 +23,7 @@ from .episodes import CohortEpisodes
 from .form import Forms, Predictor, looked_at
 from .knowledge import Knowledge, Learned, learn
 from .parts import check_parts
+from .without_sections import knowledge_without_sections, prior_card
 
 if TYPE_CHECKING:
     from .correction import Correction
@@ -198,6 +199,71 @@ class PHG2ST(NetworkEstimator):
             n_neighbors=self.n_neighbors,
             engine=self.engine,
         )
+
+    def prior(
+        self,
+        *,
+        name: str = "",
+        tissue: str = "",
+        species: str = "",
+        platform: str = "",
+        license: str = "",  # noqa: A002 - what it is called on cards of encoders too
+        source: str = "",
+        held_out: Mapping[str, Any] | None = None,
+    ) -> PHG2ST:
+        """What was learned, without what was measured on any section: a model that can be handed on.
+
+        A saved model holds measured sections of its patients, smoothed over their spots, and hashes of the spots. A prior holds
+        levels, noise and components of genes, the image regression with the name of its encoder, and slopes; of
+        the training sections it only says how many there were. The network stays behind too.
+
+        Parameters
+        ----------
+        name
+            Under which ``tl.impute(prior=...)`` tells of it.
+        tissue, platform
+            What was measured, and how, in words.
+        species
+            ``"human"`` or ``"mouse"``. Default: what the gene names look like.
+        license, source
+            Under which, and from where, the sections may be used.
+        held_out
+            Scores on patients that were left out, by name.
+
+        Raises
+        ------
+        ValueError
+            If the model is not trained, or found no genes that vary together.
+
+        Examples
+        --------
+        >>> import phg2st_sc as phg2st
+        >>> slides = phg2st.datasets.simulate(
+        ...     n_slides=2, n_patients=2, n_spots=60, n_genes=20, image=False, progress=False
+        ... )
+        >>> prior = phg2st.tl.train(slides, progress=False).prior(name="mine", tissue="simulated")
+        >>> prior.card["prior"]["n_sections"], "slides" in prior.card
+        (2, False)
+        """
+        if self.genes is None or self._knowledge is None:
+            msg = (
+                "There is nothing to hand on: train the model first, `phg2st_sc.tl.train(slides)`, on slides with genes that "
+                "vary from place to place."
+            )
+            raise ValueError(msg)
+        facts = {
+            "name": name,
+            "tissue": tissue,
+            "species": species,
+            "platform": platform,
+            "license": license,
+            "source": source,
+            "held_out": dict(held_out or {}),
+        }
+        made = PHG2ST(**self.kept_parameters())
+        made.genes, made._knowledge = self.genes, knowledge_without_sections(self._knowledge)
+        made.card = prior_card(self.card, self.genes, facts)
+        return made
 
     def _predictor(self) -> Predictor:
         parts = frozenset(self.without)

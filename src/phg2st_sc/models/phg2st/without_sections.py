@@ -1,0 +1,56 @@
+"""What a trained default knows once everything that was measured on single sections is taken out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ... import _keys
+from ..._provenance import FINGERPRINTS
+from ..._species import species_of
+from ...linear import CohortRegression, GeneBasis, Radial, without_spots
+from .knowledge import Knowledge
+
+_OF_SECTIONS = ("slides", "patients", FINGERPRINTS)
+"""In a card: names of sections and patients, hashes of their spots."""
+
+
+def knowledge_without_sections(knowledge: Knowledge) -> Knowledge:
+    """Levels, noise, gene components, image regression and slopes; in half the bytes, where single precision is enough."""
+    basis, regression = knowledge.basis, knowledge.regression
+    variance = None if basis.variance is None else _single(basis.variance)
+    return Knowledge(
+        _single(knowledge.levels),
+        _single(knowledge.spread),
+        GeneBasis(_single(basis.vectors), variance),
+        None if regression is None else _narrow(without_spots(regression)),
+        slopes=dict(knowledge.slopes),
+    )
+
+
+def _narrow(regression: CohortRegression) -> CohortRegression:
+    radial = regression.radial
+    landmarks, whiten = (None if one is None else _single(one) for one in (radial.landmarks, radial.whiten))
+    narrowed = Radial(_single(radial.mean), _single(radial.directions), radial.scale, landmarks, whiten)
+    return CohortRegression(narrowed, _single(regression.center), _single(regression.coefficients), regression.view)
+
+
+def _single(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rounded to single precision: the store keeps it in half the bytes, and nothing changes when it is loaded."""
+    return values.astype(np.float32).astype(np.float64)
+
+
+def prior_card(card: Mapping[str, Any], genes: Sequence[str], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Card of a prior: how many sections and patients it was learned from, but not which.
+
+    ``facts`` are what only the user knows of it.
+    """
+    before = card.get(_keys.PRIOR) or {}
+    counted = {"n_sections": len(card.get("slides") or ()), "n_patients": len(card.get("patients") or ())}
+    known = {**counted, "n_genes": len(genes), **before, **{name: value for name, value in facts.items() if value}}
+    if not known.get("species"):
+        known["species"] = species_of(genes)
+    return {**{key: value for key, value in card.items() if key not in _OF_SECTIONS}, _keys.PRIOR: known}
