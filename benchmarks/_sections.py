@@ -83,6 +83,18 @@ def read_folders(paths: Sequence[Path], cache: Path) -> dict[str, ad.AnnData]:
     return with_features(tables, cache)
 
 
+def with_picture(
+    table: ad.AnnData, name: str, patient: str, picture: Path, *, mpp: float, spot_um: float
+) -> ad.AnnData:
+    """Say where the picture of a section is, whose spots are in its pixels."""
+    table.obs["section"], table.obs["patient"] = name, patient
+    table.obsm["spatial"] = np.asarray(table.obsm["spatial"], dtype=np.float64)
+    metadata = {"mpp": float(mpp), "source_image_path": str(picture.resolve())}
+    scale = {"spot_diameter_fullres": spot_um / mpp}
+    table.uns["spatial"] = {name: {"images": {}, "scalefactors": scale, "metadata": metadata}}
+    return table
+
+
 def with_features(tables: dict[str, ad.AnnData], cache: Path) -> dict[str, ad.AnnData]:
     """Texture features of every table that has a picture, computed once and kept in ``cache``."""
     cache.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,12 @@
     python benchmarks/accuracy.py ablation ...      # without each part of the model
     python benchmarks/accuracy.py simulated --out benchmarks/results      # beside oracles that know the generator's truth
 
+All open sets under one folder, and a look of a few minutes before and after a change of the package::
+
+    python benchmarks/accuracy.py sets --data DATA --cache FEATURES --out benchmarks/results
+    python benchmarks/accuracy.py sets --quick --data DATA --cache FEATURES --out RUNS --name before
+    python benchmarks/accuracy.py compare RUNS/before.csv RUNS/after.csv
+
 Every part appends to ``<out>/accuracy_<part>.csv`` unit by unit; ``--resume`` skips what is there, ``--report-only`` only
 makes tables and figures again. Scores of the simple methods are taken from ``simple_methods.csv`` and
 ``olfactory_bulb.csv`` in the same folder, on the same masks, after one section was scored again and found equal.
@@ -15,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,6 +51,7 @@ from _accuracy_run import (
     score_ablation,
     score_masks,
 )
+from _accuracy_sets_commands import compare_command, sets_command
 from _accuracy_simulated import as_curve, score_simulated, simulated_cohort, simulated_report, simulated_variants
 
 COMMITTED = ("simple_methods.csv", "olfactory_bulb.csv")
@@ -149,11 +157,14 @@ def write(path: Path, text: str) -> None:
 
 
 PARTS = {"main": run_main, "curves": run_curves, "ablation": run_ablation, "simulated": run_simulated}
+OWN_OPTIONS = {"sets": sets_command, "compare": compare_command}
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=list(PARTS))
+    parser.add_argument(
+        "part", choices=[*PARTS, *OWN_OPTIONS], help="`sets --help`, `compare --help`: their own options"
+    )
     parser.add_argument("--data", type=Path, help="folder of the HER2+ repository")
     parser.add_argument("--panel", type=Path, help="file with the gene panel, one name a line")
     parser.add_argument(
@@ -176,6 +187,9 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
+    if len(sys.argv) > 1 and sys.argv[1] in OWN_OPTIONS:
+        OWN_OPTIONS[sys.argv[1]](sys.argv[2:])
+        return
     options = parse()
     options.out.mkdir(parents=True, exist_ok=True)
     PARTS[options.part](options, options.out / f"accuracy_{options.part}.csv")
