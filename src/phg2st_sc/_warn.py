@@ -87,6 +87,35 @@ def say(said: Said) -> None:
         warn_user(*said.popitem()[0])
 
 
+@dataclass(frozen=True)
+class Told:
+    """What work in another process had to say, to be said where the user is."""
+
+    at_once: Said = field(default_factory=dict)
+    at_the_end: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+@contextmanager
+def told_later() -> Iterator[Told]:
+    """Within it, warnings are kept in place of being shown; :func:`tell` shows them."""
+    told = Told()
+    tokens = _said.set(_Said(at_the_end=told.at_the_end)), _for_later.set(told.at_once)
+    try:
+        yield told
+    finally:
+        _said.reset(tokens[0])
+        _for_later.reset(tokens[1])
+
+
+def tell(told: Told) -> None:
+    """Warn of what work elsewhere had to say, within a call as if it had been done here."""
+    for message, category in told.at_once:
+        warn_user(message, category)
+    for several, found in told.at_the_end.items():
+        for each, alone in found.items():
+            warn_of_each(alone, each=each, several=several)
+
+
 @contextmanager
 def _one_message_per_fault() -> Iterator[None]:
     if _said.get() is not None:  # a call within a call: the outer one speaks

@@ -14,32 +14,33 @@ from ._plan import (
     picture_mark,
     section_mark,
 )
-from ._run import HONEST, PUBLISHED, REFERENCE, FoldData, Scoring, guarded, run_method, run_references
+from ._run import HONEST, PUBLISHED, FoldData, Scoring
 from ._store import UnitStore
 from ._summary import find_methods, summarize_benchmark
+from ._units import SentSections, make_units, run_units, run_units_on
 
 __all__ = [
     "HONEST",
     "PATIENT",
     "PUBLISHED",
-    "REFERENCE",
     "Fold",
     "FoldData",
     "MethodSpec",
     "Scoring",
     "Section",
+    "SentSections",
     "UnitStore",
     "choose_genes",
     "describe_settings",
     "find_methods",
-    "guarded",
     "make_folds",
+    "make_units",
     "method_specs",
     "most_variable",
     "open_sections",
     "picture_mark",
-    "run_method",
-    "run_references",
+    "run_units",
+    "run_units_on",
     "section_mark",
     "summarize_benchmark",
 ]

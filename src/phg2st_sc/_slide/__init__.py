@@ -17,6 +17,7 @@ from ._owner import Owner, refuse_foreign
 from ._pictures import overlap, picture_source
 from ._places import warn_off_lattice
 from ._record import check_table
+from ._reference import by_path, read_again
 from ._scattered import ScatteredRows
 from ._targets import is_target, is_true
 from ._update import SlotUpdate
@@ -34,6 +35,7 @@ __all__ = [
     "Slide",
     "SlotUpdate",
     "StoreLockedError",
+    "by_path",
     "check_finite_centers",
     "check_positions_in_image",
     "check_table",
@@ -50,6 +52,7 @@ __all__ = [
     "open_slides",
     "overlap",
     "picture_source",
+    "read_again",
     "recover",
     "refuse_foreign",
     "spot_numbers",

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,28 +14,28 @@ from .._benchmark import (
     HONEST,
     PATIENT,
     PUBLISHED,
-    REFERENCE,
     Fold,
     FoldData,
     MethodSpec,
     Scoring,
     Section,
+    SentSections,
     UnitStore,
     choose_genes,
     describe_settings,
-    guarded,
     make_folds,
+    make_units,
     method_specs,
     most_variable,
     open_sections,
     picture_mark,
-    run_method,
-    run_references,
+    run_units,
+    run_units_on,
     section_mark,
 )
+from .._cluster import check_client
 from .._deprecated import renamed_parameters
 from .._docs import documented
-from .._progress import bar
 from .._provenance import package_versions
 from .._reading import Reading, check_gene_names, context_of, feature_kinds
 from .._text import quoted
@@ -46,12 +45,12 @@ from ..models import check_seed
 from ..prompts import number_of_prompts
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from ..models import Estimator
 
 _DEFAULT_METHODS = ("phg2st", "regression_kriging", "space_image_kriging", "gene_kriging", "kriging", "prompt_mean")
 _TOP_GENES = 50
-_Unit = tuple[str, dict[str, Any], Callable[[], tuple[pd.DataFrame, bool]]]
-"""Name of the fold, labels, and what runs it."""
 
 
 @renamed_parameters(datas="adatas")
@@ -82,6 +81,7 @@ def benchmark(
     pitch: float | Mapping[str, float] | None = None,
     pitch_um: float | None = None,
     patient_key: str = _keys.PATIENT,
+    client: Client | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
     """Score methods on sections whose patients they never saw, on the same prompts.
@@ -123,6 +123,9 @@ def benchmark(
     {use_rep} {trust_rep} {counts_layer} {gex_only} {slide_key} {table_key} {coordinate_system} {pitch} {pitch_um}
     {patient_key}
         Folds leave patients out.
+    {client}
+        Each training of a method in a fold, with all that is predicted by it, is a task. Results are kept in ``out`` by this
+        process, as they come.
     {progress}
 
     Returns
@@ -160,6 +163,7 @@ def benchmark(
     >>> sorted(table["learned"].unique())
     ['cohort', 'reference', 'section']
     """
+    check_client(client)
     protocols, scoring, trainings = _checked(protocol, fraction, strategies, n_masks, seeds, extra, markers, n_splits)
     genes = _checked_genes(genes)
     specs = method_specs(methods, has_folds=folds is not None)
@@ -174,51 +178,15 @@ def benchmark(
     plan = _plan(sections, planned, scoring, specs, reads_pictures=reads_pictures)
     store = UnitStore(out, {"protocols": list(protocols), **plan})
     data = {fold.name: FoldData(fold, sections, scoring, _top(sections, fold)) for fold in planned}
-    units = _units(data, specs, trainings, protocols)
-    store.check(labels for _, labels, _ in units)
-    table = _run_units(units, data, store, progress=progress)
+    units = make_units(planned, specs, trainings, protocols)
+    store.check(unit.labels for unit in units)
+    if client is None:
+        table = run_units(units, data, store, progress=progress)
+    else:
+        sent = SentSections.of(adatas, reading, {kind: plan[kind] for kind in ("sections", "pictures")}, data)
+        table = run_units_on(client, units, sent, store, progress=progress)
     store.finish(table)
     return table
-
-
-def _run_units(
-    units: Sequence[_Unit], data: Mapping[str, FoldData], store: UnitStore, *, progress: bool
-) -> pd.DataFrame:
-    """Rows of all units, of which those that are finished are not run again."""
-    tables = []
-    with bar(progress=progress, total=len(units)) as shown:
-        for number, (fold, labels, run) in enumerate(units, start=1):
-            shown.set_postfix_str(f"fold {fold}, {labels['method']}", refresh=True)
-            rows = store.get(labels)
-            if rows is None:
-                rows, whole = guarded(run, labels)
-                if whole:
-                    store.put(labels, rows)
-            tables.append(rows)
-            if number == len(units) or units[number][0] != fold:
-                data[fold].forget()
-            shown.update()
-    table = pd.concat(tables, ignore_index=True)
-    table["error"] = table["error"].fillna("").astype(str)
-    for name in ("section", "patient", "regime"):
-        table[name] = table[name].fillna("").astype(str)
-    return table
-
-
-def _units(
-    data: Mapping[str, FoldData], specs: Sequence[MethodSpec], seeds: Sequence[int], protocols: Sequence[str]
-) -> list[_Unit]:
-    """Units in order."""
-    units: list[_Unit] = []
-    for fold, one in data.items():
-        if HONEST in protocols:
-            labels: dict[str, Any] = {"fold": fold, "method": REFERENCE, "learned": REFERENCE, "seed": 0}
-            units.append((fold, labels, partial(run_references, one)))
-        for spec in specs:
-            for seed in seeds:
-                labels = {"fold": fold, "method": spec.label, "learned": spec.learned, "seed": int(seed)}
-                units.append((fold, labels, partial(run_method, one, spec, int(seed), protocols)))
-    return units
 
 
 def _checked(

@@ -1,0 +1,66 @@
+"""What is no client is refused, before anything is done; sending has its limits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import phg2st_sc as phg2st
+from phg2st_sc import _cluster
+from phg2st_sc._cluster import _client, run_tasks
+
+LOOKS = {"what": "A test", "progress": False, "unit": "task"}
+
+
+def test_what_is_no_client_is_named():
+    with pytest.raises(TypeError, match=r"not a str: `distributed\.Client\(\)`"):
+        phg2st.tl.benchmark([], client="tcp://here:8786")
+
+
+def test_a_closed_client_is_refused():
+    import distributed
+
+    with distributed.Client(processes=False, dashboard_address=None, n_workers=1) as opened:
+        pass
+    with pytest.raises(ValueError, match="closed: open one"):
+        phg2st.tl.benchmark([], client=opened)
+
+
+def test_what_is_too_large_is_refused_before_anything_is_sent(client, monkeypatch):
+    monkeypatch.setattr(_client, "MOST_BYTES", 1000)
+    with pytest.raises(ValueError, match=r"A test 'one' would have to be sent.*`sdata\.write\(path\)`"):
+        run_tasks(client, np.sum, {"one": (np.zeros(1000),)}, print, **LOOKS)
+
+
+def test_errors_of_the_input_are_raised_as_they_are(client):
+    with pytest.raises(KeyError, match="no such thing"):
+        run_tasks(client, _missing, {"one": ("no such thing",), "two": ("no such thing",)}, print, **LOOKS)
+
+
+def _missing(name: str) -> None:
+    raise KeyError(name)
+
+
+def test_other_errors_are_tried_again(client, tmp_path):
+    came = {}
+    run_tasks(client, _second_time, {"one": (tmp_path / "tried",)}, came.__setitem__, **LOOKS)
+    assert came == {"one": "done"}
+
+
+def _second_time(path) -> str:
+    if not path.exists():
+        path.touch()
+        raise OSError("The file system is busy.")
+    return "done"
+
+
+def test_software_must_be_the_same(client, monkeypatch):
+    monkeypatch.setattr(_cluster._tasks, "Order", _another_version)
+    with pytest.raises(RuntimeError, match="A worker has other software"):
+        run_tasks(client, np.sum, {"one": (np.zeros(2),)}, print, **LOOKS)
+
+
+def _another_version(payload: bytes, stop: str):
+    from phg2st_sc._cluster._worker import Order
+
+    return Order(payload, stop, {"phg2st-sc": "0.0.1"})
