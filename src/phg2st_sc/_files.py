@@ -92,6 +92,26 @@ def only_writer(folder: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def in_use(folder: Path) -> Iterator[None]:
+    """Use a folder, which is made where it is not there, beside others: while any does, it is not free for :func:`alone`."""
+    number = _share(folder)
+    while number is None and fcntl is not None:  # somebody removed it before the lock
+        number = _share(folder)
+    try:
+        yield
+    finally:
+        if number is not None:
+            os.close(number)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[bool]:
+    """Hold a folder and tell that nobody uses it, or tell that somebody does."""
+    with _opened(folder) as number:
+        yield _lock(number)
+
+
 def remove_if_left(folder: Path) -> bool:
     """Remove a folder unless somebody holds it by :func:`only_writer`, and tell which."""
     with _opened(folder) as number:
@@ -184,6 +204,22 @@ def _lock(number: int | None) -> bool:
     except OSError:  # a network file system without locks
         return True
     return True
+
+
+def _share(folder: Path) -> int | None:
+    folder.mkdir(parents=True, exist_ok=True)
+    if fcntl is None:
+        return None
+    try:
+        number = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    with suppress(OSError):  # a network file system without locks
+        fcntl.flock(number, fcntl.LOCK_SH)
+    if folder.exists() and os.path.samestat(os.fstat(number), folder.stat()):
+        return number
+    os.close(number)
+    return None
 
 
 def _prefix(path: Path) -> str:

@@ -10,6 +10,7 @@ from spatialdata import read_zarr
 
 from phg2st_sc import _keys, datasets, io, pp
 from phg2st_sc._image import Picture, TileReads, open_image
+from phg2st_sc._image._identity import _steps
 from phg2st_sc.encoders import EncoderCard, TextureEncoder
 from phg2st_sc.encoders._kept import KeptBatches
 
@@ -212,6 +213,30 @@ def test_recover_drops_what_a_killed_call_kept(store):
     assert io.recover(store) == "nothing to do"
 
 
+def test_recover_leaves_a_call_that_still_runs_what_it_is_done_with(store, monkeypatch):
+    said = []
+
+    def killed(*_):
+        said.append(io.recover(store))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("phg2st_sc.pp._embeddings.update", killed)
+        _in_store(store, Counting())
+    assert said == ["nothing to do"]
+    rest = Counting()
+    _in_store(store, rest)
+    assert rest.batches == [1, 8]
+    assert not (store / LEFT).exists()
+
+
+def test_a_call_that_kept_nothing_leaves_no_folder(spot_adata, he_image, tmp_path):
+    spot_adata.obsm["spatial"] += 10_000
+    with pytest.raises(ValueError, match="outside"):
+        _extract(spot_adata, he_image, Counting(), cache=tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()
+
+
 def test_a_finished_call_leaves_other_embeddings_their_work(store):
     with pytest.raises(KeyboardInterrupt):
         _in_store(store, Counting(stop_after=3))
@@ -242,7 +267,42 @@ def test_patches_of_finished_tiles_are_kept_too(spot_adata, he_image, tmp_path):
         _extract(spot_adata, he_image, cut, cache=tmp_path, **options)
     _extract(spot_adata, he_image, rest, cache=tmp_path, **options)
     np.testing.assert_array_equal(spot_adata.obsm["X_mean_tokens"], expected)
-    assert sum(cut.batches) + sum(rest.batches) - 2 == sum(whole.batches)
+    assert sum(cut.batches) + sum(rest.batches) - 2 - 8 == sum(whole.batches)  # eight of those that are there again
+
+
+def _changed(image):
+    """Another picture, which is the same in the blocks by which pictures are known."""
+    other = 255 - image
+    for y0, y1 in _steps(image.shape[0]):
+        for x0, x1 in _steps(image.shape[1]):
+            other[y0:y1, x0:x1] = image[y0:y1, x0:x1]
+    return other
+
+
+class Weighty(Counting):
+    """An encoder that is known by its weights."""
+
+    card = EncoderCard(name="mean", dim=3, input_px=16, tile_um=112.0, weights="some")
+
+
+def test_patches_of_a_changed_picture_are_made_anew(spot_adata, he_image, tmp_path):
+    options = {"context": None, "context_mode": "tokens", "input_px": None, "batch_size": 8, "skip_glass": False}
+    other = _changed(he_image)
+    expected = _extract(spot_adata.copy(), other, Patches(), **options).obsm["X_mean_tokens"]
+    before = _extract(spot_adata.copy(), he_image, Patches(), cache=tmp_path, **options).obsm["X_mean_tokens"]
+    after = _extract(spot_adata.copy(), other, Patches(), cache=tmp_path, **options).obsm["X_mean_tokens"]
+    assert not np.array_equal(before, after)
+    np.testing.assert_array_equal(after, expected)
+
+
+def test_tiles_of_a_changed_picture_in_memory_are_made_anew_by_an_encoder_with_weights_too(
+    spot_adata, he_image, tmp_path
+):
+    other = _changed(he_image)
+    options = {"input_px": None}
+    expected = _bits(_extract(spot_adata.copy(), other, Weighty(), **options))
+    assert _bits(_extract(spot_adata.copy(), he_image, Weighty(), cache=tmp_path, **options)) != expected
+    assert _bits(_extract(spot_adata.copy(), other, Weighty(), cache=tmp_path, **options)) == expected
 
 
 class Stopping(TextureEncoder):
@@ -273,4 +333,9 @@ def test_blocks_of_texture_that_are_done_are_kept_too(tmp_path, he_image, monkey
         _extract(adata, encoder=cut, cache=tmp_path, **options)
     _extract(adata, encoder=rest, cache=tmp_path, **options)
     np.testing.assert_array_equal(adata.obsm["X_texture"], expected)
-    assert cut.blocks + rest.blocks == whole.blocks > 2
+    again = 2
+    assert cut.blocks + rest.blocks - again == whole.blocks > 2
+    options["image"] = _changed(image)
+    expected = _extract(adata.copy(), encoder=TextureEncoder(), **options).obsm["X_texture"]
+    _extract(adata, encoder=TextureEncoder(), cache=tmp_path, **options)
+    np.testing.assert_array_equal(adata.obsm["X_texture"], expected)

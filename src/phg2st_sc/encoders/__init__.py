@@ -13,7 +13,9 @@ from ._base import Encoder, EncoderCard, PlaceEncoder, TokenEncoder
 from ._batch_size import FIRST_BATCH as FIRST_BATCH
 from ._kept import Keeping as Keeping
 from ._kept import KeptBatches as KeptBatches
+from ._kept import Proof as Proof
 from ._kept import drop_kept as drop_kept
+from ._kept import needed as needed
 from ._places import encode_places as encode_places
 from ._places import pooled_fields as pooled_fields
 from ._read_weights import load_strictly as load_strictly

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .._image import SlideImage, TileReads, Tiles
 from ._base import Encoder
 from ._batch_size import BatchSize
-from ._kept import Keeping, KeptBatches
+from ._kept import Keeping, KeptBatches, Proof
 from ._passing_glass import PassingGlass
 
 
@@ -56,8 +56,9 @@ def encode_tiles(
     out: NDArray[np.float32] | None = None
     reads = TileReads.of(image, tiles, card.input_px, card.fields)
     of = (reads.boxes, reads.levels, reads.order, skip_glass)
-    work = nullcontext() if keeping is None else keeping.work(encoder, "tiles", *of)
     encode = _Checked(encoder, skip_glass=skip_glass)
+    proof = Proof(partial(_again, reads, encode), reads.order)
+    work = nullcontext() if keeping is None else keeping.work(encoder, "tiles", *of, proof=proof)
     with work as kept, closing(_batches(reads, encode, BatchSize(encoder, batch_size), kept)) as batches:
         for index, features in batches:
             if out is None:
@@ -76,9 +77,7 @@ def _batches(
 ) -> Generator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
     """Numbers of tiles and their features: those that are kept from before, then those that are made."""
     start = 0
-    if kept is not None and not encode.has_weights:
-        kept.drop_unless(partial(_again, reads, encode), reads.order)
-    for index, features in () if kept is None else kept.done(reads.order):
+    for index, features in () if kept is None else kept.done():
         yield index, features
         start += len(index)
     with closing(reads.batches(batch_size, start=start)) as batches:
@@ -103,7 +102,6 @@ class _Checked(PassingGlass):
     def __init__(self, encoder: Encoder, *, skip_glass: bool) -> None:
         super().__init__(skip_glass=skip_glass)
         self._encoder, self._dim = encoder, encoder.card.dim
-        self.has_weights = bool(encoder.card.weights)
 
     def _encode(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         features = np.asarray(self._encoder(tiles), dtype=np.float32)

@@ -20,7 +20,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from .._files import only_writer, remove_if_left
+from .._files import alone, in_use, only_writer, remove_if_left
 from .._image import Picture
 from .._provenance import package_versions
 from ._base import Encoder
@@ -29,9 +29,28 @@ Batch = tuple[NDArray[np.int64], NDArray[np.float32]]
 _FORM = "1"
 _LINE = struct.Struct("<III")
 _LONGEST_NAME = 60
-_AGAIN = 8
 _TOLERANCE = 1e-2
 """Of a feature's largest value: a batch of another size may be rounded otherwise on a GPU, in half precision too."""
+
+
+@dataclass(frozen=True, eq=False)
+class Proof:
+    """How what is kept of a piece of work is proven.
+
+    Attributes
+    ----------
+    again
+        Encodes some of the places, by number.
+    order
+        Numbers in the order in which they are kept, where that is one: where locks are missing, two calls may have kept the
+        same, and what comes after the first that is not next is left out.
+    n
+        How many places are encoded again.
+    """
+
+    again: Callable[[NDArray[np.int64]], NDArray[np.float32]]
+    order: NDArray[np.int64] | None = None
+    n: int = 8
 
 
 class KeptBatches:
@@ -41,19 +60,18 @@ class KeptBatches:
     ----------
     folder
         Of this work alone; it exists.
+    order
+        See :class:`Proof`.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._features, self._lines = folder / "features", folder / "batches"
+    def __init__(self, folder: Path, order: NDArray[np.int64] | None = None) -> None:
+        self._features, self._lines, self._order = folder / "features", folder / "batches", order
         for path in (self._features, self._lines):
             path.touch()
 
-    def done(self, order: NDArray[np.int64] | None = None) -> Iterator[Batch]:
-        """What is there, to be asked for to the end before anything is added: numbers (n,) and features (n, dim).
-
-        With ``order``, up to the first batch whose numbers are not those that come next in it: where locks are missing, two
-        calls may have added the same.
-        """
+    def done(self) -> Iterator[Batch]:
+        """What is there, to be asked for to the end before anything is added: numbers (n,) and features (n, dim)."""
+        order = self._order
         lines = self._lines.read_bytes()
         whole = size = first = 0
         with self._features.open("rb") as file:
@@ -70,18 +88,18 @@ class KeptBatches:
             with path.open("r+b") as file:
                 file.truncate(length)
 
-    def drop_unless(self, again: Callable[[NDArray[np.int64]], NDArray[np.float32]], order: NDArray[np.int64]) -> None:
+    def drop_unless(self, proof: Proof) -> None:
         """Encode a few again of those that are there, from the first to the last, and drop all where these are others by now."""
         found = [
             (numbers[row], features[row].copy())
-            for numbers, features in self.done(order)
+            for numbers, features in self.done()
             for row in sorted({0, len(numbers) // 2, len(numbers) - 1})
         ]
         if not found:
             return
-        some = [found[i] for i in sorted(set(np.linspace(0, len(found) - 1, _AGAIN).astype(int).tolist()))]
-        before, now = np.array([features for _, features in some]), again(np.array([number for number, _ in some]))
-        if not _are_alike(before, now):
+        some = [found[i] for i in sorted(set(np.linspace(0, len(found) - 1, proof.n).astype(int).tolist()))]
+        now = proof.again(np.array([number for number, _ in some]))
+        if not _are_alike(np.array([features for _, features in some]), now):
             for path in (self._lines, self._features):
                 with path.open("r+b") as file:
                     file.truncate(0)
@@ -117,8 +135,11 @@ class Keeping:
     picture: Picture
 
     @contextmanager
-    def work(self, encoder: Encoder, *of: Any) -> Iterator[KeptBatches]:
-        """Hold the folder of a piece of work: what an encoder makes of the picture, and of what, in arrays, texts and numbers."""
+    def work(self, encoder: Encoder, *of: Any, proof: Proof) -> Iterator[KeptBatches]:
+        """Hold the folder of a piece of work: what an encoder makes of the picture, and of what, in arrays, texts and numbers.
+
+        An encoder without weights and a picture that is no file are not known by their names alone: what is there is proven.
+        """
         picture = self.picture
         digest = sha256(repr((_FORM, package_versions(("phg2st-sc",)), sorted(asdict(encoder.card).items()))).encode())
         for part in (picture.name, _file_of(picture.name), picture.width, picture.height, picture.blocks, *of):
@@ -128,7 +149,10 @@ class Keeping:
         folder = self.folder / self.embedding / f"{slide}-{digest.hexdigest()[:16]}"
         folder.mkdir(parents=True, exist_ok=True)
         with only_writer(folder):
-            yield KeptBatches(folder)
+            kept = KeptBatches(folder, proof.order)
+            if not encoder.card.weights or _file_of(picture.name) is None:
+                kept.drop_unless(proof)
+            yield kept
 
 
 def _are_alike(before: NDArray[np.float32], now: NDArray[np.float32]) -> bool:
@@ -158,13 +182,39 @@ def _made_of_noise(encoder: Encoder) -> bytes:
     return np.asarray(encoder(noise.astype(np.uint8)), dtype=np.float32).tobytes()
 
 
+@contextmanager
+def needed(folder: Path | None, embedding: str) -> Iterator[None]:
+    """Leave what is kept of an embedding to the call that runs within: of slides that it is done with, too."""
+    if folder is None:
+        yield
+        return
+    try:
+        with in_use(folder / embedding):
+            yield
+    finally:
+        _remove_if_empty(folder / embedding)
+
+
 def drop_kept(folder: Path, embedding: str = "*") -> bool:
-    """Remove features of an embedding, or of all, that nobody is adding to, and tell whether there were any."""
+    """Remove features of an embedding, or of all, that no running call needs, and tell whether there were any."""
     if folder.is_symlink() or not folder.is_dir():
         return False
-    works = [work for work in folder.glob(f"{embedding}/*") if work.is_dir() and not work.is_symlink()]
-    dropped = [remove_if_left(work) for work in works]
-    for empty in (*{work.parent for work in works}, folder):
-        with suppress(OSError):  # others keep theirs in it
-            empty.rmdir()
+    dropped = []
+    for kept in _folders(folder, embedding):
+        with alone(kept) as is_free:
+            dropped += [remove_if_left(work) for work in _folders(kept)] if is_free else []
+        _remove_if_empty(kept)
     return any(dropped)
+
+
+def _remove_if_empty(kept: Path) -> None:
+    """Remove the folder of an embedding that nobody keeps anything in, and the one that it is in, likewise."""
+    with suppress(OSError):
+        with alone(kept) as is_free:
+            if is_free:
+                kept.rmdir()
+        kept.parent.rmdir()
+
+
+def _folders(folder: Path, pattern: str = "*") -> list[Path]:
+    return [path for path in folder.glob(pattern) if path.is_dir() and not path.is_symlink()]

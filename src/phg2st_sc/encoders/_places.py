@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 from .._image import SlideImage, Tiles
 from ._apply import encode_tiles
 from ._base import Encoder, EncoderCard, PlaceEncoder
-from ._kept import Batch, Keeping, KeptBatches
+from ._kept import Batch, Keeping, KeptBatches, Proof
+
+_BLOCKS_AGAIN = 3
+"""Places that are looked at again where features are kept, for each of which a block of the image is filtered."""
 
 
 def pooled_fields(image: SlideImage, tiles: Tiles, encoder: Encoder) -> tuple[float, ...]:
@@ -102,7 +105,10 @@ def _pool(
 ) -> None:
     """Fill in the features of one field."""
     left = np.ones(len(tiles), dtype=bool)
-    work = nullcontext() if keeping is None else keeping.work(encoder, "places", tiles.centers, tiles.size_px)
+    proof = Proof(partial(_again, image, tiles, encoder), n=_BLOCKS_AGAIN)
+    work = (
+        nullcontext() if keeping is None else keeping.work(encoder, "places", tiles.centers, tiles.size_px, proof=proof)
+    )
     with work as kept:
         for index, features in _parts(image, tiles, encoder, kept):
             out[index], left[index] = features, False
@@ -123,6 +129,14 @@ def _parts(image: SlideImage, tiles: Tiles, encoder: Any, kept: KeptBatches | No
         if kept is not None:
             kept.add(numbers[index], features)
         yield numbers[index], features
+
+
+def _again(image: SlideImage, tiles: Tiles, encoder: Any, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Features of some of the tiles; NaN where they need to be looked at one by one by now."""
+    found = np.full((len(numbers), encoder.card.dim), np.nan, dtype=np.float32)
+    for index, features in encoder.embed_places(image, Tiles(tiles.centers[numbers], tiles.size_px)):
+        found[index] = features
+    return found
 
 
 class _OfFields:

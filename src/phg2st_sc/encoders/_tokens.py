@@ -49,6 +49,12 @@ class TokenPlan:
     side: int
     reach: float
 
+    def order(self, tiles: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(n,) places in the order in which they are served where tiles are read in this one."""
+        rank = np.empty(len(self.tiles), dtype=np.int64)
+        rank[tiles] = np.arange(len(tiles))
+        return np.argsort(rank[self.owner], kind="stable")
+
 
 def widest_pool(side: int) -> float:
     """The widest square that can be pooled from one tile with so many patches along its side, as a share of that side."""

@@ -23,7 +23,8 @@ def recover(path: str | os.PathLike[str] | SpatialData, *, break_lock: bool = Fa
     where it had not, and deletes the hidden folders that it left, ``.phg2st-write.*``. Nothing else in the store is touched. The next call with ``write=True`` does so too, by itself.
 
     Embeddings that a killed ``extract_embeddings(write=True)`` had kept in ``.phg2st-embeddings`` are dropped. Make the same call again
-    instead, and it goes on from them.
+    instead, and it goes on from them. Those of a call that still runs stay, where the system locks folders: not on Windows, nor on
+    some network file systems.
 
     Parameters
     ----------

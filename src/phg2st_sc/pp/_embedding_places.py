@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -21,6 +21,7 @@ from ..encoders import (
     FIRST_BATCH,
     Keeping,
     KeptBatches,
+    Proof,
     TokenEncoder,
     TokenPlan,
     encode_places,
@@ -100,7 +101,8 @@ def _from_patches(
     plan = plan_tokens(spots.centers, spots.size_px, side, pool_um / um_per_px)
     reads = TileReads.of(image, plan.tiles, px)
     of = (reads.boxes, reads.levels, reads.order, plan.offsets, plan.owner, plan.reach, job.skip_glass)
-    work = nullcontext() if keeping is None else keeping.work(encoder, "patches", *of)
+    proof = Proof(partial(_again, plan, reads, encoder, job), plan.order(reads.order))
+    work = nullcontext() if keeping is None else keeping.work(encoder, "patches", *of, proof=proof)
     out: NDArray[np.float32] | None = None
     with work as kept, bar(progress=job.progress, total=len(spots), desc=name, unit="spot") as shown:
         for rows, values in _pooled(plan, reads, encoder, job, kept):
@@ -126,6 +128,18 @@ def _pooled(
         if kept is not None:
             kept.add(rows, values)
         yield rows, values
+
+
+def _again(
+    plan: TokenPlan, reads: TileReads, encoder: TokenEncoder, job: Job, numbers: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Features of some of the spots."""
+    tiles = np.unique(plan.owner[numbers])
+    few = replace(reads, order=tiles)
+    batches = pooled_tokens(plan, lambda _: few.batches(len(tiles)), encoder, skip_glass=job.skip_glass)
+    rows, values = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    place = np.argsort(rows)
+    return values[place[np.searchsorted(rows, numbers, sorter=place)]]
 
 
 def _from_own_tiles(image: SlideImage, spots: Tiles, job: Job, encode: Encode) -> PlaceFeatures:

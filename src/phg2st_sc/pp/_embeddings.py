@@ -12,7 +12,7 @@ from .._docs import documented
 from .._reading import Reading, warn_of_one_picture
 from .._slide import KEPT_IN_STORE, refuse_foreign, store_behind, write_slots
 from .._warn import one_message_per_fault
-from ..encoders import drop_kept
+from ..encoders import drop_kept, needed
 from ._embedding_job import ContextMode, Job, job_of
 from ._embedding_slide import EmbeddedSlide, embed_slide
 from ._embedding_slots import obsm_keys, owner, update
@@ -107,7 +107,7 @@ def extract_embeddings(
     cache
         Folder in which features of tiles are kept batch by batch, so that the same call goes on where an earlier one was cut
         off, and finds all of a finished one; delete it once the object is saved. Of an encoder without weights, such as a
-        function, a few tiles are encoded again, and all where these differ by now. With ``write=True`` features are kept in
+        function, and of a picture that is no file, a few tiles are encoded again, and all where these differ by now. With ``write=True`` features are kept in
         the store, until the call has written its results.
     {write}
 
@@ -164,7 +164,8 @@ def extract_embeddings(
     )
     for target in {id(slide.table): slide.table for slide in slides}.values():
         refuse_foreign(target, [("obsm", key) for key in obsm_keys(job.rep)], owner(job.rep))
-    _write(data, [embed_slide(slide, job) for slide in slides], job, write=write)
+    with needed(job.keep_in, job.rep):
+        _write(data, [embed_slide(slide, job) for slide in slides], job, write=write)
     if in_store is not None and cache is None:
         drop_kept(in_store, job.rep)
 
