@@ -12,6 +12,7 @@ from slot_updates import reread
 
 import phg2st_sc as phg2st
 from phg2st_sc._slide import Owner, SlotUpdate, write_slots
+from phg2st_sc.models import IDW, Prediction
 
 SLOTS = ("layers", "obs", "obsm", "obsp", "uns", "var")
 
@@ -139,13 +140,36 @@ def test_all_slots_that_are_in_the_way_are_named_at_once(table):
     unchanged(before, table)
 
 
-def test_a_layer_that_would_be_taken_away_is_refused(table):
-    """`idw` has no spread to write: an earlier result's would be stale, the user's own is not."""
+class Spread(IDW):
+    """A method with a spread."""
+
+    def predict(self, slide, prompts):
+        found = super().predict(slide, prompts)
+        return Prediction(found.blocks, std=np.ones(found.shape, dtype=np.float32))
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_spread_of_the_user_is_never_taken_away(first, table):
+    """`idw` has none to write, and the record says that none was written."""
+    if first:
+        impute(table)
     table.layers["mine_std"] = own(table, "layers")
+    impute(table)
+    assert (table.layers["mine_std"] == 7.0).all()
+    phg2st.tl.impute(table, prompt_mask="drawn", method="idw", key_added="mine", low_rank=3)
+    assert (table.layers["mine_std"] == 7.0).all()
     before = contents(table)
     with pytest.raises(ValueError, match=r"layers\['mine_std'\] exists and was not written by phg2st_sc"):
-        impute(table)
+        phg2st.tl.impute(table, prompt_mask="drawn", model=Spread(), key_added="mine")
     unchanged(before, table)
+
+
+def test_a_spread_of_an_earlier_result_is_taken_away(table):
+    phg2st.tl.impute(table, prompt_mask="drawn", model=Spread(), key_added="mine")
+    assert (table.layers["mine_std"] == 1.0).all()
+    phg2st.tl.impute(table, prompt_mask="drawn", model=Spread(), key_added="mine")
+    impute(table)
+    assert "mine_std" not in table.layers
 
 
 @pytest.mark.parametrize("slot", ["phg2st_embeddings", "phg2st_tiles"])

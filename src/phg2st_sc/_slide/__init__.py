@@ -13,7 +13,7 @@ from ._model import Slide
 from ._new import new_table
 from ._numbers import n_columns, numbers, spot_numbers, spot_pairs
 from ._open import is_spatialdata, open_cohort, open_slides, spots_table
-from ._owner import Owner, refuse_foreign
+from ._owner import Owner, SlotKey, refuse_foreign
 from ._pictures import overlap, picture_source
 from ._places import warn_off_lattice
 from ._record import check_table
@@ -33,6 +33,7 @@ __all__ = [
     "Owner",
     "ScatteredRows",
     "Slide",
+    "SlotKey",
     "SlotUpdate",
     "StoreLockedError",
     "by_path",

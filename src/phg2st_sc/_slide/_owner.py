@@ -28,18 +28,15 @@ class Owner:
         Keys of ``uns`` that hold the records of several results by name; a call only adds its own, named as ``record`` ends.
     mend
         What to do instead, for the message.
-    part_keys
-        Keys that only some of such calls write: they are replaced and taken away where ``part`` tells that the last call did.
-    part
-        How to tell that.
+    parts
+        Keys that only some of such calls write, and how to tell that the last one did: else they are the user's.
     """
 
     record: tuple[str, ...]
     fields: tuple[str, ...]
     shared: tuple[str, ...] = ()
     mend: str = "choose another `key_added=`, or"
-    part_keys: tuple[SlotKey, ...] = ()
-    part: Owner | None = None
+    parts: tuple[tuple[tuple[SlotKey, ...], Owner], ...] = ()
 
     def wrote(self, table: AnnData) -> bool:
         """Whether the record of an earlier call is on the table."""
@@ -65,9 +62,9 @@ def refuse_foreign(table: AnnData, keys: Iterable[SlotKey], owner: Owner) -> Non
         If there are any; the message names them, and the ways out.
     """
     keys = list(keys)
-    if owner.part is not None:
-        refuse_foreign(table, [one for one in keys if one in owner.part_keys], owner.part)
-        keys = [one for one in keys if one not in owner.part_keys]
+    for of_part, part in owner.parts:
+        refuse_foreign(table, [one for one in keys if one in of_part], part)
+        keys = [one for one in keys if one not in of_part]
     shared = {key: table.uns[key] for key in owner.shared if table.uns.get(key) is not None}
     _refuse_other_kinds(shared)
     if owner.wrote(table):
@@ -99,9 +96,9 @@ def refuse_foreign_on_disk(folder: Path, keys: Iterable[tuple[str, tuple[str, ..
         If there are any.
     """
     keys = list(keys)
-    if owner.part is not None:
-        of_part = [(slot, key) for slot, key in keys if (slot, key[0]) in owner.part_keys]
-        refuse_foreign_on_disk(folder, of_part, owner.part)
+    for names_of_part, part in owner.parts:
+        of_part = [(slot, key) for slot, key in keys if (slot, key[0]) in names_of_part]
+        refuse_foreign_on_disk(folder, of_part, part)
         keys = [one for one in keys if one not in of_part]
     if owner.wrote_on_disk(folder):
         return

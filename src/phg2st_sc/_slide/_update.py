@@ -33,7 +33,7 @@ class SlotUpdate:
         Values by key. ``obs`` and ``var`` take arrays, Categoricals or Series, which are aligned by index; ``layers`` take
         :class:`ScatteredRows` too, which go into a store and not into memory.
     remove
-        Keys by slot that are taken away where they exist, e.g. ``{"obsm": ["X_old"]}``; of ``owner.part_keys`` those that an
+        Keys by slot that are taken away where they exist, e.g. ``{"obsm": ["X_old"]}``; of ``owner.parts`` those that an
         earlier call wrote.
     owner
         How to tell that what is there was written by an earlier call, and may be replaced. ``None`` replaces anything.
@@ -56,8 +56,8 @@ class SlotUpdate:
 
     def removed(self, wrote: Callable[[Owner], bool]) -> Iterator[tuple[str, str]]:
         """(slot, key) of all that is taken away; ``wrote`` tells whose the keys are that only some calls write."""
-        part = None if self.owner is None else self.owner.part
-        kept = () if self.owner is None or part is None or wrote(part) else self.owner.part_keys
+        parts = () if self.owner is None else self.owner.parts
+        kept = [key for keys, part in parts if not wrote(part) for key in keys]
         for slot in SLOTS:
             for key in self.remove.get(slot, ()):
                 if (slot, key) not in kept:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._slide import Owner, ScatteredRows, SlotUpdate, check_table, refuse_foreign, store_behind, write_table
+from .._slide import Owner, ScatteredRows, SlotKey, SlotUpdate, check_table, refuse_foreign, store_behind, write_table
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -72,8 +72,16 @@ def is_table(data: AnnData | SpatialData) -> bool:
 
 def owner_of(key: str) -> Owner:
     """How to tell that an earlier call wrote a result."""
-    scores = (("obsm", _keys.scores(key)), ("obs", _keys.factor(key)), ("obs", _keys.components(key)))
-    return Owner((key,), (_keys.METHOD, "scale"), part_keys=scores, part=Owner((key, _keys.LOW_RANK), ()))
+    parts = (
+        (scores_keys(key), Owner((key, _keys.LOW_RANK), ())),
+        ((("layers", _keys.std(key)),), Owner((key,), (_keys.HAS_STD,))),
+    )
+    return Owner((key,), (_keys.METHOD, "scale"), parts=parts)
+
+
+def scores_keys(key: str) -> tuple[SlotKey, ...]:
+    """Slots of a low-rank prediction beside those of every other."""
+    return ("obsm", _keys.scores(key)), ("obs", _keys.factor(key)), ("obs", _keys.components(key))
 
 
 def refuse_early(data: AnnData | SpatialData, key: str, write: object, *, low_rank: bool = False) -> None:
@@ -84,7 +92,7 @@ def refuse_early(data: AnnData | SpatialData, key: str, write: object, *, low_ra
         check_table(data)
         owner = owner_of(key)
         slots = [("layers", key), ("uns", key), ("obs", _keys.used_prompts(key)), ("var", _keys.predicted(key))]
-        refuse_foreign(data, [*slots, *(owner.part_keys if low_rank else ())], owner)
+        refuse_foreign(data, [*slots, *(scores_keys(key) if low_rank else ())], owner)
 
 
 def slots_of(done: Result, key: str) -> SlotUpdate:
@@ -107,6 +115,7 @@ def layers_of(done: Result, key: str, *, write: bool) -> SlotUpdate:
     if std is not None:
         update.layers[_keys.std(key)] = spread = np.full(layer.shape, np.nan, dtype=np.float32)
         spread[:, done.columns] = std
+        update.uns[key][_keys.HAS_STD] = True
     # also where only the table in the store has them
     update.remove = {"layers": [name for name in (_keys.std(key),) if name not in update.layers]}
     if _keys.LOW_RANK not in update.uns[key]:  # of an earlier call under this name
