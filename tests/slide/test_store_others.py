@@ -186,7 +186,7 @@ def test_a_missing_store_is_told_of_before_the_work(sdata, monkeypatch):
         raise AssertionError("work was done")
 
     monkeypatch.setattr("phg2st_sc.tl._impute.predict_slides", predicted)
-    monkeypatch.setattr("phg2st_sc.pp._embeddings.embed_slide", predicted)
+    monkeypatch.setattr("phg2st_sc.pp._embeddings.embed_here", predicted)
     calls = (phg2st.tl.impute, {}), (phg2st.pp.extract_embeddings, {"encoder": "texture"})
     for call, settings in calls:
         with pytest.raises(ValueError, match="no store behind this SpatialData"):

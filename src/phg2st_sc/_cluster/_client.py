@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copyreg
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from .._warn import warn_user
@@ -44,15 +48,18 @@ def check_client(client: Any) -> None:
         warn_user("The `client` has no worker yet: the work waits until there is one.")
 
 
-def packed(thing: Any, what: str) -> bytes:
+IN_STORE = "Keep the data where the workers can read them, `sdata.write(path)`, and pass what `spatialdata.read_zarr(path)` returns"
+
+
+def packed(thing: Any, what: str, smaller: str = IN_STORE) -> bytes:
     """A thing as it is sent.
 
     Parameters
     ----------
     thing
         Data that stand in files are sent as paths by those who know how.
-    what
-        What it is, and the call that makes it smaller, for messages.
+    what, smaller
+        What it is, and what to do where it is too large, for messages.
 
     Raises
     ------
@@ -62,15 +69,34 @@ def packed(thing: Any, what: str) -> bytes:
     from distributed.protocol.pickle import dumps
 
     try:
-        sent: bytes = dumps(thing)
+        with _absolute_stores():
+            sent: bytes = dumps(thing)
     except Exception as error:  # pickling raises whatever the object does
-        msg = f"{what} cannot be sent to the workers of `client=` ({error}). Call without `client=` to work in this process."
+        msg = f"{what} cannot be sent to the workers of `client=` ({error}). {smaller}; or call without `client=`."
         raise ValueError(msg) from error
     if len(sent) > MOST_BYTES:
         msg = (
             f"{what} would have to be sent to the workers of `client=`, {len(sent) / 1e6:,.0f} MB that are in memory (at most "
-            f"{MOST_BYTES / 1e6:,.0f} MB are). Keep the data where the workers can read them, `sdata.write(path)`, and pass what "
-            "`spatialdata.read_zarr(path)` returns; or call without `client=`."
+            f"{MOST_BYTES / 1e6:,.0f} MB are). {smaller}; or call without `client=`."
         )
         raise ValueError(msg)
     return sent
+
+
+@contextmanager
+def _absolute_stores() -> Iterator[None]:
+    """Send zarr stores by their whole path: workers may have another working directory, and chunks that are not found are read as 0."""
+    from zarr.storage import LocalStore
+
+    def reduced(store: LocalStore) -> tuple[Any, ...]:
+        return partial(LocalStore, read_only=store.read_only), (store.root.absolute(),)
+
+    before = copyreg.dispatch_table.get(LocalStore)
+    copyreg.pickle(LocalStore, reduced)
+    try:
+        yield
+    finally:
+        if before is None:
+            del copyreg.dispatch_table[LocalStore]
+        else:
+            copyreg.dispatch_table[LocalStore] = before

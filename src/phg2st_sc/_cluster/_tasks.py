@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from .._progress import bar
 from .._warn import Told, tell
-from ._client import packed
+from ._client import IN_STORE, packed
 from ._worker import Answer, Order, as_it_is, work
 
 _RETRIES = 2
@@ -26,6 +26,7 @@ def run_tasks(
     *,
     shared: Any = None,
     what: str,
+    smaller: str = IN_STORE,
     progress: bool,
     unit: str,
     desc: str | None = None,
@@ -46,8 +47,8 @@ def run_tasks(
         Called here with every label and result, in the order in which they come.
     shared
         A first argument that all tasks have, sent once to each worker; ``None`` for none.
-    what
-        What is sent, for messages.
+    what, smaller
+        What is sent, and what to do where it is too large, for messages.
     progress, unit, desc
         Looks of the bar, which counts tasks.
 
@@ -62,10 +63,12 @@ def run_tasks(
 
     stop = f"phg2st-stop-{uuid4().hex}"
     orders = {
-        label: Order(packed((function, arguments), f"{what} {label!r}"), stop) for label, arguments in tasks.items()
+        label: Order(packed((function, arguments), f"{what} {label!r}", smaller), stop)
+        for label, arguments in tasks.items()
     }
+    common = None if shared is None else packed(shared, what, smaller)
     with (
-        _sent(client, orders, shared, what, stop) as futures,
+        _sent(client, orders, common, stop) as futures,
         bar(progress=progress, total=len(futures), unit=unit, desc=desc) as shown,
     ):
         of_each: dict[str, Told] = {}
@@ -84,7 +87,7 @@ def run_tasks(
 
 
 @contextmanager
-def _sent(client: Any, orders: Mapping[str, Order], shared: Any, what: str, stop: str) -> Iterator[dict[Any, str]]:
+def _sent(client: Any, orders: Mapping[str, Order], shared: bytes | None, stop: str) -> Iterator[dict[Any, str]]:
     """Tasks that are sent, by future; cancelled where the body ends before they do."""
     from distributed import Event
 
@@ -93,7 +96,7 @@ def _sent(client: Any, orders: Mapping[str, Order], shared: Any, what: str, stop
         warnings.filterwarnings("ignore", message="(?s).*Sending large graph.*", category=UserWarning)
         common = None
         if shared is not None:
-            common = client.submit(as_it_is, packed(shared, what), key=f"phg2st-shared-{run}", pure=False)
+            common = client.submit(as_it_is, shared, key=f"phg2st-shared-{run}", pure=False)
         futures = {
             client.submit(work, order, common, key=f"phg2st-{run}-{number}", pure=False, retries=_RETRIES): label
             for number, (label, order) in enumerate(orders.items())

@@ -13,10 +13,11 @@ from ._read_ahead import TileReads, iter_tiles
 from ._read_tile import choose_level, read_padded
 from ._shared_lattice import SharedLattice
 from ._tiles import Tiles, check_length, check_resolution, tile_pixels
-from ._watched import WatchedImage
+from ._watched import Noted, WatchedImage
 
 __all__ = [
     "ImageLevel",
+    "Noted",
     "Picture",
     "SharedLattice",
     "SlideImage",

@@ -18,6 +18,8 @@ from ._sweep import CACHE_BYTES
 _HUGE_PIXELS = 64 * 10**6
 _LEAST_BLANK = 256
 _LOOKS = 3
+_IN_TURN = ("sync", "synchronous", "single-threaded")
+"""Schedulers of Dask that use no threads."""
 
 
 class ChunkedImage:
@@ -216,8 +218,9 @@ def _compute(parts: list[Any]) -> list[NDArray[Any]]:
     if parts and hasattr(parts[0], "dask"):
         import dask
 
-        # not through a client of the user's: a chunk is a few milliseconds of work, and wanted here
-        parts = list(dask.compute(*parts, scheduler=dask.config.get("scheduler", "threads")))
+        # not through a client of the user's, who need not mean it, and whose workers may not see the file
+        asked = dask.config.get("scheduler", None)
+        parts = list(dask.compute(*parts, scheduler=asked if asked in _IN_TURN else "threads"))
     return [np.asarray(part) for part in parts]
 
 

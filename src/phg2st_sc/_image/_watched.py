@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,14 @@ from numpy.typing import NDArray
 from ._base import ImageLevel, SlideImage
 from ._black import is_padding
 from ._padding import MIDDLE, MOST, on_padding
+
+
+class Noted(NamedTuple):
+    """Spots that were looked at, those of them on padding, and whether transparent pixels were read."""
+
+    seen: NDArray[np.int64]
+    padded: NDArray[np.int64]
+    transparent: bool
 
 
 class WatchedImage:
@@ -27,11 +35,12 @@ class WatchedImage:
     """
 
     def __init__(self, image: SlideImage, centers: NDArray[np.float64], size_px: float) -> None:
-        self._image, self._centers, self._size_px = image, centers, size_px
+        self._image, self._centers, self.size_px = image, centers, size_px
         self._by_row = np.argsort(centers[:, 1], kind="stable")
         self._rows = centers[self._by_row, 1]
         self._seen = np.zeros(len(centers), dtype=bool)
         self._padded = np.zeros(len(centers), dtype=bool)
+        self._is_transparent = False
 
     @property
     def levels(self) -> tuple[ImageLevel, ...]:
@@ -53,7 +62,7 @@ class WatchedImage:
         if not len(spots):
             return pixels
         black = is_padding(pixels)
-        half = max(self._size_px * MIDDLE / 2.0 / scale, 0.5)
+        half = max(self.size_px * MIDDLE / 2.0 / scale, 0.5)
         for spot in spots.tolist() if black.any() else ():
             column, row = self._centers[spot] / scale - (x0, y0)
             middle = black[
@@ -63,9 +72,20 @@ class WatchedImage:
         self._seen[spots] = True
         return pixels
 
+    def noted(self) -> Noted:
+        """What was seen so far."""
+        transparent = self._is_transparent or bool(getattr(self._image, "has_transparent", False))
+        return Noted(np.flatnonzero(self._seen), np.flatnonzero(self._padded), transparent)
+
+    def learn(self, noted: Noted) -> None:
+        """Take what was seen of the same spots where parts of the image were read elsewhere."""
+        self._seen[noted.seen] = True
+        self._padded[noted.padded] = True
+        self._is_transparent |= noted.transparent
+
     def on_padding(self) -> NDArray[np.bool_]:
         """(n,) which centres lie on padding; those that nothing was read of are looked at now, and all if parts are transparent."""
-        left = np.flatnonzero(~self._seen | bool(getattr(self._image, "has_transparent", False)))
+        left = np.flatnonzero(~self._seen | self.noted().transparent)
         found = self._padded.copy()
-        found[left] = on_padding(self._centers[left], self._size_px, self._image)
+        found[left] = on_padding(self._centers[left], self.size_px, self._image)
         return found

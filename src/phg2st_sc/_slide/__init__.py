@@ -9,10 +9,11 @@ from ._extend_table import Added
 from ._finite import check_finite_centers
 from ._lattice import PLATFORM_PITCH_UM
 from ._leave_out import leave_out
-from ._model import Slide
+from ._model import THUMBNAILS, Slide
 from ._new import new_table
 from ._numbers import n_columns, numbers, spot_numbers, spot_pairs
 from ._open import is_spatialdata, open_cohort, open_slides, spots_table
+from ._opened import StoredPicture
 from ._owner import Owner, SlotKey, refuse_foreign
 from ._pictures import overlap, picture_source
 from ._places import warn_off_lattice
@@ -27,6 +28,7 @@ from ._write_table import write_table
 __all__ = [
     "KEPT_IN_STORE",
     "PLATFORM_PITCH_UM",
+    "THUMBNAILS",
     "Added",
     "HeldInterrupts",
     "Outcome",
@@ -36,6 +38,7 @@ __all__ = [
     "SlotKey",
     "SlotUpdate",
     "StoreLockedError",
+    "StoredPicture",
     "by_path",
     "check_finite_centers",
     "check_positions_in_image",

@@ -14,8 +14,7 @@ from .. import _keys
 from .._text import quoted
 from .._warn import warn_user
 from ._lattice import PitchSource
-from ._opened import NamedImage, naming
-from ._transforms import levels_in_place
+from ._opened import StoredPicture
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -118,8 +117,10 @@ class Slide:
         ValueError
             If ``image`` names a thumbnail or an element in whose pixels ``positions`` are not.
         """
-        from .._image import open_named
+        return self.picture(image).open()
 
+    def picture(self, image: Any = None) -> StoredPicture:
+        """What :meth:`open_image` opens, without the slide around it."""
         source = self.image_source if image is None else pick_image(image, self.name)
         if source is None:
             raise KeyError(self.image_problem or self._no_image())
@@ -135,10 +136,7 @@ class Slide:
             raise ValueError(msg)
         if isinstance(source, (str, Path)):
             source = find_file(source, self.folders)
-        name = self.image_name if source is self.image_source else name_of(source)
-        with naming(self.name, name):
-            opened = open_named(levels_in_place(source), f"Slide {self.name!r}, image {name!r}")
-        return NamedImage(opened, self.name, name, is_own=opened is not source)
+        return StoredPicture(self.name, self.image_name if source is self.image_source else name_of(source), source)
 
     @property
     def image_name(self) -> str:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ._transforms import levels_in_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,3 +86,32 @@ def naming(slide: str, image: str) -> Iterator[None]:
             raise
         kind = type(error) if type(error) in (ValueError, TypeError, MemoryError) else ValueError
         raise kind(f"Slide {slide!r}, image {image!r}: {text}") from error
+
+
+@dataclass(frozen=True, eq=False)
+class StoredPicture:
+    """Where the picture of a slide is.
+
+    Attributes
+    ----------
+    slide, name
+        Of the slide and of the picture, for messages.
+    source
+        A path, an array, an image element or an image that is open.
+    """
+
+    slide: str
+    name: str
+    source: Any
+
+    def open(self) -> NamedImage:
+        """Open it without decoding it."""
+        from .._image import open_named
+
+        with naming(self.slide, self.name):
+            opened = open_named(levels_in_place(self.source), f"Slide {self.slide!r}, image {self.name!r}")
+        return NamedImage(opened, self.slide, self.name, is_own=opened is not self.source)
+
+    def anywhere(self) -> StoredPicture:
+        """The same for a process with another working directory."""
+        return replace(self, source=self.source.absolute()) if isinstance(self.source, Path) else self

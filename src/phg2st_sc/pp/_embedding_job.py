@@ -23,6 +23,32 @@ _PREFIX = _keys.embedding("")
 
 
 @dataclass(frozen=True)
+class EncoderOrder:
+    """How an encoder is opened: by name where it is used, or one that is open already.
+
+    Attributes
+    ----------
+    encoder
+        A name, an encoder or a function.
+    name
+        Of a function.
+    input_px
+        Side of the tiles of a function.
+    options
+        Of an encoder that is opened by name.
+    """
+
+    encoder: str | Encoder | TileFunction
+    name: str | None
+    input_px: int | None
+    options: dict[str, Any]
+
+    def open(self) -> Encoder:
+        """Open it."""
+        return get_encoder(self.encoder, name=self.name, input_px=self.input_px, **self.options)
+
+
+@dataclass(frozen=True)
 class Job:
     """Settings that all slides of a call share.
 
@@ -48,6 +74,8 @@ class Job:
         Whether to show bars.
     keep_in
         Folder for features on their way.
+    order
+        How the encoder was opened.
     """
 
     rep: str
@@ -60,6 +88,7 @@ class Job:
     batch_size: int | None
     progress: bool
     keep_in: Path | None
+    order: EncoderOrder
 
     @property
     def context_form(self) -> str:
@@ -85,7 +114,8 @@ def job_of(
 ) -> Job:
     """Check the settings and open the encoder."""
     mode = _context_mode(context_mode, exact_context)
-    rep, opened = _open(encoder, key_added, input_px, options, mode)
+    order = _order(encoder, key_added, input_px, options)
+    rep, opened = _open(order, key_added, mode)
     return Job(
         rep,
         opened,
@@ -97,21 +127,22 @@ def job_of(
         _batch(batch_size),
         progress,
         keep_in,
+        order,
     )
 
 
-def _open(
-    encoder: str | Encoder | TileFunction,
-    key_added: str | None,
-    input_px: int | None,
-    options: dict[str, Any],
-    mode: ContextMode,
-) -> tuple[str, Encoder]:
+def _order(
+    encoder: str | Encoder | TileFunction, key_added: str | None, input_px: int | None, options: dict[str, Any]
+) -> EncoderOrder:
     if key_added is not None:
         check_name(key_added)
     is_lambda = getattr(encoder, "__name__", "") == "<lambda>"
     name = key_added.removeprefix(_PREFIX) if key_added is not None and is_lambda else None
-    opened = get_encoder(encoder, name=name, input_px=input_px, **options)
+    return EncoderOrder(encoder, name, input_px, options)
+
+
+def _open(order: EncoderOrder, key_added: str | None, mode: ContextMode) -> tuple[str, Encoder]:
+    opened = order.open()
     if mode != "tokens":
         return key_added or _keys.embedding(opened.card.name), opened
     if not isinstance(opened, TokenEncoder) or not opened.card.patch_px:

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from .._cluster import check_client
 from .._deprecated import renamed_parameters
 from .._docs import documented
 from .._reading import Reading, warn_of_one_picture
-from .._slide import KEPT_IN_STORE, refuse_foreign, store_behind, write_slots
+from .._slide import KEPT_IN_STORE, THUMBNAILS, refuse_foreign, store_behind, write_slots
 from .._warn import one_message_per_fault
 from ..encoders import drop_kept, needed
+from ._embedding_cluster import embed_on
 from ._embedding_job import ContextMode, Job, job_of
-from ._embedding_slide import EmbeddedSlide, embed_slide
+from ._embedding_slide import Asked, EmbeddedSlide, embed_here
 from ._embedding_slots import obsm_keys, owner, update
 
 if TYPE_CHECKING:
     import torch
     from anndata import AnnData
+    from distributed import Client
     from spatialdata import SpatialData
 
     from ..encoders import Encoder, TileFunction
@@ -29,7 +35,7 @@ if TYPE_CHECKING:
 @one_message_per_fault
 @documented
 def extract_embeddings(
-    data: AnnData | SpatialData,
+    data: AnnData | SpatialData | Sequence[AnnData | SpatialData] | Mapping[str, AnnData | SpatialData],
     *,
     image: Any = None,
     encoder: str | Encoder | TileFunction = "uni",
@@ -55,6 +61,7 @@ def extract_embeddings(
     pitch: float | Mapping[str, float] | None = None,
     cache: str | os.PathLike[str] | None = None,
     write: bool = False,
+    client: Client | None = None,
 ) -> None:
     """Embed the image around every spot.
 
@@ -65,12 +72,15 @@ def extract_embeddings(
     Where spots lie closer than tiles, as bins of 8 µm do, ``context_mode="lattice"`` encodes no tile twice, and with a vision
     transformer ``context_mode="tokens"`` pools the patches of tiles at every spot.
 
-    No slot is written before all slides are done, so the call can be interrupted at any time. With ``cache`` or
+    No slot of an object is written before all its slides are done, so the call can be interrupted at any time. With ``cache`` or
     ``write=True``, what was encoded by then is not encoded again by the next call that asks for the same.
 
     Parameters
     ----------
-    {data} {image}
+    {data}
+        A list or dict of objects is embedded one object after the other, and each is written when it is done.
+    {image}
+        Of several objects a dict by slide name, a thumbnail or ``None``.
     encoder
         A registered name (:func:`phg2st_sc.encoders.list_encoders`), ``"timm:<model>"``, an encoder that
         :func:`phg2st_sc.encoders.get_encoder` opened (open it once for many calls), or a function from (b, h, w, 3)
@@ -107,9 +117,13 @@ def extract_embeddings(
     cache
         Folder in which features of tiles are kept batch by batch, so that the same call goes on where an earlier one was cut
         off, and finds all of a finished one; delete it once the object is saved. Of an encoder without weights, such as a
-        function, and of a picture that is no file, a few tiles are encoded again, and all where these differ by now. With ``write=True`` features are kept in
-        the store, until the call has written its results.
+        function, and of a picture that is no file, a few tiles are encoded again, and all where these differ by now. With
+        ``write=True`` features are kept in the store, until the call has written its results.
     {write}
+    {client}
+        A task is a thousand tiles that lie together, or a slide where an encoder such as ``"texture"`` looks at the image as a
+        whole. Workers write nothing but the features on their way, in ``cache`` or in the store; results are written by this
+        process. An encoder that is named is opened by every worker, ``device=None`` on the best device that it has.
 
     Raises
     ------
@@ -144,9 +158,11 @@ def extract_embeddings(
     >>> adata.obsm["X_texture"].shape[0] == adata.n_obs
     True
     """
+    check_client(client)
     reading = Reading.among(locals())
-    slides = reading.open(data, image=image, mpp=mpp, pitch_um=pitch_um, platform=platform)
-    in_store = store_behind(data) / KEPT_IN_STORE if write else None
+    objects = _objects(data, image)
+    opened = [reading.open(one, image=image, mpp=mpp, pitch_um=pitch_um, platform=platform) for one in objects]
+    stores = [store_behind(one) / KEPT_IN_STORE if write else None for one in objects]
     job = job_of(
         encoder,
         {"weights": weights, "device": device, "precision": precision},
@@ -160,17 +176,47 @@ def extract_embeddings(
         skip_glass=skip_glass,
         batch_size=batch_size,
         progress=progress,
-        keep_in=Path(cache).expanduser() if cache is not None else in_store,
+        keep_in=None if cache is None else Path(cache).expanduser().absolute(),
     )
-    for target in {id(slide.table): slide.table for slide in slides}.values():
+    for target in {id(slide.table): slide.table for slides in opened for slide in slides}.values():
         refuse_foreign(target, [("obsm", key) for key in obsm_keys(job.rep)], owner(job.rep))
-    with needed(job.keep_in, job.rep):
-        _write(data, [embed_slide(slide, job) for slide in slides], job, write=write)
-    if in_store is not None and cache is None:
-        drop_kept(in_store, job.rep)
+    asked = [
+        Asked(slides, replace(job, keep_in=job.keep_in or store), partial(_write, one, job, write))
+        for one, slides, store in zip(objects, opened, stores, strict=True)
+    ]
+    with ExitStack() as held:
+        for one in asked:
+            held.enter_context(needed(one.job.keep_in, job.rep))
+        if client is None:
+            embed_here(asked)
+        else:
+            embed_on(client, asked)
+    for store in stores:
+        if store is not None and cache is None:
+            drop_kept(store, job.rep)
 
 
-def _write(data: AnnData | SpatialData, embedded: Sequence[EmbeddedSlide], job: Job, *, write: bool) -> None:
+def _objects(data: Any, image: Any) -> list[Any]:
+    """The objects of a call; an error where one picture is named for several."""
+    if not isinstance(data, (Mapping, list, tuple)):
+        return [data]
+    objects = list(data.values()) if isinstance(data, Mapping) else list(data)
+    if not objects:
+        raise ValueError("No data: `data` is empty.")
+    if len({id(one) for one in objects}) < len(objects):
+        raise ValueError("The same object occurs more than once in `data`.")
+    if len(objects) > 1 and not (
+        image is None or isinstance(image, Mapping) or (isinstance(image, str) and image in THUMBNAILS)
+    ):
+        msg = (
+            "For several objects `image` is a dict by slide name, 'hires' or 'lowres', or None for what their records name; or call "
+            "for each object with its own."
+        )
+        raise TypeError(msg)
+    return objects
+
+
+def _write(data: AnnData | SpatialData, job: Job, write: bool, embedded: Sequence[EmbeddedSlide]) -> None:
     by_table: dict[int, list[EmbeddedSlide]] = {}
     for one in embedded:
         by_table.setdefault(id(one.slide.table), []).append(one)
