@@ -18,8 +18,9 @@ def test_no_prompts_with_a_model(fitted_models, cohort, slide, draw, name):
     mean = predict(fitted_models[name], slide.arrays, prompts).mean
     assert np.isfinite(mean).all()
     level = np.mean([s.counts.sum(0) / s.counts.sum() for s in cohort], axis=0)
-    # at the level of the cohort, on all counts of the panel, since the share of the panel is unknown
-    np.testing.assert_allclose(np.expm1(mean.astype(float)).mean(axis=0) / 1e4, level, rtol=0.35)
+    # at the level of the cohort; not every method has learned the share of the panel in all counts
+    told = np.expm1(mean.astype(float)).mean(axis=0)
+    np.testing.assert_allclose(told / told.sum(), level, rtol=0.35)
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if models.get_method(n).needs_image])
@@ -49,7 +50,8 @@ def test_training_slides_must_agree(cohort, name):
 def test_one_training_slide_gives_its_levels(cohort, slide, draw, name):
     model, prompts = create(name).fit(cohort[:1]), draw(slide, 10)
     told = np.expm1(predict(model, slide.arrays, draw(slide, 0)).mean.astype(float))
-    np.testing.assert_allclose(told.mean(axis=0) / 1e4, cohort[0].counts.sum(0) / cohort[0].counts.sum(), rtol=0.5)
+    told = told.mean(axis=0)
+    np.testing.assert_allclose(told / told.sum(), cohort[0].counts.sum(0) / cohort[0].counts.sum(), rtol=0.5)
     panel = 1e4 * prompts.counts.sum() / prompts.totals.sum()
     asked = np.expm1(predict(model, slide.arrays, prompts).mean.astype(float)).sum(axis=1)
     np.testing.assert_allclose(asked, panel, rtol=0.5 if name in SMALL else 1e-5)

@@ -334,6 +334,14 @@ def test_no_prompts_still_say_what_the_image_says(model, new, draw, unseen_score
     assert np.ptp(model.predict(blind(new).arrays, nobody).mean, axis=0).max() < 1e-5
 
 
+def test_without_prompts_the_panel_has_the_share_of_all_counts_that_it_has_in_training(sections, new, draw, tmp_path):
+    deeper = [replace(s, totals=4.0 * s.counts.sum(axis=1, dtype=np.float64)) for s in sections[:3]]
+    model = PHG2ST(correction=False).fit(deeper)
+    for one in (model, models.load(model.save(tmp_path / "model"))):
+        told = np.expm1(one.predict(replace(new.arrays), draw(new, 0)).mean.astype(float)).sum(axis=1)
+        np.testing.assert_allclose(told, 0.25 * draw(new, 0).target_sum, rtol=1e-5)
+
+
 @pytest.mark.parametrize("n_prompts", [1, 2, 3, 4, 5])
 def test_a_handful_of_prompts_is_no_worse_than_none(model, new, draw, unseen_score, n_prompts):
     masks = [draw(new, n_prompts, seed) for seed in range(2)]

@@ -180,6 +180,8 @@ class Predictor:
             working = Working.of(prompts)
         else:
             working = Working.of(prompts, prior=known.levels, prior_counts=PRIOR_COUNTS, spread=known.spread)
+            if working.index.size == 0:
+                working = replace(working, fraction=known.share)
         return replace(working, noise=np.ones_like(working.noise)) if DEPTH in self.without else working
 
 

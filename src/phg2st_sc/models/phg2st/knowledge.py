@@ -59,6 +59,8 @@ class Knowledge:
         Training sections of known patients.
     slopes
         Slopes by kinds of trends.
+    share
+        Of the panel in all counts: what a slide without prompts is taken to have.
     """
 
     levels: GeneLevels
@@ -68,6 +70,7 @@ class Knowledge:
     imaged_patients: frozenset[str] = frozenset()
     references: tuple[Reference, ...] = ()
     slopes: Mapping[tuple[str, ...], tuple[float, ...]] = field(default_factory=lambda: dict(DEFAULT_SLOPES))
+    share: Annotated[float, "0 to 1"] = 1.0
 
     def __post_init__(self) -> None:
         slopes = [kinds for kinds, one in DEFAULT_SLOPES.items() if len(self.slopes.get(kinds, ())) != len(one)]
@@ -219,6 +222,7 @@ def learn(
         basis,
         None if trend is None else trend.whole,
         frozenset(s.arrays.patient for s in slides if s.arrays.features is not None and s.arrays.patient is not None),
+        share=panel_share(slides),
     )
     made = (make_reference(s, basis, spread, first.channels(first.looks(Looks(s.arrays, method)))) for s in slides)
     knowledge = replace(first, references=tuple(one for one in made if one is not None))
@@ -226,6 +230,13 @@ def learn(
     return replace(
         learned, knowledge=replace(knowledge, slopes=learn_slopes(_measured_trends(learned, method, seed, progress)))
     )
+
+
+def panel_share(slides: Sequence[TrainingSlide]) -> float:
+    """Share of the panel in all counts, the median over slides; of those that have any."""
+    sums = [(float(s.counts.sum(dtype=np.float64)), float(s.totals.sum(dtype=np.float64))) for s in slides]
+    shares = [panel / everything for panel, everything in sums if panel > 0]
+    return float(min(np.median(shares), 1.0)) if shares else 1.0
 
 
 def _measured_trends(learned: Learned, method: str, seed: int, progress: bool) -> list[MeasuredTrends]:

@@ -28,6 +28,7 @@ def knowledge_without_sections(knowledge: Knowledge) -> Knowledge:
         GeneBasis(_single(basis.vectors), variance),
         None if regression is None else _narrow(without_spots(regression)),
         slopes=dict(knowledge.slopes),
+        share=knowledge.share,
     )
 
 
