@@ -47,18 +47,23 @@ def sections(options: argparse.Namespace) -> Iterator[tuple[str, ad.AnnData, dic
         yield "colon", table, opening, sorted(table.var_names[most])
 
 
+def _counts(centers: Any, side: float, image: Any, exact: int) -> dict[str, int]:
+    """Tiles that are encoded without those around the spots, and with 5 x 5 of them."""
+    return {
+        "spots": len(centers),
+        "lattice alone": len(SharedLattice.over(centers, side, image, context=0).tiles),
+        "exact": len(centers) + exact,
+        "grid": len(centers) + len(context_grid(centers, side, CONTEXT, image)[0]),
+        "lattice": len(SharedLattice.over(centers, side, image, context=CONTEXT).tiles),
+    }
+
+
 def passes(table: ad.AnnData, opening: dict[str, Any]) -> dict[str, int]:
-    """Tiles that are encoded with the tiles around every spot, by mode."""
+    """Tiles that are encoded, by mode."""
     slide = Reading().open(table, **opening)[0]
     image = slide.open_image()
     side, centers = tile_pixels(TILE_UM, pixel_size(slide, image)[0]), slide.positions
-    n = len(centers)
-    return {
-        "spots": n,
-        "exact": n + len(context_blocks(centers, side, CONTEXT, image)[0]),
-        "grid": n + len(context_grid(centers, side, CONTEXT, image)[0]),
-        "lattice": len(SharedLattice.over(centers, side, image, context=CONTEXT).tiles),
-    }
+    return _counts(centers, side, image, len(context_blocks(centers, side, CONTEXT, image)[0]))
 
 
 class Square:
@@ -71,12 +76,7 @@ def passes_of_bins() -> dict[str, int]:
     """The same for bins of 8 µm all over a capture area."""
     at = np.arange(8, 12_992, 16.0)
     centers, side = np.stack(np.meshgrid(at, at), axis=-1).reshape(-1, 2), TILE_UM / 0.5
-    return {
-        "spots": len(centers),
-        "exact": len(centers) * (1 + CONTEXT**2),  # but for a few beyond the edge
-        "grid": len(centers) + len(context_grid(centers, side, CONTEXT, Square())[0]),
-        "lattice": len(SharedLattice.over(centers, side, Square(), context=CONTEXT).tiles),
-    }
+    return _counts(centers, side, Square(), len(centers) * CONTEXT**2)  # but for a few beyond the edge
 
 
 def scores(name: str, table: ad.AnnData, opening: dict[str, Any], genes: list[str], masks: int) -> list[dict[str, Any]]:
@@ -99,15 +99,18 @@ def scores(name: str, table: ad.AnnData, opening: dict[str, Any], genes: list[st
 def to_markdown(counts: pd.DataFrame, table: pd.DataFrame) -> str:
     """Both tables as Markdown."""
     lines = [
-        f"Tiles encoded with `context={CONTEXT}`.",
+        f"Tiles encoded without tiles around the spots, and with `context={CONTEXT}`; in brackets how many times fewer than of a tile "
+        "for every spot with as many around it. Spots of C2 to C4 are 200 µm apart, further than tiles are wide, and those of the colon, "
+        "a Visium section, 100 µm.",
         "",
-        '| section | spots | `"exact"` | `"grid"` | `"lattice"` | exact / lattice |',
+        f'| section | spots, a tile each | `"lattice"` | `"exact"`, {CONTEXT} x {CONTEXT} | `"grid"`, {CONTEXT} x {CONTEXT} '
+        f'| `"lattice"`, {CONTEXT} x {CONTEXT} |',
         "|---|--:|--:|--:|--:|--:|",
     ]
-    lines += [
-        f"| {r.section} | {r.spots:,} | {r.exact:,} | {r.grid:,} | {r.lattice:,} | {r.exact / r.lattice:,.1f} |"
-        for r in counts.itertuples()
-    ]
+    for row in counts.to_dict("records"):
+        alone = f"{row['lattice alone']:,} ({row['spots'] / row['lattice alone']:,.1f})"
+        shared = [f"{row[mode]:,} ({row['exact'] / row[mode]:,.1f})" for mode in ("grid", "lattice")]
+        lines.append(f"| {row['section']} | {row['spots']:,} | {alone} | {row['exact']:,} | {' | '.join(shared)} |")
     means = table.pivot_table(index=["section", "regime", "method"], columns="features", values="pcc", sort=False)
     lines += [
         "",
@@ -130,18 +133,21 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the HER2+ repository")
     parser.add_argument("--panel", type=Path, required=True, help="file with the gene panel")
     parser.add_argument("--colon", type=Path, help="folder of the Visium section of a mouse colon")
-    parser.add_argument("--masks", type=int, default=5, help="of each regime")
+    parser.add_argument("--masks", type=int, default=5, help="of each regime; 0: the scores in --out stay")
     parser.add_argument("--out", type=Path, required=True, help="folder for embeddings_lattice.csv and .md")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     counts, rows = [], []
     for name, table, opening, genes in tqdm(sections(options), desc="sections"):
         counts.append({"section": name, **passes(table, opening)})
-        rows += scores(name, table, opening, genes, options.masks)
+        rows += scores(name, table, opening, genes, options.masks) if options.masks else []
     counts.append({"section": "bins of 8 µm, 6.5 mm", **passes_of_bins()})
     options.out.mkdir(parents=True, exist_ok=True)
-    table = pd.DataFrame(rows)[["section", "features", "regime", "mask", "method", "pcc"]]
-    table.to_csv(options.out / "embeddings_lattice.csv", index=False, float_format="%.4f")
+    if options.masks:
+        table = pd.DataFrame(rows)[["section", "features", "regime", "mask", "method", "pcc"]]
+        table.to_csv(options.out / "embeddings_lattice.csv", index=False, float_format="%.4f")
+    else:
+        table = pd.read_csv(options.out / "embeddings_lattice.csv")
     text = to_markdown(pd.DataFrame(counts), table)
     (options.out / "embeddings_lattice.md").write_text(text, encoding="utf-8")
     print(text)

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 import phg2st_sc as phg2st
-from phg2st_sc._image import SlideImage, context_blocks, context_grid, open_image
+from phg2st_sc._image import SharedLattice, SlideImage, context_blocks, context_grid, open_image
 from phg2st_sc.encoders import EncoderCard, plan_tokens, pooled_tokens, widest_pool
 
 MPP, TILE_UM, PATCHES = 0.5, 112.0, 14
@@ -52,26 +52,29 @@ def _canvas(side: float) -> SlideImage:
 
 
 def passes() -> pd.DataFrame:
-    """Tiles that pass through the network, by mode; with tiles around every place each has its 25."""
+    """Tiles that pass through the network, by mode, without tiles around the places and with 5 x 5 of them."""
     rows = []
     for name, (pitch_um, along) in tqdm(PLACES.items(), desc="plans"):
         places, size_px = _places(pitch_um, along), TILE_UM / MPP
         image = _canvas(places.max() + 1000)
         few = places[:: max(len(places) // 4096, 1)]
         around = len(context_blocks(few, size_px, 5, image)[0]) / len(few)
-        grid, _ = context_grid(places[:: max(len(places) // 200_000, 1)], size_px, 5, image)
+        some = places[
+            :: max(len(places) // 200_000, 1)
+        ]  # lattices are those of all places, but for a tile at the edges
+        grid, _ = context_grid(some, size_px, 5, image)
+        lattice = {n: len(SharedLattice.over(some, size_px, image, context=n).tiles) for n in (0, 5)}
         plan = plan_tokens(places, size_px, PATCHES, min(pitch_um, TILE_UM * widest_pool(PATCHES)) / MPP)
-        exact = round(len(places) * (1 + around))
         rows.append(
             {
                 "places": name,
                 "n": len(places),
-                "tile_each": len(places),
-                "tile_each_and_25_around": exact,
-                "grid": len(places) + len(grid),
+                "exact": len(places),
+                "lattice": lattice[0],
                 "tokens": len(plan.tiles),
-                "times_fewer_than_a_tile_each": len(places) / len(plan.tiles),
-                "times_fewer_than_with_25_around": exact / len(plan.tiles),
+                "exact_5x5": round(len(places) * (1 + around)),
+                "grid_5x5": len(places) + len(grid),
+                "lattice_5x5": lattice[5],
             }
         )
     return pd.DataFrame(rows)
@@ -208,40 +211,52 @@ def _summary(scores: pd.DataFrame) -> str:
 
 
 def _counted(table: pd.DataFrame) -> str:
+    """Passes, and in brackets how many times fewer than of a tile for every place with the same around it."""
     lines = [
-        "| places | n | a tile each | a tile each and 25 around | grid | tokens | times fewer than a tile each | than with 25 around |"
+        "| | n | a tile each | lattice | tokens | a tile each, 5 x 5 around | grid, 5 x 5 around | lattice, 5 x 5 around |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    lines.append("|---|--:|--:|--:|--:|--:|--:|--:|")
-    lines += [
-        f"| {r.places} | {r.n:,} | {r.tile_each:,} | {r.tile_each_and_25_around:,} | {r.grid:,} | {r.tokens:,} | "
-        f"{r.times_fewer_than_a_tile_each:,.0f} | {r.times_fewer_than_with_25_around:,.0f} |"
-        for r in table.itertuples()
-    ]
+    for row in table.itertuples():
+        alone = [f"{number:,} ({row.exact / number:,.1f})" for number in (row.lattice, row.tokens)]
+        with_context = [f"{number:,} ({row.exact_5x5 / number:,.1f})" for number in (row.grid_5x5, row.lattice_5x5)]
+        cells = [row.places, f"{row.n:,}", f"{row.exact:,}", *alone, f"{row.exact_5x5:,}", *with_context]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _earlier_scores(out: Path | None) -> pd.DataFrame | None:
+    path = None if out is None else out / "encoder_tokens_scores.csv"
+    return pd.read_csv(path) if path is not None and path.exists() else None
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tiles", type=int, default=64, help="tiles whose cost is measured")
     parser.add_argument("--masks", type=int, default=5, help="sets of prompts a section")
-    parser.add_argument("--data", type=Path, help="folder of the public data: scores too")
+    parser.add_argument(
+        "--data", type=Path, help="folder of the public data: scores too; without it those in --out stay"
+    )
     parser.add_argument(
         "--out", type=Path, help="folder for encoder_tokens.csv, encoder_tokens_scores.csv and encoder_tokens.md"
     )
     options = parser.parse_args()
     counted, seconds = passes(), cost(options.tiles)
     text = [
-        "Tiles that pass through the network, 14 x 14 patches of 8 µm a tile:\n",
+        "Tiles that pass through the network, 14 x 14 patches of 8 µm a tile; in brackets how many times fewer than of a tile for every "
+        "place, with as many tiles around it:\n",
         _counted(counted),
+        "\nPatches come without tiles around the places: 26 passes a place (a tile each, 5 x 5 around) buy more than they give. "
+        f"Ten by ten patches of a tile are its middle, so that a pass serves {counted.n.max() / counted.tokens[counted.n.idxmax()]:,.0f} "
+        "bins of 2 µm, at most 100 of 8 µm and 25 of 16 µm.",
         "\nOf a small vision transformer on one core, a tile: patches instead of the class token take "
         f"{seconds['patches'] / seconds['pass']:.2f} times the processor time of the pass, with pooling at 100 bins "
         f"{seconds['pooled'] / seconds['pass']:.2f} times.",
     ]
-    scores = None
-    if options.data is not None:
-        scores = score(options.data, options.masks)
+    scores = _earlier_scores(options.out) if options.data is None else score(options.data, options.masks)
+    if scores is not None:
+        masks = scores["mask"].nunique()
         text += [
-            f"\nMean depth-free PCC, 10 % random prompts, {options.masks} masks, 200 genes, maps of EfficientNet-Lite0:\n",
+            f"\nMean depth-free PCC, 10 % random prompts, {masks} masks, 200 genes, maps of EfficientNet-Lite0:\n",
             _summary(scores),
         ]
     print("\n".join(text))
