@@ -19,9 +19,11 @@ from ...linear import check_training
 from .._limits import AtLeast
 from .._network_settings import NetworkEstimator, check_prompted
 from .._registry import get_method, register
+from .borrowing import Borrower, BorrowingPredictor
 from .episodes import CohortEpisodes
 from .form import Forms, Predictor, looked_at
 from .knowledge import Knowledge, Learned, learn
+from .lent import Lent
 from .parts import check_parts
 from .without_sections import knowledge_without_sections, prior_card
 
@@ -137,6 +139,7 @@ class PHG2ST(NetworkEstimator):
         self.without = tuple(sorted(check_parts(without)))
         self._knowledge: Knowledge | None = None
         self._correction: Correction | None = None
+        self._lent: tuple[Lent, ...] = ()
 
     @classmethod
     def parameter_names(cls) -> tuple[str, ...]:
@@ -265,11 +268,38 @@ class PHG2ST(NetworkEstimator):
         made.card = prior_card(self.card, self.genes, facts)
         return made
 
-    def _predictor(self) -> Predictor:
+    def lend(self, name: str, genes: Sequence[str], *, image: bool, asked: bool) -> Lent:
+        """What is known here, for a slide that :meth:`borrow` is to predict.
+
+        Parameters
+        ----------
+        name
+            By which the record of the prediction calls it.
+        genes
+            (G,) the genes of the model as the object of the slide calls them; empty where it has none of that name.
+        image
+            Whether the image features of the slide are of the kind that the model was trained on.
+        asked
+            Whether it was named, and not merely offered.
+        """
+        if self._knowledge is None:
+            msg = "A prior is a default that was trained: `phg2st_sc.tl.train(slides).prior()`."
+            raise ValueError(msg)
+        return Lent(name, tuple(genes), knowledge_without_sections(self._knowledge, image=image), asked)
+
+    def borrow(self, priors: Sequence[Lent]) -> PHG2ST:
+        """The default without training of its own, helped by priors."""
+        made = type(self)(**self.kept_parameters())
+        made._lent = tuple(priors)
+        return made
+
+    def _predictor(self) -> Predictor | BorrowingPredictor:
+        if self._lent:
+            return BorrowingPredictor(self._lent, Predictor(None, None, frozenset(self.without), self.seed))
         parts = frozenset(self.without)
         return Predictor(self._knowledge, self._correction, parts, self.seed, self.accelerator, self.devices)
 
-    def encode(self, slide: SlideArrays) -> Forms:
+    def encode(self, slide: SlideArrays) -> Forms | Borrower:
         """The slide under all that a prediction may rest on."""
         return self._predictor().encode(slide)
 

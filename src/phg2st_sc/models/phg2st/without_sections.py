@@ -18,9 +18,9 @@ _OF_SECTIONS = ("slides", "patients", FINGERPRINTS)
 """In a card: names of sections and patients, hashes of their spots."""
 
 
-def knowledge_without_sections(knowledge: Knowledge) -> Knowledge:
+def knowledge_without_sections(knowledge: Knowledge, *, image: bool = True) -> Knowledge:
     """Levels, noise, gene components, image regression and slopes; in half the bytes, where single precision is enough."""
-    basis, regression = knowledge.basis, knowledge.regression
+    basis, regression = knowledge.basis, knowledge.regression if image else None
     variance = None if basis.variance is None else _single(basis.variance)
     return Knowledge(
         _single(knowledge.levels),
