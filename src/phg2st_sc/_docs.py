@@ -57,6 +57,11 @@ prompt_mask:stored
 model:use
     A fitted method, the folder it was saved to, or its repository ``owner/name`` on the Hugging Face hub. Excludes
     ``method``. Genes are matched by name; genes of the model that the object lacks are not predicted.
+prior
+    What was learned from other sections of the tissue, and holds nothing of theirs: the name of one
+    (:func:`phg2st_sc.models.priors`), its folder or hub repository, what ``model.prior()`` returned, or a list of these.
+    ``"auto"``: all that have a name and fit species and genes. Mixed with the section alone as far as levels of genes
+    agree, and as prompts that are left out say.
 method:section
     Name of a method that learns from this slide's prompts alone (:func:`phg2st_sc.models.methods`). With neither,
     :class:`phg2st_sc.models.PHG2ST` as it is without training.

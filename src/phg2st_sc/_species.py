@@ -9,6 +9,7 @@ HUMAN, MOUSE = "human", "mouse"
 _IDS = {HUMAN: re.compile(r"ENSG\d"), MOUSE: re.compile(r"ENSMUSG\d")}
 _ANY_ID = re.compile(r"ENS[A-Z]*G\d")
 _WORD = re.compile(r"[A-Za-z]{2}")
+_MOUSE = re.compile(r"[A-Z][a-z]|mt-")
 _MOST = 0.7
 """Share of the names that must look so."""
 
@@ -35,7 +36,7 @@ def species_of(names: Iterable[object]) -> str:
         kinds = {kind: sum(bool(pattern.match(name)) for name in ids) for kind, pattern in _IDS.items()}
     else:
         told = [name for name in told if _WORD.match(name)]
-        capitals = sum(name[:3].isupper() for name in told)
-        kinds = {HUMAN: capitals, MOUSE: sum(name[1].islower() for name in told)}
+        capitals = sum(name[:3].isupper() for name in told)  # C1orf112 among them
+        kinds = {HUMAN: capitals, MOUSE: sum(bool(_MOUSE.match(name)) for name in told)}
     best = max(kinds, key=lambda kind: kinds[kind])
     return best if told and kinds[best] >= _MOST * len(told) else ""

@@ -17,7 +17,16 @@ from ._gex import GexOnly, is_gene
 from ._hypergraph import hypergraph_update
 from ._mask import full_mask, resolve_mask
 from ._measured import DEFAULT_TARGET_SUM, Measured, check_target_sum, common_target_sum, find_unmeasured, read_measured
-from ._panel import Panel, check_asked, check_gene_names, measured_somewhere, model_panel, prompted_panel
+from ._panel import (
+    Panel,
+    check_asked,
+    check_gene_names,
+    known_columns,
+    measured_somewhere,
+    model_panel,
+    prompted_panel,
+    species_of_table,
+)
 from ._patches import SlidePatches, pixel_size
 from ._pictures import pictures_of, warn_of_another_picture, warn_of_one_picture, warn_of_pictures
 from ._reading import Reading
@@ -59,6 +68,7 @@ __all__ = [
     "hypergraph_update",
     "identity",
     "is_gene",
+    "known_columns",
     "measured_by_all",
     "measured_somewhere",
     "model_panel",
@@ -78,6 +88,7 @@ __all__ = [
     "same_features",
     "same_kind",
     "slide_arrays",
+    "species_of_table",
     "training_slide",
     "warn_of_another_picture",
     "warn_of_one_picture",

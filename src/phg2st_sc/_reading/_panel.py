@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from .. import _keys
 from .._arrays import Prompts
 from .._slide import is_true
+from .._species import species_of
 from .._text import quoted
 from .._warn import warn_user
 from ._counts import gene_columns, refuse_lacking
@@ -182,6 +183,24 @@ def model_panel(table: AnnData, genes: Sequence[str], *, gene_key: str | None = 
     if source != "var_names":
         logger.info("genes of the model are matched by %s", source)
     return Panel(tuple(genes), columns)
+
+
+def known_columns(table: AnnData, genes: Sequence[str], *, gene_key: str | None = None) -> NDArray[np.int64]:
+    """Column of each gene of a prior, found as those of a model are, else whatever the case of the letters; -1 for none.
+
+    A prior may know more genes than an object has, or fewer.
+    """
+    _, columns = _best_match(table, genes, gene_key)
+    names = table.var_names if gene_key is None else pd.Index(table.var[gene_key])
+    capitals = _locate(names.astype(str).str.upper(), pd.Index(list(genes)).str.upper())
+    return capitals if _found(capitals) > _found(columns) else columns
+
+
+def species_of_table(table: AnnData, *, gene_key: str | None = None) -> str:
+    """Species that the names of an object's genes are of, by ``gene_key``, ``var_names`` or any other column of ``var``."""
+    if gene_key is not None and gene_key in table.var:
+        return species_of(table.var[gene_key])
+    return next(filter(None, map(species_of, (table.var_names, *(names for _, names in _other_names(table))))), "")
 
 
 def _best_match(table: AnnData, genes: Sequence[str], gene_key: str | None) -> tuple[str, NDArray[np.int64]]:

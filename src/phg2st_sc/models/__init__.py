@@ -15,6 +15,8 @@ from ._costs import form_of as form_of
 from ._costs import measured_forms as measured_forms
 from ._limits import AtLeast, Positive
 from ._load import load
+from ._priors import PRIORS, load_prior, priors
+from ._priors import checked_prior as checked_prior
 from ._registry import METHODS, create, get_method, methods, register
 from ._registry import by_name as by_name
 from ._store import parameters as parameters
@@ -32,6 +34,7 @@ __all__ = [
     "IDW",
     "METHODS",
     "PHG2ST",
+    "PRIORS",
     "TRIPLEX",
     "AtLeast",
     "BestSimple",
@@ -56,7 +59,9 @@ __all__ = [
     "create",
     "get_method",
     "load",
+    "load_prior",
     "methods",
+    "priors",
     "register",
     "save",
 ]

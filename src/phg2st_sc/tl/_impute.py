@@ -17,6 +17,7 @@ from .._warn import one_message_per_fault, warn_user
 from ..models import choose_estimator
 from ._predict_slides import predict_slides
 from ._predictions import Predicted
+from ._priors import offered
 from ._results import copied, is_table, layers_of, put_table, refuse_early, table_of
 from ._scores import check_low_rank, scores_of
 
@@ -40,6 +41,7 @@ def impute(
     *,
     prompt_mask: Any = None,
     model: Estimator | str | os.PathLike[str] | None = None,
+    prior: Any = None,
     method: str | None = None,
     genes: Sequence[str] | None = None,
     use_rep: str | None = None,
@@ -71,7 +73,7 @@ def impute(
         that go into a store block by block are the exception.
     {prompt_mask}
         Of several objects a column.
-    {model:use} {method:section} {genes:returned} {use_rep} {trust_rep} {counts_layer:kept} {gex_only:kept} {target_sum}
+    {model:use} {prior} {method:section} {genes:returned} {use_rep} {trust_rep} {counts_layer:kept} {gex_only:kept} {target_sum}
         ``None``: the median total count of the prompts.
     {slide_key} {table_key} {coordinate_system} {pitch} {pitch_um} {gene_key} {patient_key}
         A model that was trained on sections of the same patient uses them as neighbours of the slide. ``None``: as in
@@ -96,7 +98,7 @@ def impute(
     Raises
     ------
     ValueError
-        If both ``model`` and ``method`` are given, counts of a prompt are no counts, there are too few prompts, embeddings
+        If both ``model`` and ``method``, or ``model`` and ``prior``, are given, a prior does not fit the object, counts of a prompt are no counts, there are too few prompts, embeddings
         carry no proof that they come from the image, ``data`` is a view, or ``key_added`` names a slot that something else
         wrote. Nothing is changed then.
     KeyError
@@ -140,6 +142,7 @@ def impute(
     reading = Reading.among(locals())
     estimator = choose_estimator(model, method, seed, parameters, impute)
     by_default = model is None and method is None
+    given = offered(prior, estimator, model)
     key = key_added or estimator.name
     alone = write == "table"
     check_low_rank(low_rank, write)
@@ -147,7 +150,13 @@ def impute(
     for target in targets:
         if not alone:
             refuse_early(target, key, write, low_rank=low_rank is not None)
-    asked: dict[str, Any] = {"prompt_mask": prompt_mask, "genes": genes, "seed": seed, "by_default": by_default}
+    asked: dict[str, Any] = {
+        "prompt_mask": prompt_mask,
+        "genes": genes,
+        "seed": seed,
+        "by_default": by_default,
+        "given": given,
+    }
     results = [  # all are predicted before any is written
         predict_slides(target, reading, estimator, **asked, progress=progress)
         for target in bar(targets, progress=progress and len(targets) > 1, desc="predict", unit="object")

@@ -13,6 +13,7 @@ from .._reading import Reading, check_gene_names
 from .._warn import one_message_per_fault
 from ..models import choose_estimator
 from ._predict_slides import predict_slides
+from ._priors import offered
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -28,6 +29,7 @@ def predict(
     data: AnnData | SpatialData,
     *,
     model: Estimator | str | os.PathLike[str] | None = None,
+    prior: Any = None,
     method: str | None = None,
     prompt_mask: Any = None,
     genes: Sequence[str] | None = None,
@@ -56,7 +58,7 @@ def predict(
     ----------
     {data}
         Raw counts are read at the prompts.
-    {model:use} {method:section} {prompt_mask} {genes:returned}
+    {model:use} {prior} {method:section} {prompt_mask} {genes:returned}
     {use_rep} {trust_rep} {counts_layer:kept} {gex_only:kept} {target_sum}
         ``None``: the median total count of the prompts.
     {slide_key} {table_key} {coordinate_system} {pitch} {pitch_um} {gene_key} {patient_key}
@@ -72,7 +74,7 @@ def predict(
     Raises
     ------
     ValueError
-        If both ``model`` and ``method`` are given, counts of a prompt are no counts, there are too few
+        If both ``model`` and ``method``, or ``model`` and ``prior``, are given, a prior does not fit the object, counts of a prompt are no counts, there are too few
         prompts, or embeddings carry no proof that they come from the image.
     KeyError
         If the method, mask column, layer, embeddings or genes do not exist.
@@ -97,6 +99,7 @@ def predict(
     reading = Reading.among(locals())
     estimator = choose_estimator(model, method, seed, parameters, predict)
     by_default = model is None and method is None
+    given = offered(prior, estimator, model)
     done = predict_slides(
         data,
         reading,
@@ -106,6 +109,7 @@ def predict(
         seed=seed,
         by_default=by_default,
         progress=progress,
+        given=given,
     )
     with parts(progress):
         return done.as_table()

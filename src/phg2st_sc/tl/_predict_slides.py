@@ -40,6 +40,7 @@ from .._warn import warn_of_each, warn_user
 from ..models import DEFAULT_METHOD
 from ._memory import sizes_of, warn_of_memory
 from ._predictions import Predicted
+from ._priors import Offered, with_priors
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -60,6 +61,7 @@ def predict_slides(
     seed: int,
     by_default: bool,
     progress: bool,
+    given: Offered | None = None,
 ) -> Predicted:
     """Predict every slide of an object from its prompts.
 
@@ -77,6 +79,8 @@ def predict_slides(
         Whether the method was not chosen by the user, who is then told where it does without the image.
     progress
         Show a bar: of the slides where there are several, and within a slide that takes a while.
+    given
+        Priors to help the default.
     """
     reading = said.after(reading_of(estimator.card), data, of="The model was trained")
     slides = reading.slides(data)
@@ -92,6 +96,7 @@ def predict_slides(
     fallback = float(estimator.card.get(_keys.TARGET_SUM, DEFAULT_TARGET_SUM))
     scale = common_target_sum(measured, reading.target_sum, fallback)
     rep = features_of_method(table, said, reading, estimator)
+    estimator, helped_by = with_priors(estimator, given or Offered(), table, rep, reading.gene_key)
     _warn_without_image(slides, rep, by_default=by_default)
     warn_of_pictures(slides, [rep if has_features(slide, rep) else None for slide in slides])
     sizes = {"n_genes": len(panel.genes), "n_shown": shown.size}
@@ -117,6 +122,7 @@ def predict_slides(
         seed=seed,
         not_measured={name: _names(table, panel, shown[gaps]) for name, gaps in lacking.items()},
         lacking=lacking,
+        priors=helped_by,
     )
 
 

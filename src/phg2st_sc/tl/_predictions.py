@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -54,6 +54,8 @@ class Predicted:
         By name of the slide, genes of the panel that it did not measure.
     lacking
         The same as (genes,) booleans.
+    priors
+        Those that were used, and those that were passed over, with the reason.
     """
 
     table: AnnData
@@ -69,6 +71,7 @@ class Predicted:
     seed: int
     not_measured: Mapping[str, Sequence[str]]
     lacking: Mapping[str, NDArray[np.bool_]]
+    priors: Mapping[str, Any] = field(default_factory=dict)
 
     def mean(self) -> ScatteredRows:
         """(n_obs, genes) of all rows; NaN where no slide is."""
@@ -126,6 +129,7 @@ class Predicted:
             _keys.METHOD: estimator.name,
             "parameters": storable(estimator.kept_parameters()),
             _keys.MODEL: storable(card),
+            **({_keys.PRIORS: _without_slashes(self.priors)} if self.priors else {}),
             "trained_on": _by_slide({name: slide for name, slide in self.trained_on.items() if slide}),
             "genes": np.array(self.genes, dtype=object),
             _keys.TARGET_SUM: self.target_sum,
@@ -150,6 +154,11 @@ class Predicted:
 def _by_slide(facts: Mapping[str, _T]) -> dict[str, _T]:
     """What ``uns`` may hold of each slide: keys as :func:`phg2st_sc._keys.slide_entry` writes them."""
     return {_keys.slide_entry(name): fact for name, fact in facts.items()}
+
+
+def _without_slashes(priors: Mapping[str, Any]) -> dict[str, Any]:
+    """Priors by names that ``uns`` takes: those of folders and repositories have slashes."""
+    return {how: storable(_by_slide(named)) for how, named in priors.items() if named}
 
 
 def storable(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,18 +17,25 @@ from numpy.typing import NDArray
 from ..._arrays import Prediction, Prompts, SlideArrays
 from ...linear import Field, RateScale, Working, even_subset, matched_folds
 from .conditioning import Encoded
-from .form import LEAST_AGREEMENT, SLIDE, SLIDE_WITHOUT_IMAGE, Predictor, looked_at
+from .form import SLIDE, SLIDE_WITHOUT_IMAGE, Predictor, looked_at
 from .knowledge import Expectations
 from .lent import Fitted, Lent
 from .parts import COHORT_IMAGE, GUARD, PROPAGATION
 from .propagated import Looks
-from .stacking import MIN_PROMPTS, Predict, Stack, learn_stack
+from .stacking import MIN_PROMPTS, Stack, gene_groups, learn_stack
 from .trends import OTHER_PATIENTS
 
 Array = NDArray[np.float64]
 
-_MISLED = 3.0
-"""Standard errors by which the slide alone must be ahead of a prior on left-out prompts to come first."""
+MIXED = "mixed"
+"""The slide alone and the priors, as they are trusted before."""
+_OTHER_TISSUE, _SAME_TISSUE = 0.4, 0.65
+"""Rank correlations of gene levels up to which a prior is of another tissue, and from which on it is of the same."""
+_LEAST_TRUST, _MOST_TRUST = 0.15, 0.7
+"""Weights of such priors beside the slide alone. Mixed with a little of it a prior of the tissue does better than by itself; and
+a little of another tissue's did no harm anywhere."""
+_MISLED = 2.0
+"""Standard errors by which the slide alone must be ahead of the mixture on left-out prompts to be taken as it is."""
 _MAX_STACKED = 300
 
 
@@ -143,37 +151,58 @@ class BorrowingPredictor:
         alone = self._slide_alone(slide, seen, prompts)
         priors = [self._helped(one, image, alone, prompts) for one, image in zip(self.lent, seen.by_image, strict=True)]
         helped = {one.prior.name: one for one in priors if one is not None}
+        forms: dict[str, Any] = {SLIDE: alone, **helped}
+        common, before = self._common(list(helped.values())), _before([one.prior for one in helped.values()])
+        weights = before[None]
         told: dict[str, Any] = {"priors": {name: one.prior.told for name, one in helped.items()}}
-        forms = _in_order(helped, alone)
-        first = next(iter(forms))
-        if len(forms) > 1 and prompts.n_prompts >= MIN_PROMPTS and not self.alone.without & {GUARD, PROPAGATION}:
-            common = self._common(list(helped.values()))
-            stack = self._stack(slide, forms, prompts, common)
-            position = list(forms).index(SLIDE)
-            if first != SLIDE and stack.records[position].beats(stack.records[0], standard_errors=_MISLED):
-                forms = {SLIDE: forms.pop(SLIDE), **forms}
-                first, told["cohort_misleads"] = SLIDE, True
-                stack = self._stack(slide, forms, prompts, common)
-            told["compared"] = {name: one.scores for name, one in zip(forms, stack.records, strict=True)}
-            if not stack.first_alone:
-                told["forms"] = list(forms)
-                told["weights"] = [[float(weight) for weight in row] for row in stack.weights]
-                return self._mixed(forms, stack, prompts, common, {"form": first, **told}, genes)
-        working = forms[first].working(prompts)
-        field, details = _field(forms[first], working, prompts)
-        return working.finish(field, details={"form": first, **details, **told}, genes=genes)
+        if helped and prompts.n_prompts >= MIN_PROMPTS and not self._unguarded:
+            stack = self._stack(slide, forms, before, prompts, common)
+            weights, misled = _weights(stack, before)
+            told["compared"] = _compared(stack, forms)
+            told |= {"cohort_misleads": True} if misled else {}
+        told["shares"] = {name: row.tolist() for name, row in zip(forms, weights.T, strict=True)}
+        if (weights[:, 0] == 1).all() and not weights[:, 1:].any():
+            working = alone.working(prompts)
+            field, details = alone.field(working)
+            return working.finish(field, details={"form": SLIDE, **details, **told}, genes=genes)
+        working = common._working(prompts)
+        fields, details = self._fields(forms, weights, prompts, working)
+        groups = gene_groups(working) if len(weights) > 1 else np.zeros(prompts.n_genes, dtype=np.int64)
+        return working.finish(Stack(groups, weights).combine(fields), details={**details, **told}, genes=genes)
+
+    def _fields(
+        self, forms: dict[str, Any], weights: Array, prompts: Prompts, working: Working
+    ) -> tuple[list[Field | None], dict[str, Any]]:
+        """Predictions that have a weight, and what the strongest of them tells."""
+        used: list[bool] = list(weights.any(axis=0))
+        made = [
+            self._brought(form, prompts, working) if there else None
+            for form, there in zip(forms.values(), used, strict=True)
+        ]
+        strongest = int(weights.sum(axis=0).argmax())
+        details = (made[strongest] or (None, {}))[1]
+        return [None if one is None else one[0] for one in made], {"form": list(forms)[strongest], **details}
+
+    @property
+    def _unguarded(self) -> bool:
+        return bool(self.alone.without & {GUARD, PROPAGATION})
+
+    def _brought(self, form: Any, prompts: Prompts, working: Working) -> tuple[Field, dict[str, Any]]:
+        own = form.working(prompts)
+        field, details = _field(form, own, prompts)
+        return brought(field, own.scale, working.scale), details
 
     def _slide_alone(self, slide: SlideArrays, seen: Borrower, prompts: Prompts) -> _Alone:
         forms = {name: _Form(self.alone, one) for name, one in seen.encoded.items()}
         ordered = tuple(forms[name] for name in (SLIDE, SLIDE_WITHOUT_IMAGE) if name in forms)
-        judged = len(ordered) > 1 and prompts.n_prompts >= MIN_PROMPTS and not self.alone.without & {GUARD, PROPAGATION}
+        judged = len(ordered) > 1 and prompts.n_prompts >= MIN_PROMPTS and not self._unguarded
         return _Alone(ordered, self.alone._stack(slide, seen.encoded, prompts) if judged else None)
 
     def _helped(self, prior: Lent, by_image: Array | None, alone: _Alone, prompts: Prompts) -> _Helped | None:
         fitted = prior.to(prompts)
         if fitted is None:
             return None
-        if not _trusted(fitted):
+        if fitted.agreement is not None and fitted.agreement < _OTHER_TISSUE:
             fitted = fitted.with_own_levels(prompts)
         expected = Expectations(None if by_image is None else by_image @ fitted.turn, OTHER_PATIENTS, ())
         predictor = replace(self.alone, knowledge=fitted.knowledge)
@@ -181,61 +210,66 @@ class BorrowingPredictor:
 
     def _common(self, priors: Sequence[_Helped]) -> Predictor:
         """The scale on which predictions are compared and mixed: noise of genes as the priors know it."""
+        if not priors:
+            return self.alone
         known = np.stack([one.prior.known for one in priors])
         logs = np.stack([np.log(one.prior.knowledge.spread) for one in priors])
         spread = np.exp((logs * known).sum(axis=0) / np.maximum(known.sum(axis=0), 1))
-        first = priors[0].prior.knowledge
-        return replace(self.alone, knowledge=replace(first, spread=spread))
+        return replace(self.alone, knowledge=replace(priors[0].prior.knowledge, spread=spread))
 
-    def _stack(self, slide: SlideArrays, forms: dict[str, Any], prompts: Prompts, common: Predictor) -> Stack:
-        kept = even_subset(prompts.n_prompts, _MAX_STACKED)
-        few = prompts.subset(kept)
+    def _stack(
+        self, slide: SlideArrays, forms: dict[str, Any], before: Array, prompts: Prompts, common: Predictor
+    ) -> Stack:
+        """How the mixture that is trusted before does on left-out prompts, and each form by itself."""
+        few = prompts.subset(even_subset(prompts.n_prompts, _MAX_STACKED))
         folds = matched_folds(slide.positions, few.index, seed=self.alone.seed)
-        spots, few = few.index, replace(few, index=np.arange(few.n_prompts))
+        here = {name: form.take(few.index) for name, form in forms.items()}
+        few = replace(few, index=np.arange(few.n_prompts))
+        made: dict[tuple[str, bytes], Array] = {}
 
-        def predicts(form: Any) -> Predict:
-            here = form.take(spots)
-
-            def predict(working: Working) -> Array:
+        def of(name: str, working: Working) -> Array:
+            key = name, working.index.tobytes()
+            if key not in made:
                 shown = few.subset(np.flatnonzero(np.isin(few.index, working.index)))
-                own = here.working(shown)
-                return brought(_field(here, own, shown)[0], own.scale, working.scale).whole()
+                made[key] = self._brought(here[name], shown, working)[0].whole()
+            return made[key]
 
-            return predict
+        def mixed(working: Working) -> Array:
+            parts = (weight * of(name, working) for name, weight in zip(forms, before, strict=True) if weight)
+            return np.asarray(sum(parts))
 
-        return learn_stack([predicts(form) for form in forms.values()], few, folds, common._working)
-
-    def _mixed(
-        self,
-        forms: dict[str, Any],
-        stack: Stack,
-        prompts: Prompts,
-        common: Predictor,
-        told: dict[str, Any],
-        genes: NDArray[np.int64] | None,
-    ) -> Prediction:
-        working, fields, details = common._working(prompts), [], {}
-        for number, form in enumerate(forms.values()):
-            if number and not stack.weights[:, number].any():
-                fields.append(None)
-                continue
-            own = form.working(prompts)
-            field, facts = _field(form, own, prompts)
-            fields.append(brought(field, own.scale, working.scale))
-            details = details or facts
-        return working.finish(stack.combine(fields), details={**details, **told}, genes=genes)
+        return learn_stack([mixed, *(partial(of, name) for name in forms)], few, folds, common._working)
 
 
-def _trusted(prior: Fitted) -> bool:
-    """Whether a prior comes before the slide alone as long as left-out prompts do not say otherwise."""
-    return prior.asked if prior.agreement is None else prior.agreement >= LEAST_AGREEMENT
+def _before(priors: Sequence[Fitted]) -> Array:
+    """(1 + priors,) weights of the slide alone and of each prior before left-out prompts are asked: by agreement of levels."""
+    trust = np.array([_trust(one) for one in priors])
+    weights, left = np.zeros(1 + len(priors)), 1.0
+    for number in np.argsort(-trust, kind="stable"):
+        weights[1 + number] = left * trust[number]
+        left -= weights[1 + number]
+    weights[0] = left
+    return weights
 
 
-def _in_order(helped: dict[str, _Helped], alone: _Alone) -> dict[str, Any]:
-    """All forms, the most trusted first: priors whose levels agree, the best first; the slide; the other priors."""
-    ranked = sorted(helped.items(), key=lambda one: -(one[1].prior.agreement or 0.0))
-    before = {name: one for name, one in ranked if _trusted(one.prior)}
-    return {**before, SLIDE: alone, **{name: one for name, one in ranked if name not in before}}
+def _trust(prior: Fitted) -> float:
+    if prior.agreement is None:
+        return _MOST_TRUST if prior.asked else 0.0
+    share = (prior.agreement - _OTHER_TISSUE) / (_SAME_TISSUE - _OTHER_TISSUE)
+    return _LEAST_TRUST + (_MOST_TRUST - _LEAST_TRUST) * float(np.clip(share, 0.0, 1.0))
+
+
+def _weights(stack: Stack, before: Array) -> tuple[Array, bool]:
+    """(groups, forms) weights after the left-out prompts, and whether the priors mislead."""
+    if stack.records[1].beats(stack.records[0], standard_errors=_MISLED):
+        return np.eye(before.size)[:1], True
+    weights = stack.weights[:, :1] * before + stack.weights[:, 1:]
+    weights[~weights.any(axis=1)] = before  # nothing is no prediction
+    return (weights[:1] if (weights == weights[0]).all() else weights), False
+
+
+def _compared(stack: Stack, forms: dict[str, Any]) -> dict[str, dict[str, float]]:
+    return {name: one.scores for name, one in zip((MIXED, *forms), stack.records, strict=True)}
 
 
 def _field(form: Any, working: Working, prompts: Prompts) -> tuple[Field, dict[str, Any]]:

@@ -54,9 +54,9 @@ class Lent:
     def to(self, prompts: Prompts) -> Fitted | None:
         """What it knows of the genes at the prompts; ``None`` where that is fewer than two."""
         place = {gene: position for position, gene in enumerate(prompts.genes)}
-        pairs = [(own, place[gene]) for own, gene in enumerate(self.genes) if gene in place]
-        own, there = (np.array(one, dtype=np.int64) for one in zip(*pairs, strict=True)) if pairs else (np.zeros(0),) * 2
-        if len(pairs) < 2 or self.knowledge.levels[own].sum() <= 0:
+        own = np.array([number for number, gene in enumerate(self.genes) if gene in place], dtype=np.int64)
+        there = np.array([place[self.genes[number]] for number in own], dtype=np.int64)
+        if own.size < 2 or self.knowledge.levels[own].sum() <= 0:
             return None
         counts = prompts.counts.sum(axis=0, dtype=np.float64)
         return _fitted(self, own, there, counts)

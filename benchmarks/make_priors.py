@@ -1,0 +1,104 @@
+"""Make the priors that come with the package, from the open sets whose licence allows it.
+
+    python benchmarks/make_priors.py --data ../shared/data --cache features --scores benchmarks/results/priors.csv
+
+Only sets with a licence of their own repository are used, and only statistics of theirs are kept: levels, noise and components
+of genes, an image regression, slopes. The breast tumours, the olfactory bulb and the colon are left out: their repositories say
+nothing on the use of the data, or have no licence at all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import _sets_als
+import _sets_ra
+import pandas as pd
+from _sections import most_counted
+
+import phg2st_sc as phg2st
+
+SHIPPED = Path(phg2st.models.__file__).parent / "_shipped"
+MOST_BYTES = 8_000_000
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a prior is made of."""
+
+    name: str
+    read: Any
+    scores: str
+    facts: dict[str, str]
+
+
+RECIPES = (
+    Recipe(
+        "rheumatoid_synovium",
+        _sets_ra.read,
+        "ra",
+        {
+            "tissue": "synovium, rheumatoid arthritis",
+            "species": "human",
+            "platform": "Spatial Transcriptomics, 150 and 200 µm pitch",
+            "license": "BSD-3-Clause",
+            "source": "Vickovic et al. 2022, github.com/mssanjavickovic/3dst",
+        },
+    ),
+    Recipe(
+        "spinal_cord",
+        _sets_als.read,
+        "als",
+        {
+            "tissue": "lumbar spinal cord, ALS model and wild type",
+            "species": "mouse",
+            "platform": "Spatial Transcriptomics, 200 µm pitch",
+            "license": "MIT",
+            "source": "Maniatis et al. 2019, github.com/BiomedicalMachineLearning/Spacell",
+        },
+    ),
+)
+
+
+def held_out(path: Path, key: str) -> dict[str, float]:
+    """Depth-free correlation on patients that were left out, by regime."""
+    if not path.exists():
+        return {}
+    rows = pd.read_csv(path)
+    rows = rows[(rows["set"] == key) & (rows["priors"] == "own")]
+    by_section = rows.groupby(["regime", "section"])["pcc"].mean()
+    return {str(regime): round(float(part.mean()), 3) for regime, part in by_section.groupby("regime")}
+
+
+def main() -> None:
+    options = _options()
+    for recipe in RECIPES:
+        tables = recipe.read(options.data.resolve(), options.cache)
+        genes = most_counted(tables, options.genes)
+        prior = phg2st.tl.train(tables, genes=genes, correction=False, keep_sections=False, progress=False)
+        facts: dict[str, Any] = {**recipe.facts, "held_out": held_out(options.scores, recipe.scores)}
+        folder = prior.prior(name=recipe.name, **facts).save(options.out / recipe.name, overwrite=True)
+        print(folder, sum(file.stat().st_size for file in folder.iterdir()), "bytes", prior.card["prior"])
+    size = sum(file.stat().st_size for file in options.out.rglob("*") if file.is_file())
+    if size > MOST_BYTES:
+        raise SystemExit(f"{size} bytes are more than the {MOST_BYTES} that come with the package: take fewer --genes.")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--cache", type=Path, default=Path("cache"), help="where image features are kept")
+    parser.add_argument("--scores", type=Path, default=Path("benchmarks/results/priors.csv"))
+    parser.add_argument("--genes", type=int, default=3000, help="those with the most counts")
+    parser.add_argument("--out", type=Path, default=SHIPPED)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""``prior=`` of ``tl.impute`` and ``tl.predict``: names, species, genes, what is kept, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import phg2st_sc as phg2st
+from phg2st_sc.models import PRIORS
+
+
+def human(slides):
+    """Genes with names as those of human ones."""
+    for one in slides.values():
+        one.var_names = [f"GENE{number}A" for number in range(one.n_vars)]
+    return slides
+
+
+@pytest.fixture(scope="module")
+def slides():
+    return human(
+        phg2st.datasets.simulate(n_slides=4, n_patients=4, n_spots=110, n_genes=30, image=False, progress=False, seed=2)
+    )
+
+
+@pytest.fixture(scope="module")
+def prior(slides):
+    names = list(slides)[:3]
+    trained = phg2st.tl.train({name: slides[name] for name in names}, progress=False)
+    return trained.prior(name="simulated", tissue="none")
+
+
+@pytest.fixture
+def new(slides):
+    one = slides[list(slides)[3]].copy()
+    phg2st.pp.sample_prompts(one, fraction=0.25, seed=0)
+    return one
+
+
+def test_what_was_used_is_kept(prior, new, tmp_path):
+    phg2st.tl.impute(new, prior=prior, progress=False)
+    record = new.uns["phg2st"]
+    used = record["priors"]["used"]["simulated"]
+    assert (used["n_shared"], used["n_sections"], used["species"], used["image"]) == (30, 3, "human", False)
+    details = next(iter(record["details"].values()))
+    assert set(details["shares"]) == {"slide", "simulated"}
+    assert details["priors"]["simulated"]["level_agreement"] > 0.5
+    new.write_h5ad(tmp_path / "new.h5ad")
+    phg2st.tl.evaluate(new)
+
+
+def test_a_folder_a_name_and_the_model_say_the_same(prior, new, tmp_path):
+    folder = prior.save(tmp_path / "mine")
+    wanted = phg2st.tl.predict(new, prior=prior, progress=False).X
+    np.testing.assert_array_equal(phg2st.tl.predict(new, prior=folder, progress=False).X, wanted)
+    np.testing.assert_array_equal(phg2st.tl.predict(new, prior=[str(folder)], progress=False).X, wanted)
+    phg2st.models.priors()["mine"] = folder
+    try:
+        np.testing.assert_array_equal(phg2st.tl.predict(new, prior="mine", progress=False).X, wanted)
+        assert "simulated" not in repr(phg2st.models.priors()).split()
+        made = phg2st.tl.predict(new, prior="auto", progress=False)
+        assert "mine" in made.uns["priors"]["used"]
+        assert "spinal_cord" in made.uns["priors"]["passed_over"]
+    finally:
+        del PRIORS["mine"]
+
+
+def test_another_order_of_letters_in_names(prior, new):
+    wanted = phg2st.tl.predict(new, prior=prior, progress=False).X
+    small = new.copy()
+    small.var_names = [f"gene-{number}" for number in range(new.n_vars)]
+    small.var["symbol"] = list(new.var_names.str.lower())
+    made = phg2st.tl.predict(small, prior=prior, gene_key="symbol", progress=False).X
+    np.testing.assert_allclose(made, wanted, atol=1e-6)
+
+
+def test_a_mouse_is_offered_a_human_prior(prior, new):
+    mouse = new.copy()
+    mouse.var_names = [f"Gene{number}a" for number in range(new.n_vars)]
+    with pytest.raises(ValueError, match=r"'simulated' is of human genes, .* those of mouse: .*models\.priors\(\)"):
+        phg2st.tl.impute(mouse, prior=prior, progress=False)
+    phg2st.tl.impute(mouse, prior="auto", progress=False)
+    passed = mouse.uns["phg2st"]["priors"]["passed_over"]
+    assert "of human genes" in passed["rheumatoid_synovium"]
+    assert "knows 3000 genes, and only 0" in passed["spinal_cord"]
+    phg2st.tl.impute(mouse, key_added="alone", progress=False)
+    np.testing.assert_array_equal(mouse.layers["phg2st"], mouse.layers["alone"])
+
+
+def test_names_that_do_not_fit(prior, new):
+    other = new.copy()
+    other.var_names = [f"OTHER{number}" for number in range(new.n_vars)]
+    with pytest.raises(ValueError, match=r"knows 30 genes, and only 0 of them .* `gene_key=`"):
+        phg2st.tl.impute(other, prior=prior, progress=False)
+
+
+def test_what_is_no_prior(prior, new, tmp_path):
+    with pytest.raises(KeyError, match="no prior 'spinal_chord': did you mean 'spinal_cord'"):
+        phg2st.tl.impute(new, prior="spinal_chord", progress=False)
+    with pytest.raises(ValueError, match="Both `model` and `prior`"):
+        phg2st.tl.impute(new, prior=prior, model=prior, progress=False)
+    with pytest.raises(TypeError, match="Method 'kriging' takes no prior"):
+        phg2st.tl.impute(new, prior=prior, method="kriging", progress=False)
+    with pytest.raises(TypeError, match="not int"):
+        phg2st.tl.impute(new, prior=3, progress=False)
+    with pytest.raises(ValueError, match="one name"):
+        phg2st.tl.impute(new, prior=[prior, prior], progress=False)
+    with pytest.raises(TypeError, match="holds method 'kriging'"):
+        phg2st.models.load_prior(phg2st.models.Kriging().save(tmp_path / "kriging"))
+    with pytest.raises(ValueError, match="was not trained"):
+        phg2st.tl.impute(new, prior=phg2st.models.PHG2ST(), progress=False)
+
+
+def test_features_of_another_encoder_leave_the_image_out(new):
+    """The shipped prior of a tissue with pictures knows an image regression by ``texture``."""
+    shipped = phg2st.models.load_prior("spinal_cord")
+    assert shipped.card["features"]["encoder"] == "texture"
+    assert shipped._knowledge.regression is not None
+    assert shipped.lend("x", shipped.genes, image=False, asked=True).regression is None
+
+
+def test_shipped_priors_hold_no_section_and_say_where_they_come_from():
+    total = 0
+    for name in phg2st.models.priors():
+        folder = PRIORS[name]
+        total += sum(file.stat().st_size for file in folder.iterdir())
+        prior = phg2st.models.load_prior(name)
+        facts = prior.card["prior"]
+        assert facts["license"] in ("MIT", "BSD-3-Clause")
+        assert {"tissue", "species", "platform", "source", "n_sections", "n_patients", "n_genes"} <= set(facts)
+        assert prior._knowledge.references == ()
+        assert "slides" not in prior.card
+        assert "fingerprints" not in prior.card
+    assert total < 8_000_000
+    assert "MIT" in repr(phg2st.models.priors())
