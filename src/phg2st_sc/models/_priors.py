@@ -64,14 +64,12 @@ def priors() -> Registry[Path]:
     return PRIORS
 
 
-def load_prior(
-    prior: str | os.PathLike[str], *, revision: str | None = None, token: str | bool | None = None
-) -> PHG2ST:
+def load_prior(path: str | os.PathLike[str], *, revision: str | None = None, token: str | bool | None = None) -> PHG2ST:
     """Load a prior by its name, from a folder or from the Hugging Face hub.
 
     Parameters
     ----------
-    prior
+    path
         One of :func:`priors`, a folder, or a repository ``owner/name`` of the hub.
     revision, token
         See :func:`load`.
@@ -91,11 +89,11 @@ def load_prior(
     >>> phg2st.models.load_prior("rheumatoid_synovium").card["prior"]["species"]
     'human'
     """
-    named = str(prior) in PRIORS and not Path(prior).is_dir()
-    if not (named or Path(prior).expanduser().exists() or is_repo_id(prior)):
-        PRIORS[str(prior)]  # says which there are
-    found = load(PRIORS[str(prior)] if named else prior, revision=revision, token=token)
-    return checked_prior(found, str(prior))
+    named = str(path) in PRIORS and not Path(path).is_dir()
+    if not (named or Path(path).expanduser().exists() or is_repo_id(path)):
+        PRIORS[str(path)]  # says which there are
+    found = load(PRIORS[str(path)] if named else path, revision=revision, token=token)
+    return checked_prior(found, str(path))
 
 
 def checked_prior(found: Any, name: str) -> PHG2ST:

@@ -174,7 +174,7 @@ class BorrowingPredictor:
         self, forms: dict[str, Any], weights: Array, prompts: Prompts, working: Working
     ) -> tuple[list[Field | None], dict[str, Any]]:
         """Predictions that have a weight, and what the strongest of them tells."""
-        used: list[bool] = list(weights.any(axis=0))
+        used = [bool(column.any()) for column in weights.T]
         made = [
             self._brought(form, prompts, working) if there else None
             for form, there in zip(forms.values(), used, strict=True)
