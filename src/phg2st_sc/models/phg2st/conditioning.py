@@ -32,6 +32,7 @@ from ...linear import (
 from .knowledge import Expectations, Knowledge
 from .propagated import Looks, propagated_components
 from .serial import LowRank
+from .slide_components import Alone, share_evidence
 from .trends import Trends, slide_slopes
 
 Array = NDArray[np.float64]
@@ -148,7 +149,7 @@ def condition(
     propagation
         Whether the prompts say anything about other spots, beyond their mean and the slopes of the trends.
     gene_covariance
-        Whether prompts are kriged in the gene components of the cohort, else gene by gene.
+        Whether prompts are kriged in the gene components of the cohort, or also in those that they show, else gene by gene.
     """
     trends, basis = Trends(), None
     if knowledge is not None and encoded.expected is not None:
@@ -172,10 +173,14 @@ def condition(
     trend, slopes = problem.trend(knowledge, trends)
     out = problem.solve(trend, np.broadcast_to(0.0, columns.shape) if trends else problem.level(vectors))
     prediction = out.components
+    amplitude = problem.amplitude(out)
     if vectors is not None:
         rest = problem.remainder(vectors, trends.remainder, out.covariance)
         prediction = prediction.change(lambda values, rows: values @ vectors.T + rest.at(rows), width=rest.width)
-    amplitude = problem.amplitude(out)
+    prediction = prediction.times(amplitude)
+    if basis is None and gene_covariance and propagation and not trends:
+        alone = Alone(prediction, out.observed, out.left_out, out.kept, amplitude)
+        prediction = share_evidence(encoded.places, working, out.covariance, signal, alone)
     if not isinstance(columns, np.ndarray):  # too many to be held; nothing asks for them where there is no basis
         out = replace(out, observed=out.observed[:, :0].copy(), left_out=out.left_out[:, :0].copy())
     told = {
@@ -187,7 +192,7 @@ def condition(
     }
     return replace(
         out,
-        prediction=prediction.times(amplitude),
+        prediction=prediction,
         components=out.components.times(amplitude),
         left_out=np.multiply(amplitude, out.left_out, out=out.left_out),
         details=told,

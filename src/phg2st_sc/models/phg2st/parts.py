@@ -17,7 +17,7 @@ PARTS = {
     IMAGE: "features of the image",
     HYPERGRAPH: "features propagated over the spot hypergraph",
     PROPAGATION: "what the prompts say about other spots, beyond their mean",
-    GENE_COVARIANCE: "kriging in the gene components of the cohort",
+    GENE_COVARIANCE: "kriging in gene components: those of the cohort, and those of the prompts where a slide is alone",
     COHORT_IMAGE: "image regression over the cohort",
     SERIAL_SECTIONS: "training sections of the same patient laid on the slide",
     DEPTH: "weights of the prompts by their depth",
