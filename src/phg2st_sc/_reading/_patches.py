@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .. import _keys
 from .._image import Tiles, check_resolution, iter_tiles, tile_pixels
-from .._slide import check_positions_in_image
+from .._slide import check_positions_in_image, for_elsewhere
 from .._warn import warn_user
 
 if TYPE_CHECKING:
@@ -72,6 +72,10 @@ class SlidePatches:
                 "table (µm per pixel of the image)."
             )
             raise ValueError(msg)
+
+    def anywhere(self) -> SlidePatches:
+        """The same, to be sent to another process."""
+        return replace(self, slide=for_elsewhere(self.slide))
 
     def take(self, keep: NDArray[np.int64]) -> SlidePatches:
         """Return those of some of the spots."""

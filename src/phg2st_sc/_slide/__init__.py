@@ -18,7 +18,7 @@ from ._owner import Owner, SlotKey, refuse_foreign
 from ._pictures import overlap, picture_source
 from ._places import warn_off_lattice
 from ._record import check_table
-from ._reference import by_path, read_again
+from ._reference import InStore, by_path, for_elsewhere, read_again
 from ._scattered import ScatteredRows
 from ._targets import is_target, is_true
 from ._update import SlotUpdate
@@ -31,6 +31,7 @@ __all__ = [
     "THUMBNAILS",
     "Added",
     "HeldInterrupts",
+    "InStore",
     "Outcome",
     "Owner",
     "ScatteredRows",
@@ -45,6 +46,7 @@ __all__ = [
     "check_table",
     "embedding_records",
     "extend",
+    "for_elsewhere",
     "is_spatialdata",
     "is_target",
     "is_true",

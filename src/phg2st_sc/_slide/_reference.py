@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
+from .. import _keys
+from ._model import Slide, find_file, in_spatialdata
 from ._open import is_spatialdata
 
 
@@ -49,6 +54,19 @@ def by_path(data: Any) -> Any:
 def read_again(data: Any) -> Any:
     """What :func:`by_path` made of objects, as objects."""
     return _each(data, lambda one: one.read() if isinstance(one, InStore) else one)
+
+
+def for_elsewhere(slide: Slide) -> Slide:
+    """A slide with its places and its picture, and nothing else of its table."""
+    from anndata import AnnData
+
+    names = slide.table.obs_names[slide.rows]
+    attrs: dict[str, Any] = {_keys.SPATIALDATA_ATTRS: {}} if in_spatialdata(slide.table) else {}
+    table = AnnData(obs=pd.DataFrame(index=names), uns=attrs)
+    source = slide.image_source
+    if isinstance(source, (str, Path)) and slide.image_key is None:
+        source = find_file(source, slide.folders).absolute()
+    return replace(slide, table=table, rows=np.arange(slide.n_spots), image_source=source)
 
 
 def _each(data: Any, change: Callable[[Any], Any]) -> Any:

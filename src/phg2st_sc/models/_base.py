@@ -29,6 +29,13 @@ FOLDERS: dict[str, None] = {"checkpoint_dir": None, "resume_from": None}
 Method = TypeVar("Method", bound="Estimator")
 
 
+class _Encoded(WeakKeyDictionary[SlideArrays, Any]):
+    """What methods made of slides that are in use; it stays behind where a method goes to another process."""
+
+    def __reduce__(self) -> tuple[type[_Encoded], tuple[()]]:
+        return _Encoded, ()
+
+
 class Estimator(ABC):
     """A method that predicts expression over a slide from its prompts.
 
@@ -223,7 +230,7 @@ class Estimator(ABC):
         return cls.load(path)
 
     def _encoded(self, slide: SlideArrays) -> Any:
-        cache = self.__dict__.setdefault("_cache", WeakKeyDictionary())
+        cache = self.__dict__.setdefault("_cache", _Encoded())
         if slide not in cache:
             cache[slide] = self.encode(slide)
         return cache[slide]

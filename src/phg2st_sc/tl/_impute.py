@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from .._cluster import check_client
 from .._deprecated import renamed_parameters
 from .._docs import documented
 from .._progress import bar, parts
@@ -15,7 +16,8 @@ from .._reading import Reading, check_gene_names
 from .._slide import write_slots
 from .._warn import one_message_per_fault, warn_user
 from ..models import choose_estimator
-from ._predict_slides import predict_slides
+from ._predict_on import predict_on
+from ._predict_slides import ask, predict_slides
 from ._predictions import Predicted
 from ._priors import offered
 from ._results import copied, is_table, layers_of, put_table, refuse_early, table_of
@@ -23,6 +25,7 @@ from ._scores import check_low_rank, scores_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from distributed import Client
     from spatialdata import SpatialData
 
     from ..models import Estimator
@@ -61,6 +64,7 @@ def impute(
     copy: bool = False,
     write: bool | Literal["table"] = False,
     low_rank: int | None = None,
+    client: Client | None = None,
     progress: bool = True,
     **parameters: Any,
 ) -> Any:
@@ -88,6 +92,9 @@ def impute(
     low_rank
         Keep so many numbers a spot, say 64, in place of a layer: scores in ``obsm``, from which
         :func:`phg2st_sc.tl.expand` makes the expression of the genes that are asked for. For panels too large for a layer.
+    {client}
+        Each slide is a task. This process reads the prompts and writes the results, so that a prediction passes through its memory
+        as a whole, ``write=True`` or not; ``low_rank`` is made by the workers.
     {progress:long} {**parameters}
 
     Returns
@@ -137,6 +144,7 @@ def impute(
     >>> adata.layers["phg2st"].shape
     (120, 60)
     """
+    check_client(client)
     check_gene_names(genes)
     objects = _objects(data, prompt_mask)
     reading = Reading.among(locals())
@@ -157,10 +165,15 @@ def impute(
         "by_default": by_default,
         "given": given,
     }
-    results = [  # all are predicted before any is written
-        predict_slides(target, reading, estimator, **asked, progress=progress)
-        for target in bar(targets, progress=progress and len(targets) > 1, desc="predict", unit="object")
-    ]
+    # all are predicted before any is written
+    if client is None:
+        results = [
+            predict_slides(target, reading, estimator, **asked, progress=progress)
+            for target in bar(targets, progress=progress and len(targets) > 1, desc="predict", unit="object")
+        ]
+    else:
+        questions = [ask(target, reading, estimator, **asked) for target in targets]
+        results = predict_on(client, targets, questions, low_rank=low_rank, progress=progress)
     with parts(progress):
         if alone:
             tables = _put_tables(targets, results, key, copy=copy)

@@ -83,6 +83,24 @@ class Components:
         return cls(values, level, spread, bool(record[_keys.LINEAR]), float(record[_keys.KEPT_SHARE]))
 
 
+@dataclass(frozen=True, eq=False)
+class Factored:
+    """A prediction of which only scores came back from where it was made.
+
+    Attributes
+    ----------
+    details
+        Of the prediction.
+    scores, factor, components
+        What :func:`factored` made of it.
+    """
+
+    details: Mapping[str, Any]
+    scores: NDArray[np.float32]
+    factor: NDArray[np.float32]
+    components: Components
+
+
 def factored(
     prediction: Prediction, n_components: int, lacking: NDArray[np.bool_], target_sum: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], Components]:

@@ -6,17 +6,20 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .._cluster import check_client
 from .._deprecated import renamed_parameters
 from .._docs import documented
 from .._progress import parts
 from .._reading import Reading, check_gene_names
 from .._warn import one_message_per_fault
 from ..models import choose_estimator
-from ._predict_slides import predict_slides
+from ._predict_on import predict_on
+from ._predict_slides import ask
 from ._priors import offered
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from distributed import Client
     from spatialdata import SpatialData
 
     from ..models import Estimator
@@ -46,6 +49,7 @@ def predict(
     gene_key: str | None = None,
     patient_key: str | None = None,
     seed: int = 0,
+    client: Client | None = None,
     progress: bool = True,
     **parameters: Any,
 ) -> AnnData:
@@ -64,7 +68,9 @@ def predict(
     {slide_key} {table_key} {coordinate_system} {pitch} {pitch_um} {gene_key} {patient_key}
         A model that was trained on sections of the same patient uses them as neighbours of the slide. ``None``: as in
         training, where there is such a column.
-    {seed} {progress:long} {**parameters}
+    {seed} {client}
+        Each slide is a task.
+    {progress:long} {**parameters}
 
     Returns
     -------
@@ -95,12 +101,12 @@ def predict(
     >>> phg2st.tl.predict(adata, method="kriging").shape[0]
     120
     """
+    check_client(client)
     check_gene_names(genes)
     reading = Reading.among(locals())
     estimator = choose_estimator(model, method, seed, parameters, predict)
     by_default = model is None and method is None
-    given = offered(prior, estimator, model)
-    done = predict_slides(
+    asked = ask(
         data,
         reading,
         estimator,
@@ -108,8 +114,11 @@ def predict(
         genes=genes,
         seed=seed,
         by_default=by_default,
-        progress=progress,
-        given=given,
+        given=offered(prior, estimator, model),
     )
+    if client is None:
+        done = asked.here(progress)
+    else:
+        (done,) = predict_on(client, [data], [asked], low_rank=None, progress=progress)
     with parts(progress):
         return done.as_table()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,9 @@ from .._slide import embedding_records, n_columns
 from .._text import quoted
 from .._warn import warn_of_each, warn_user
 from ..models import DEFAULT_METHOD
+from ._low_rank import Factored
 from ._memory import sizes_of, warn_of_memory
+from ._one_slide import Question
 from ._predictions import Predicted
 from ._priors import Offered, with_priors
 
@@ -51,7 +54,85 @@ if TYPE_CHECKING:
 logger = logging.getLogger("phg2st_sc")
 
 
-def predict_slides(
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What is asked of the slides of one object, and all that is known before it is answered.
+
+    Attributes
+    ----------
+    table, slides, estimator, reading, rep, seed
+        As in :class:`Predicted`.
+    measured
+        Prompts of the slides.
+    panel, shown
+        The genes that the method works with, and which of them are returned.
+    target_sum
+        Scale of the predictions.
+    questions
+        By name of the slide.
+    priors
+        As in :class:`Predicted`.
+    """
+
+    table: AnnData
+    slides: list[Slide]
+    estimator: Estimator
+    reading: Reading
+    rep: str | None
+    seed: int
+    measured: list[Measured]
+    panel: Panel
+    shown: NDArray[np.int64]
+    target_sum: float
+    questions: dict[str, Question]
+    priors: Mapping[str, Any]
+
+    @property
+    def image_side(self) -> dict[str, Any]:
+        """How :func:`slide_arrays` is to make the image side of the slides."""
+        key = self.estimator.card.get(_keys.HYPERGRAPH_KEY)
+        return {"rep": self.rep, "hypergraph_key": key, "patches": self.estimator.reads_patches}
+
+    def here(self, progress: bool) -> Predicted:
+        """Answers of this process, slide after slide."""
+        with parts(progress):
+            slides = bar(self.measured, progress=progress and len(self.measured) > 1, desc="predict", unit="slide")
+            return self.answered({one.slide.name: self._answer(one) for one in slides})
+
+    def _answer(self, measured: Measured) -> Prediction:
+        return self.questions[measured.slide.name].answer(
+            self.estimator, slide_arrays(measured.slide, **self.image_side)
+        )
+
+    def answered(self, predictions: Mapping[str, Prediction | Factored]) -> Predicted:
+        """Predictions of all slides, with what is to be said of them."""
+        _report(self.measured, predictions)
+        table, panel, shown = self.table, self.panel, self.shown
+        lacking = {name: one.lacking for name, one in self.questions.items()}
+        return Predicted(
+            table=table,
+            slides=self.slides,
+            mask=_mask(table, self.measured),
+            genes=tuple(table.var_names[panel.columns[shown]]),
+            target_sum=self.target_sum,
+            by_slide=cast("dict[str, Prediction]", dict(predictions)),  # only scores are asked of what is factored
+            estimator=self.estimator,
+            reading=self.reading,
+            rep=self.rep,
+            trained_on={one.slide.name: _training_slide(self.estimator, one) for one in self.measured},
+            seed=self.seed,
+            not_measured={name: _names(table, panel, shown[gaps]) for name, gaps in lacking.items()},
+            lacking=lacking,
+            priors=self.priors,
+        )
+
+
+def predict_slides(data: Any, said: Reading, estimator: Estimator, *, progress: bool, **asked: Any) -> Predicted:
+    """Predict every slide of an object from its prompts, in this process; see :func:`ask`."""
+    return ask(data, said, estimator, **asked).here(progress)
+
+
+def ask(
     data: Any,
     said: Reading,
     estimator: Estimator,
@@ -60,10 +141,9 @@ def predict_slides(
     genes: Sequence[str] | None,
     seed: int,
     by_default: bool,
-    progress: bool,
     given: Offered | None = None,
-) -> Predicted:
-    """Predict every slide of an object from its prompts.
+) -> Asked:
+    """Read the prompts of every slide of an object, and see what is to be predicted.
 
     Parameters
     ----------
@@ -77,8 +157,6 @@ def predict_slides(
         As in :func:`phg2st_sc.tl.predict`.
     by_default
         Whether the method was not chosen by the user, who is then told where it does without the image.
-    progress
-        Show a bar: of the slides where there are several, and within a slide that takes a while.
     given
         Priors to help the default.
     """
@@ -103,27 +181,8 @@ def predict_slides(
     warn_of_memory(
         estimator, {one.slide.name: sizes_of(one.slide, rep, n_prompts=one.index.size, **sizes) for one in measured}
     )
-    with parts(progress):
-        slide_bar = bar(measured, progress=progress and len(measured) > 1, desc="predict", unit="slide")
-        predictions = {one.slide.name: _predict_slide(one, estimator, rep, panel, shown, scale) for one in slide_bar}
-    _report(measured, predictions)
-    lacking = {one.slide.name: panel.lacking(one)[shown] for one in measured}
-    return Predicted(
-        table=table,
-        slides=slides,
-        mask=_mask(table, measured),
-        genes=tuple(table.var_names[panel.columns[shown]]),
-        target_sum=scale,
-        by_slide=predictions,
-        estimator=estimator,
-        reading=reading,
-        rep=rep,
-        trained_on={one.slide.name: _training_slide(estimator, one) for one in measured},
-        seed=seed,
-        not_measured={name: _names(table, panel, shown[gaps]) for name, gaps in lacking.items()},
-        lacking=lacking,
-        priors=helped_by,
-    )
+    questions = {one.slide.name: Question.of(one, estimator, panel, shown, scale) for one in measured}
+    return Asked(table, slides, estimator, reading, rep, seed, measured, panel, shown, scale, questions, helped_by)
 
 
 def _measured(slides: Sequence[Slide], reading: Reading, estimator: Estimator, prompt_mask: Any) -> list[Measured]:
@@ -259,92 +318,12 @@ def _warn_without_image(slides: Sequence[Slide], rep: str | None, *, by_default:
         warn_user(msg)
 
 
-def _predict_slide(
-    measured: Measured,
-    estimator: Estimator,
-    rep: str | None,
-    panel: Panel,
-    shown: NDArray[np.int64],
-    target_sum: float,
-) -> Prediction:
-    from ..models import predict_genes
-
-    arrays = slide_arrays(
-        measured.slide,
-        rep,
-        hypergraph_key=estimator.card.get(_keys.HYPERGRAPH_KEY),
-        patches=estimator.reads_patches,
-    )
-    lacking = panel.lacking(measured)
-    # a model knows its genes; a method without one learns from what was measured here
-    seen = panel if estimator.genes is not None else panel.take(~lacking)
-    if len(seen.genes) < 2:
-        msg = (
-            f"Slide {measured.slide.name!r} measured {len(seen.genes)} of the {len(panel.genes)} genes of the panel, and predictions "
-            "need two: a gene is predicted relative to the others. Choose genes that all slides measured, "
-            "`phg2st_sc.pp.select_genes(data, slide_key=...)`, or predict this slide by itself."
-        )
-        raise ValueError(msg)
-    prompts = seen.prompts(measured, target_sum)
-    there = shown[~lacking[shown]]
-    places = there if estimator.genes is not None else np.cumsum(~lacking)[there] - 1
-    prediction = predict_genes(estimator.adapt(arrays, prompts), arrays, prompts, places)
-    checked = _checked(prediction, (measured.slide.n_spots, there.size), estimator)
-    return _with_gaps(checked, lacking[shown])
-
-
-def _with_gaps(prediction: Prediction, lacking: NDArray[np.bool_]) -> Prediction:
-    """The prediction over all genes that are returned, with NaN at those that were not measured on the slide."""
-    from ..models import Prediction
-
-    if not lacking.any():
-        return prediction
-    return Prediction(
-        prediction.blocks.change(lambda values: _spread(values, lacking), width=lacking.size),
-        None if prediction.std is None else _spread(prediction.std, lacking),
-        None if prediction.trust is None else _spread(prediction.trust, lacking),
-        prediction.details,
-        prediction.latent,
-    )
-
-
-def _spread(values: NDArray[np.float32], lacking: NDArray[np.bool_]) -> NDArray[np.float32]:
-    out = np.full((*values.shape[:-1], lacking.size), np.nan, dtype=np.float32)
-    out[..., ~lacking] = values
-    return out
-
-
-def _checked(prediction: Any, shape: tuple[int, int], estimator: Estimator) -> Prediction:
-    """The prediction, which says where it is no finite one of every spot and gene: the method is at fault, not the user."""
-    from ..models import Prediction
-
-    def refuse(what: str) -> NoReturn:
-        msg = (
-            f"Method {estimator.name!r} returned {what} where a Prediction with a finite mean of shape {shape} is expected: "
-            "a fault of the method, which its contract tests show."
-        )
-        raise ValueError(msg)
-
-    def finite(values: NDArray[np.float32]) -> NDArray[np.float32]:
-        if not np.isfinite(values).all():
-            refuse("values that are not finite")
-        return values
-
-    if not isinstance(prediction, Prediction):
-        refuse(type(prediction).__name__)
-    if prediction.shape != shape:
-        refuse(f"shape {prediction.shape}")
-    return Prediction(
-        prediction.blocks.change(finite), prediction.std, prediction.trust, prediction.details, prediction.latent
-    )
-
-
-def _report(measured: Sequence[Measured], predictions: Mapping[str, Prediction]) -> None:
+def _report(measured: Sequence[Measured], predictions: Mapping[str, Prediction | Factored]) -> None:
     for one in measured:
         _report_slide(one, predictions[one.slide.name])
 
 
-def _report_slide(measured: Measured, prediction: Prediction) -> None:
+def _report_slide(measured: Measured, prediction: Prediction | Factored) -> None:
     """Log how left-out prompts were predicted; warn where nothing predicted them, or the tissue is another one."""
     name, details = measured.slide.name, prediction.details
     if details.get("another_tissue"):

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from .. import _keys
 from .._slide import SlotUpdate, numbers
 from .._text import quoted
-from ._low_rank import Components, factored
+from ._low_rank import Components, Factored, factored
 from ._predictions import Predicted
 from ._results import slots_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+    from ..models import Prediction
 
 
 def check_low_rank(low_rank: Any, write: object) -> None:
@@ -40,7 +42,7 @@ def scores_of(done: Predicted, key: str, n_components: int) -> SlotUpdate:
     records, most = {}, 1
     for slide in done.slides:
         lacking = done.lacking[slide.name]
-        found, amount, components = factored(done.by_slide[slide.name], n_components, lacking, done.target_sum)
+        found, amount, components = _factored(done.by_slide[slide.name], n_components, lacking, done.target_sum)
         most = max(most, found.shape[1])
         scores[slide.rows] = 0.0
         scores[slide.rows[:, None], np.arange(found.shape[1])] = found
@@ -56,6 +58,14 @@ def scores_of(done: Predicted, key: str, n_components: int) -> SlotUpdate:
     update.obs[_keys.components(key)] = pd.Categorical(names)
     update.remove = {"layers": [key, _keys.std(key)]}
     return update
+
+
+def _factored(
+    prediction: Prediction | Factored, n_components: int, lacking: NDArray[np.bool_], target_sum: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32], Components]:
+    if isinstance(prediction, Factored):
+        return prediction.scores, prediction.factor, prediction.components
+    return factored(prediction, n_components, lacking, target_sum)
 
 
 @dataclass(frozen=True, eq=False)
