@@ -55,6 +55,18 @@ def test_exact_where_a_block_or_the_smooth_part_knows_every_prompt(few_at_once, 
     np.testing.assert_allclose(by_blocks, exact, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("mix", [0.0, 0.5])
+def test_many_columns_share_their_smooth_part(few_at_once, monkeypatch, field, mix):
+    """It is not kept by every block then, and taken away where it is asked for, in single precision."""
+    places, index, noise, columns = field
+    covariance = Covariance(Kernel(3.0, mix), 0.7)
+    few_at_once()
+    own = predict_columns(places, index, noise, columns, covariance, SIGNAL)
+    monkeypatch.setattr(_blockwise, "_FEW", 0)
+    shared = predict_columns(places, index, noise, columns, covariance, SIGNAL)
+    np.testing.assert_allclose(shared, own, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("kernel", "most"),
     [(Kernel(5.0), 0.05), (Kernel(3.0, 0.5, 8.0), 0.05), (Kernel(30.0), 0.05), (Kernel(2.0, 0.85), 0.15)],

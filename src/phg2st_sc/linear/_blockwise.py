@@ -30,6 +30,8 @@ BLOCK = 512
 """Prompts of a block."""
 AROUND = 512
 """Prompts around a block that have a say in what is predicted in it."""
+_FEW = 512
+"""Columns up to which every block keeps a smooth part of its own: of more, that is much memory, and little work each time."""
 
 
 def krige_blockwise(
@@ -48,6 +50,7 @@ def krige_blockwise(
     smooth = problem.smooth(blocks)
     missed = problem.missed(smooth, blocks)
     near = [surrounding(prompts.positions, block, BLOCK + AROUND) for block in blocks]
+    shared = _Shared(covariance, prompts, problem.inducing.at(prompts).astype(np.float32), smooth.astype(np.float32))
     experts = [problem.expert(smooth, missed, one) for one in part(near, desc="kriging", unit="block")]
     owner = np.empty(index.size, dtype=np.int64)
     for number, block in enumerate(blocks):
@@ -60,7 +63,7 @@ def krige_blockwise(
         out = np.empty((targets.n, columns.shape[1]))
         for number in np.unique(chosen):
             here = np.flatnonzero(chosen == number)
-            out[here] = experts[number].predict(targets[here], features[here])
+            out[here] = shared.predict(experts[number], targets[here], features[here])
         return out
 
     return Field(places.n, columns.shape[1], at)
@@ -68,16 +71,28 @@ def krige_blockwise(
 
 @dataclass(frozen=True, eq=False)
 class _Expert:
-    """What one block knows, in single precision: there are as many as blocks, each with weights for every column."""
+    """What one block knows, in single precision: weights (b, C) of its prompts, and its own (m, C) smooth part of few columns."""
+
+    near: Index
+    weights: NDArray[np.float32]
+    smooth: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Shared:
+    """What all blocks know: features (p, m) of the prompts and coefficients (m, C) of the smooth part, in single precision."""
 
     covariance: Covariance
     prompts: Places
-    weights: NDArray[np.float32]
+    features: NDArray[np.float32]
     smooth: NDArray[np.float32]
 
-    def predict(self, targets: Places, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        towards = self.covariance.signal(targets, self.prompts).astype(np.float32)
-        return features @ self.smooth + towards @ self.weights
+    def predict(self, expert: _Expert, targets: Places, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        towards = self.covariance.signal(targets, self.prompts[expert.near]).astype(np.float32)
+        if expert.smooth is not None:
+            return features @ expert.smooth + towards @ expert.weights
+        towards -= features @ self.features[expert.near].T
+        return features @ self.smooth + towards @ expert.weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,8 +135,8 @@ class _Problem:
         """Exact kriging by some prompts of what the smooth part missed."""
         features = self.inducing.at(self.prompts[near])
         weights = self._system(near, features, missed).weights(self.ratio)
-        about = smooth - features.T @ weights
-        return _Expert(self.covariance, self.prompts[near], weights.astype(np.float32), about.astype(np.float32))
+        own = (smooth - features.T @ weights).astype(np.float32) if self.ratio.size <= _FEW else None
+        return _Expert(near, weights.astype(np.float32), own)
 
     def _system(self, rows: Index, features: Array, columns: Array) -> System:
         prompts = self.prompts[rows]
