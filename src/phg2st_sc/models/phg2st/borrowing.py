@@ -22,7 +22,7 @@ from .knowledge import Expectations
 from .lent import Fitted, Lent
 from .parts import COHORT_IMAGE, GUARD, PROPAGATION
 from .propagated import Looks
-from .stacking import MIN_PROMPTS, Stack, gene_groups, learn_stack
+from .stacking import MIN_PROMPTS, Stack, gene_groups, learn_mixture
 from .trends import OTHER_PATIENTS
 
 Array = NDArray[np.float64]
@@ -225,20 +225,13 @@ class BorrowingPredictor:
         folds = matched_folds(slide.positions, few.index, seed=self.alone.seed)
         here = {name: form.take(few.index) for name, form in forms.items()}
         few = replace(few, index=np.arange(few.n_prompts))
-        made: dict[tuple[str, bytes], Array] = {}
 
         def of(name: str, working: Working) -> Array:
-            key = name, working.index.tobytes()
-            if key not in made:
-                shown = few.subset(np.flatnonzero(np.isin(few.index, working.index)))
-                made[key] = self._brought(here[name], shown, working)[0].whole()
-            return made[key]
+            shown = few.subset(np.flatnonzero(np.isin(few.index, working.index)))
+            return self._brought(here[name], shown, working)[0].whole()
 
-        def mixed(working: Working) -> Array:
-            parts = (weight * of(name, working) for name, weight in zip(forms, before, strict=True) if weight)
-            return np.asarray(sum(parts))
-
-        return learn_stack([mixed, *(partial(of, name) for name in forms)], few, folds, common._working)
+        predict = [partial(of, name) for name in forms]
+        return learn_mixture(predict, before, few, folds, common._working)
 
 
 def _before(priors: Sequence[Fitted]) -> Array:
@@ -263,9 +256,7 @@ def _weights(stack: Stack, before: Array) -> tuple[Array, bool]:
     """(groups, forms) weights after the left-out prompts, and whether the priors mislead."""
     if stack.records[1].beats(stack.records[0], standard_errors=_MISLED):
         return np.eye(before.size)[:1], True
-    weights = stack.weights[:, :1] * before + stack.weights[:, 1:]
-    weights[~weights.any(axis=1)] = before  # nothing is no prediction
-    return (weights[:1] if (weights == weights[0]).all() else weights), False
+    return stack.weights, False
 
 
 def _compared(stack: Stack, forms: dict[str, Any]) -> dict[str, dict[str, float]]:

@@ -7,7 +7,7 @@ the first prediction alone: few prompts cannot tell, many can.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
@@ -26,6 +26,8 @@ MIN_PROMPTS = 10
 """Prompts below which nothing is stacked."""
 _PRIOR_PROMPTS = 25.0
 """Prompts that trusting the first prediction alone is worth."""
+_WORTH = 500.0
+"""Of the weights that a mixture is trusted with before, in variances of the counting noise of one gene at one spot."""
 _N_GROUPS = 3
 _STANDARD_ERRORS = 3.0
 """By which another prediction must be better before it has a say: three comparisons are made on few prompts."""
@@ -85,12 +87,61 @@ def learn_stack(
         Brings prompts to the working scale.
     """
     groups = gene_groups(working_of(prompts))
-    every = part(np.unique(folds), desc="leave prompts out", unit="fold")
-    parts = [_left_out(predict, prompts, folds == fold, working_of) for fold in every]
+    parts = _parts(predict, prompts, folds, working_of)
     prior = _PRIOR_PROMPTS / prompts.n_prompts
     weights = [_group_weights([part.of(groups == group) for part in parts], prior) for group in range(_N_GROUPS)]
     records = tuple(join(one) for one in zip(*(part.records() for part in parts), strict=True))
     return Stack(groups, np.stack(weights), records)
+
+
+def learn_mixture(
+    predict: Sequence[Predict],
+    before: Array,
+    prompts: Prompts,
+    folds: NDArray[np.int64],
+    working_of: Callable[[Prompts], Working],
+) -> Stack:
+    """Weights from left-out prompts, drawn towards those that are trusted before.
+
+    How far depends on the molecules at the prompts: few of them cannot tell predictions apart, however many prompts there are.
+
+    Parameters
+    ----------
+    predict, prompts, folds, working_of
+        As in :func:`learn_stack`.
+    before
+        (predictions,) weights before the prompts are asked.
+
+    Returns
+    -------
+    Weights; of the records the first is that of the mixture with the weights ``before``.
+    """
+    groups = gene_groups(working_of(prompts))
+    parts = _parts(predict, prompts, folds, working_of)
+    weights = [_group_mixture([part.of(groups == group) for part in parts], before) for group in range(_N_GROUPS)]
+    mixed = [replace(part, made=[_mix(part.made, before), *part.made]) for part in parts]
+    records = tuple(join(one) for one in zip(*(part.records() for part in mixed), strict=True))
+    return Stack(groups, np.stack(weights), records)
+
+
+def _mix(made: Sequence[Array], weights: Array) -> Array:
+    return np.asarray(sum(weight * one for weight, one in zip(weights, made, strict=True)))
+
+
+def _group_mixture(parts: Sequence[_LeftOut], before: Array) -> Array:
+    products = [part.products() for part in parts]
+    gram = np.sum([one for one, _ in products], axis=0) + _WORTH * np.eye(before.size)
+    cross = np.sum([one for _, one in products], axis=0) + _WORTH * before
+    factor = np.linalg.cholesky(gram)
+    weights = np.asarray(nnls(factor.T, np.linalg.solve(factor, cross))[0])
+    return weights if weights.any() else before  # nothing is no prediction
+
+
+def _parts(
+    predict: Sequence[Predict], prompts: Prompts, folds: NDArray[np.int64], working_of: Callable[[Prompts], Working]
+) -> list[_LeftOut]:
+    every = part(np.unique(folds), desc="leave prompts out", unit="fold")
+    return [_left_out(predict, prompts, folds == fold, working_of) for fold in every]
 
 
 @dataclass(frozen=True, eq=False)
