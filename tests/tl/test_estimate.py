@@ -91,6 +91,21 @@ def test_a_method_that_nobody_measured(monkeypatch):
         phg2st.tl.estimate(simulated(), method="own")
 
 
+def test_networks_of_another_size_or_training_are_not_known():
+    told = ({"preset": "paper"}, {"max_epochs": 3}, {"network": {"hidden": 8}})
+    assert costs_of(METHODS["bleep"](seed=3)) is not None
+    for settings in told:
+        assert costs_of(METHODS["bleep"](**settings)) is None
+    message = (
+        r"Nothing was measured of 'bleep with max_epochs=3'; .*'bleep', .*untrained, with the settings .* by default"
+    )
+    with pytest.raises(KeyError, match=message):
+        phg2st.tl.estimate(simulated(), method="bleep", max_epochs=3)
+    for name in ("hggep", "hist2st", "triplex"):
+        with pytest.raises(KeyError, match=f"Nothing was measured of '{name}'; .*Try it on a part"):
+            phg2st.tl.estimate(simulated(), method=name)
+
+
 def test_a_word_before_a_prediction_that_will_not_fit(monkeypatch):
     adata = simulated()
     monkeypatch.setattr(_memory, "free_memory", lambda: 1000.0)

@@ -6,12 +6,14 @@ those of the machine that measured them; how much faster another one is, a small
 
 from __future__ import annotations
 
+import inspect
 import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +21,8 @@ from ..linear import MAX_EXACT
 from ._base import Estimator
 
 TRAINED = ", trained"
+_OF_SIZE = ("preset", "inputs", "network", "training", "max_epochs", "patience", "batch_size")
+"""Settings of a network by which it is another piece of work."""
 _AT_A_TIME = 2000
 """Prompts and features that a spot is predicted from, where there are more prompts than one system holds."""
 _SIDE = 400
@@ -105,8 +109,16 @@ def measured_forms() -> list[str]:
 
 
 def form_of(estimator: Estimator) -> str:
-    """Name of a method, and whether it is trained."""
-    return f"{estimator.name}{TRAINED if estimator.is_fitted else ''}"
+    """Name of a method, whether it is trained, and what a network is told of its size and training."""
+    told = {name: default for name, default in _defaults(type(estimator)).items() if name in _OF_SIZE}
+    told = {name: value for name, default in told.items() if (value := getattr(estimator, name) or None) != default}
+    said = f" with {', '.join(f'{name}={value!r}' for name, value in told.items())}" if told else ""
+    return f"{estimator.name}{TRAINED if estimator.is_fitted else ''}{said}"
+
+
+def _defaults(method: type[Estimator]) -> dict[str, Any]:
+    parameters = inspect.signature(method.__init__).parameters
+    return {name: one.default for name, one in parameters.items()} if method.kind == "published" else {}
 
 
 @lru_cache(maxsize=1)

@@ -12,7 +12,6 @@ from .. import _keys
 from .._docs import documented
 from .._reading import Reading, check_gene_names, is_gene, resolve_mask
 from .._slide import is_true
-from .._text import quoted
 from .._warn import one_message_per_fault
 from ..models import choose_estimator, costs_of, form_of, measured_forms
 from . import _memory
@@ -47,8 +46,10 @@ def estimate(
 ) -> pd.DataFrame:
     """Say beforehand what :func:`phg2st_sc.tl.impute` or :func:`phg2st_sc.tl.predict` will take.
 
-    No expression is read. Time and memory of every method were measured at many sizes; what is said here is what such
-    a slide takes with the settings that a method has by default. How fast this machine is, a moment of work tells.
+    No expression is read. Time and memory were measured at many sizes; what is said here is what such a slide takes with the
+    settings that a method has by default. How fast this machine is, a moment of work tells. Not known is what Hist2ST, HGGEP,
+    TRIPLEX and the published network take, nor any network that was trained, or is told a size or a training of its own: no figure
+    is given for those, and :func:`phg2st_sc.tl.impute` does not warn.
 
     Parameters
     ----------
@@ -83,9 +84,7 @@ def estimate(
     estimator = choose_estimator(model, method, seed, parameters, estimate)
     costs = costs_of(estimator)
     if costs is None:
-        known = quoted(measured_forms())
-        msg = f"Nothing was measured of {form_of(estimator)!r}; known are: {known}. Try it on a part of the slide."
-        raise KeyError(msg)
+        raise KeyError(_unknown(estimator))
     reading = said.after(reading_of(estimator.card), data, of="The model was trained")
     slides = reading.slides(data)
     rep = features_of_method(slides[0].table, said, reading, estimator)
@@ -105,6 +104,17 @@ def estimate(
         for name, peak in peaks(costs, sizes).items()
     }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _unknown(estimator: Estimator) -> str:
+    why = ""
+    if estimator.kind == "published":
+        why = (
+            " Networks were measured untrained, with the settings that they have by default: how long a trained one is tuned to a slide "
+            "is decided in training."
+        )
+    known = ", ".join(map(repr, measured_forms()))
+    return f"Nothing was measured of {form_of(estimator)!r}; known are: {known}.{why} Try it on a part of the slide."
 
 
 def _sizes(
