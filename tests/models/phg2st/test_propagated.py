@@ -61,10 +61,11 @@ def test_looks_are_propagated_a_few_features_at_a_time(tissue, fields, monkeypat
     own = (features.astype(np.float64) - features.mean(axis=0, dtype=np.float64)) / features.std(
         axis=0, dtype=np.float64
     )
-    both = np.hstack([own, 1.5 * propagate(spot_incidence(slide), own)])
-    centered = both - both.mean(axis=0)
+    around = propagate(spot_incidence(slide), own)
+    both = np.hstack([own, 1.5 * around])
+    centered = np.hstack([own, around]) - np.hstack([own, around]).mean(axis=0)
     components = centered @ np.linalg.eigh(centered.T @ centered)[1][:, ::-1]
-    expected = components * autocorrelation(tissue, components)
+    expected = components * np.sqrt(autocorrelation(tissue, components))
     monkeypatch.setattr(propagated, "_FEW_FEATURES", 2)
     monkeypatch.setattr(propagated, "_FEW_PAIRS", 100)
     looks = Looks(slide, "m")

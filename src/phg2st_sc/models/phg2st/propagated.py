@@ -29,7 +29,7 @@ N_NEIGHBORS = 8
 SURROUNDINGS, BOTH, OWN = VIEWS = ("surroundings", "both", "own")
 """What may be looked at: the propagated features, the spot's own, or both."""
 _WEIGHT = 1.5
-"""Of propagated features beside those of the spot itself."""
+"""Of propagated features beside those of the spot itself, for image regressions: saved models count on it."""
 _MAX_SPOTS = 20_000
 """That the directions of the components are found from."""
 _FEW_SPOTS = 4096
@@ -101,34 +101,37 @@ class Looks:
         """Features (n, d) of the surroundings of every spot, of the spot itself, or (n, 2d) of both."""
         if view == OWN:
             return self.own
-        return self.around if view == SURROUNDINGS else _SideBySide(self.own, self.around)
+        return self.around if view == SURROUNDINGS else _SideBySide(self.own, self.around, _WEIGHT)
 
 
 @dataclass(frozen=True, eq=False)
 class _SideBySide:
     own: Standardized
     around: NDArray[np.float32]
+    weight: float
 
     @property
     def shape(self) -> tuple[int, ...]:
         return self.own.shape[0], 2 * self.own.shape[1]
 
     def __getitem__(self, rows: Any) -> Array:
-        return np.hstack([self.own[rows], np.float64(_WEIGHT) * self.around[rows]])
+        return np.hstack([self.own[rows], np.float64(self.weight) * self.around[rows]])
 
 
 def propagated_components(looks: Looks) -> Array:
     """(n, k) leading components of the features of spots and surroundings, each by how alike neighbours are in it.
 
-    A component that jumps from spot to spot is texture below the resolution of the spots, or noise; expression varies more
-    slowly. The image of the whole slide is known before anything is measured, so no prompt enters.
+    What jumps from spot to spot is texture below the resolution of the spots, or noise; expression varies more slowly. Where
+    neighbours correlate by r, the slow part of a component has sqrt(r) of its spread. Spots and surroundings count the
+    same: more weight to what surrounds a spot makes smoother maps, which follow single spots less. The image of the whole
+    slide is known before anything is measured, so no prompt enters.
     """
-    both = looks.of(BOTH)
+    both = _SideBySide(looks.own, looks.around, 1.0)
     mean = sum_of(both, lambda block: block.sum(axis=0)) / looks.slide.n_spots
     _, vectors = np.linalg.eigh(_gram(both, mean))
     kept = vectors[:, ::-1][:, : min(N_COMPONENTS, looks.slide.n_spots)]
     components = map_rows(both, lambda block: (block - mean) @ kept, kept.shape[1])
-    return components * autocorrelation(looks.slide.positions, components)
+    return components * np.sqrt(autocorrelation(looks.slide.positions, components))
 
 
 def _gram(values: Rows, mean: Array) -> Array:
