@@ -11,6 +11,7 @@ from ._run import FitResult as FitResult
 from ._run import Machine as Machine
 from ._run import device_of as device_of
 from ._run import run_training as run_training
+from ._share import shared as shared
 from ._split import Split as Split
 from ._split import inner_split as inner_split
 from ._trained import TrainedNetwork as TrainedNetwork

@@ -20,8 +20,8 @@ LOSS = "train_loss"
 class TrainingModule(L.LightningModule):
     """Base of the Lightning modules.
 
-    Everything drawn at random in a step depends on the seed, the step and the process alone, so that resumed training
-    repeats uninterrupted training bit for bit.
+    Everything drawn at random in a step depends on the seed, the step and the place in the step alone, so that resumed training
+    repeats uninterrupted training bit for bit, and several processes draw what one would that takes as many slides to a step.
 
     Parameters
     ----------
@@ -43,24 +43,28 @@ class TrainingModule(L.LightningModule):
         self.settings: Any = config
         self.losses: list[float] = []
         self._epoch: list[Tensor] = []
+        self._turn = 0
 
     # --- training -----------------------------------------------------------------------------------------------------
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Seed dropout by the step."""
+        """Seed dropout by the step, and by the place in it."""
+        self._turn = batch_idx % int(self.trainer.accumulate_grad_batches)
         torch.manual_seed(int(self._rng(2).integers(2**31)))
 
     def on_train_epoch_end(self) -> None:
         """Keep the mean loss of the epoch."""
-        self.losses.append(float(torch.stack(self._epoch).mean()))
+        mean = torch.stack(self._epoch).mean()
+        self.losses.append(float(self.trainer.strategy.reduce(mean, reduce_op="mean")))
         self._epoch.clear()
 
     def _logged(self, loss: Tensor) -> Tensor:
         self._epoch.append(loss.detach())
-        self.log(LOSS, loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=1)
+        self.log(LOSS, loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=1, sync_dist=True)
         return loss
 
     def _rng(self, stream: int) -> np.random.Generator:
-        return np.random.default_rng((self.settings.seed, stream, self.global_step, self.global_rank))
+        place = self.global_rank if self._turn == 0 else self.global_rank + self._turn * self.trainer.world_size
+        return np.random.default_rng((self.settings.seed, stream, self.global_step, place))
 
     # --- optimisation -------------------------------------------------------------------------------------------------
     def configure_optimizers(self) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -202,10 +203,12 @@ def _new_trainer(config: Any, machine: Machine, callbacks: list[Callback]) -> L.
         devices=machine.devices,
         precision=machine.precision,
         strategy=machine.strategy,
+        num_nodes=machines_of_job(machine.strategy, os.environ),
         max_epochs=config.max_epochs,
         gradient_clip_val=config.gradient_clip,
         callbacks=callbacks,
         logger=False,
+        use_distributed_sampler=False,  # steps are shared by `shared`, and every process validates on all slides
         enable_checkpointing=machine.checkpoint_dir is not None,
         enable_progress_bar=is_shown(machine.progress),
         enable_model_summary=False,
@@ -220,6 +223,17 @@ def _check_strategy(trainer: L.Trainer) -> None:
             "the best weights would be lost with them: pass `devices=1`, or run a script with `strategy='ddp'`."
         )
         raise ValueError(msg)
+
+
+def machines_of_job(strategy: str, environment: Mapping[str, str]) -> int:
+    """How many machines a job has, where ``srun`` or ``torchrun`` started the same number of processes on each of them."""
+    if strategy == "auto":
+        return 1
+    n, every = (environment.get(name, "") for name in ("SLURM_NNODES", "SLURM_NTASKS"))
+    if "SLURM_PROCID" in environment and n.isdigit() and every.isdigit() and int(every) % int(n) == 0:
+        return int(n)
+    n = environment.get("GROUP_WORLD_SIZE", "1")
+    return int(n) if n.isdigit() else 1
 
 
 _IRRELEVANT = (

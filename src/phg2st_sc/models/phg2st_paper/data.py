@@ -8,6 +8,7 @@ import lightning as L
 import numpy as np
 from torch.utils.data import DataLoader, Sampler
 
+from ...training import shared
 from .batch import SlideTargets, TrainingSet, ValidationSet
 
 
@@ -54,7 +55,7 @@ class SlideDataModule(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader[SlideTargets]:
         """Training slides in random order."""
         order = EpochOrder(len(self.training), self.seed)
-        return DataLoader(self.training, batch_size=None, sampler=order, num_workers=0)
+        return DataLoader(self.training, batch_size=None, sampler=shared(order, self.trainer), num_workers=0)
 
     def val_dataloader(self) -> DataLoader[SlideTargets] | list[DataLoader[SlideTargets]]:
         """Validation slides in their order."""

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from ...training import shared
 from ._network import SpotInputs, SpotTargets
 from ._slides import SlideSource
 
@@ -200,7 +201,8 @@ class SpotData(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[SpotStep]:
         """Steps in random order."""
-        return DataLoader(self.training, batch_size=None, sampler=self._plan, num_workers=0)
+        steps = shared(self._plan, self.trainer)
+        return DataLoader(self.training, batch_size=None, sampler=steps, num_workers=0)
 
     def val_dataloader(self) -> DataLoader[MeasuredSource] | list[DataLoader[MeasuredSource]]:
         """Validation slides in their order."""

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import lightning as L
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, SequentialSampler
 
-from ....training import EpisodeConfig, FitResult, Machine, TrainingModule, run_training
+from ....training import EpisodeConfig, FitResult, Machine, TrainingModule, run_training, shared
 from .draws import (
     Episode,
     EpisodeSlide,
@@ -104,7 +104,8 @@ class EpisodeData(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[int]:
         """Numbers of the steps."""
-        return DataLoader(self.steps, batch_size=None, num_workers=0)
+        steps = shared(SequentialSampler(self.steps), self.trainer)
+        return DataLoader(self.steps, batch_size=None, sampler=steps, num_workers=0)
 
     def val_dataloader(self) -> DataLoader[Episode] | list[DataLoader[Episode]]:
         """The fixed episodes."""
