@@ -3,7 +3,8 @@
     python benchmarks/priors.py --data ../shared/data --masks 3 --out benchmarks/results
 
 Every section is predicted by itself, and with priors that never saw its patient: ``own`` (its tissue), ``others`` (every other
-tissue of the species), ``all`` (both, in one stack). Rows are kept section by section; ``--resume`` skips what is there,
+tissue of the species), ``all`` (both, in one stack); on demand also ``cells``, where the spots of the tissue's other patients stand in for
+single cells: no places, gene by gene and spot by spot. Rows are kept section by section; ``--resume`` skips what is there,
 ``--report-only`` only makes the table again.
 """
 
@@ -33,7 +34,7 @@ from tqdm.auto import tqdm
 
 from phg2st_sc.models import PHG2ST, Estimator, create
 
-ALONE, OWN, OTHERS, ALL = "alone", "own", "others", "all"
+ALONE, OWN, OTHERS, ALL, CELLS = "alone", "own", "others", "all", "cells"
 TARGETS = {OWN: 1.3, OTHERS: 1.05}
 CASE = ["set", "section", "regime", "mask"]
 
@@ -105,6 +106,11 @@ class Shelf:
         slides = [one.data if self.tissue.image else _nobody(one) for one in kept]
         return create("phg2st", correction=False).fit(slides)
 
+    def cells(self, without: str) -> PHG2ST:
+        """From the spots of all patients but one, as if they were cells."""
+        kept = [one.data for one in self.lessons.values() if one.patient != without]
+        return PHG2ST.of_cells(np.concatenate([one.counts for one in kept]), kept[0].genes, n_components=30)
+
     @cached_property
     def whole(self) -> PHG2ST | None:
         """From all patients."""
@@ -116,10 +122,13 @@ def _nobody(section: Section) -> Any:
     return replace(section.data, arrays=replace(section.data.arrays, patient=None))
 
 
-def methods_of(section: Section, own: PHG2ST | None, others: Mapping[str, PHG2ST]) -> dict[str, Estimator]:
+def methods_of(
+    section: Section, own: PHG2ST | None, others: Mapping[str, PHG2ST], cells: PHG2ST | None
+) -> dict[str, Estimator]:
     """The section alone, and with each of the selections of priors."""
     lent = {"own": own} if own is not None else {}
     selections: dict[str, Mapping[str, PHG2ST]] = {OWN: lent, OTHERS: others, ALL: {**lent, **others}}
+    selections |= {CELLS: {CELLS: cells}} if cells is not None else {}
     made: dict[str, Estimator] = {ALONE: create("phg2st")}
     for name, priors in selections.items():
         if priors and not (name == ALL and (not lent or not others)):
@@ -184,7 +193,7 @@ def report(rows: pd.DataFrame) -> str:
         "|---|---|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for (name, regime), part in wide.groupby(["set", "regime"], sort=False):
-        for priors in (OWN, OTHERS, ALL):
+        for priors in (OWN, OTHERS, ALL, CELLS):
             if priors not in part or part[priors].isna().all():
                 continue
             few = part.dropna(subset=[priors])
@@ -200,7 +209,7 @@ def report(rows: pd.DataFrame) -> str:
 
 def main() -> None:
     options = _options()
-    path = options.out / "priors.csv"
+    path = options.out / f"{options.name}.csv"
     done = pd.read_csv(path) if (options.resume or options.report_only) and path.exists() else pd.DataFrame()
     if not options.report_only:
         done = _run(options, path, done)
@@ -219,12 +228,14 @@ def _run(options: argparse.Namespace, path: Path, done: pd.DataFrame) -> pd.Data
         left = [name for name in names if name in shelf.sections and (key, name) not in there]
         same = {k: s for k, s in shelves.items() if k != key and s.tissue.species == shelf.tissue.species}
         others = {k: one for k, s in same.items() if (one := s.whole) is not None} if left else {}
-        own: dict[str, PHG2ST | None] = {}
+        own: dict[str, tuple[PHG2ST | None, PHG2ST | None]] = {}
         for name in tqdm(left, desc=key, unit="section"):
             section = shelf.sections[name]
             if section.patient not in own:
-                own = {section.patient: shelf.prior(section.patient)}
-            rows = list(rows_of(shelf, section, methods_of(section, own[section.patient], others), options.masks))
+                cells = shelf.cells(section.patient) if options.cells else None
+                own = {section.patient: (shelf.prior(section.patient), cells)}
+            prior, cells = own[section.patient]
+            rows = list(rows_of(shelf, section, methods_of(section, prior, others, cells), options.masks))
             done = pd.concat([done, pd.DataFrame(rows)], ignore_index=True)
             done.to_csv(path, index=False, float_format="%.5f")
     return done
@@ -238,6 +249,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--masks", type=int, default=3)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--cache", type=Path, help="where image features are kept; default <out>/cache")
+    parser.add_argument("--cells", action="store_true", help="also spots of other patients as if they were cells")
+    parser.add_argument("--name", default="priors", help="of the CSV and the table")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--report-only", action="store_true")
     return parser.parse_args()

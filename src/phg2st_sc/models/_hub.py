@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Protocol
 
+from .. import _keys
 from .._progress import hub_bars
 from ._read import ARRAYS, SETTINGS
 from ._store import Keepable, save
@@ -133,12 +134,30 @@ def push(
     return str(done)
 
 
+def _learned_from(card: dict[str, Any]) -> list[str]:
+    """Lines on what a model was trained on; of a prior also what may be done with it."""
+    prior = card.get(_keys.PRIOR)
+    if prior is None:
+        patients = card.get("patients") or []
+        return [
+            f"- trained on {len(card.get('slides') or [])} slides, {len(patients)} patients, {card.get('n_spots', 0)} spots"
+        ]
+    counted = {"n_sections": "sections", "n_patients": "patients", "n_cells": "cells"}
+    told = [f"{prior[key]} {word}" for key, word in counted.items() if key in prior]
+    facts = [
+        f"- {word}: {prior[word]}" for word in ("tissue", "species", "platform", "license", "source") if prior.get(word)
+    ]
+    return [
+        f"- a prior, learned from {', '.join(told)}, and holding none of them: `prior=` in place of `model=` helps other panels",
+        *facts,
+    ]
+
+
 def model_card(model: Fitted, repo_id: str) -> str:
     """Model card of a fitted method: what it was trained on, what it predicts, how to use it."""
     card = model.card
     features = card.get("features") or {}
     pictures = card.get("pictures")
-    patients = card.get("patients") or []
     lines = [
         "---",
         "library_name: phg2st-sc",
@@ -149,7 +168,7 @@ def model_card(model: Fitted, repo_id: str) -> str:
         f"Method `{model.name}` of phg2st-sc, which predicts expression over an H&E section from a few measured spots.",
         "",
         f"- genes: {len(model.genes or ())}",
-        f"- trained on {len(card.get('slides') or [])} slides, {len(patients)} patients, {card.get('n_spots', 0)} spots",
+        *_learned_from(card),
         f"- image features: {features.get('encoder', 'none')}"
         + (f", tiles of {features['tile_um']} µm" if "tile_um" in features else ""),
         *([f"- reads the image itself: {pictures['edge_um']:g} µm around each spot"] if pictures else []),

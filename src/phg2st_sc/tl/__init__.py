@@ -9,9 +9,20 @@ from ._estimate import estimate
 from ._evaluate import evaluate
 from ._expand import expand
 from ._impute import impute
+from ._learn_prior import learn_prior
 from ._predict import predict
 from ._train import train
 
-__all__ = ["benchmark", "estimate", "evaluate", "expand", "impute", "predict", "summarize_benchmark", "train"]
+__all__ = [
+    "benchmark",
+    "estimate",
+    "evaluate",
+    "expand",
+    "impute",
+    "learn_prior",
+    "predict",
+    "summarize_benchmark",
+    "train",
+]
 
 __getattr__ = deprecated_names(__name__, summarise_benchmark="tl.summarize_benchmark")

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from phg2st_sc import models
-from phg2st_sc._arrays import Prompts
+from phg2st_sc._arrays import Prompts, SlideArrays, TrainingSlide
 from phg2st_sc.linear import GeneBasis, RateScale
 from phg2st_sc.linear._field import Field
 from phg2st_sc.models.phg2st.borrowing import brought
@@ -141,3 +142,50 @@ def test_whitened_rates_on_another_scale_are_the_same_rates():
     made = brought(Field.of(values), own, other).whole()
     rates = values * own.spread * np.sqrt(own.level) + own.level
     np.testing.assert_allclose(made * np.sqrt(other.level) + other.level, rates)
+
+
+def cells_and_section(n_cells=600, seed=0):
+    """Cells of four types, and a section whose spots hold eight cells each, of types that vary over the tissue."""
+    rng = np.random.default_rng(seed)
+    profiles = (rng.gamma(0.5, size=120) + 0.05) * np.exp(rng.normal(scale=0.7, size=(4, 120)))
+    profiles /= profiles.sum(axis=1, keepdims=True)
+    kinds = rng.integers(4, size=n_cells)
+    cells = rng.poisson(profiles[kinds] * rng.gamma(4, 300, size=(n_cells, 1))).astype(np.float32)
+    x, y = np.meshgrid(np.arange(16), np.arange(14))
+    places = np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float64)
+    fields = np.cos(places @ rng.normal(scale=0.35, size=(2, 4)) + rng.uniform(0, 6, 4))
+    share = np.exp(1.5 * fields)
+    mixed = np.array([rng.multinomial(8, one) / 8 for one in share / share.sum(axis=1, keepdims=True)])
+    counts = rng.poisson(mixed @ profiles * rng.gamma(4, 300, size=(len(places), 1))).astype(np.float32)
+    genes = tuple(f"g{number}" for number in range(120))
+    slide = TrainingSlide(SlideArrays("s", places), counts, counts.sum(axis=1, dtype=np.float64), genes)
+    return cells, slide
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_single_cells_help(seed):
+    cells, slide = cells_and_section(seed=seed)
+    prior = models.PHG2ST.of_cells(cells, slide.genes, n_components=10, name="cells")
+    assert prior.card["prior"]["n_cells"] == 600
+    prompts = slide.prompts(np.arange(0, slide.arrays.n_spots, 8), target_sum=1e4)
+    made = models.create("phg2st").borrow([prior.lend("cells", prior.genes, image=False, asked=True)])
+    assert skill(slide, prompts, made) > skill(slide, prompts, models.create("phg2st")) + 0.01
+
+
+def test_components_of_cells_are_those_of_their_types():
+    cells, slide = cells_and_section(n_cells=4000)
+    basis = models.PHG2ST.of_cells(sparse.csr_matrix(cells), slide.genes, n_components=10)._knowledge.basis
+    assert basis.variance[2] > 20 * basis.variance[3]  # four types differ in three directions
+    with pytest.raises(ValueError, match="do not vary beyond counting noise"):
+        models.PHG2ST.of_cells(np.full((3, 5), 4.0, dtype=np.float32), ["a", "b", "c", "d", "e"], n_components=2)
+
+
+def test_cells_vary_more_than_spots():
+    cells, slide = cells_and_section(seed=1)
+    prior = models.PHG2ST.of_cells(cells, slide.genes, n_components=3)
+    lent = prior.lend("cells", prior.genes, image=False, asked=True)
+    among_cells = prior._knowledge.basis.variance.sum()
+    for step, share in ((4, 0.6), (60, 0.11)):
+        prompts = slide.prompts(np.arange(0, slide.arrays.n_spots, step), target_sum=1e4)
+        fitted = lent.to(prompts).knowledge.basis.variance.sum()
+        assert 0.01 < fitted / among_cells < share

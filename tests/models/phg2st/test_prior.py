@@ -13,6 +13,7 @@ from phg2st_sc import models
 from phg2st_sc.linear._cohort_regression import CohortRegression
 from phg2st_sc.linear._image_regression import Radial
 from phg2st_sc.linear._landmarks import LEAST_SPOTS, without_spots
+from phg2st_sc.models._hub import model_card
 
 KNOWN = {"levels", "spread", "basis.vectors", "basis.variance"}
 IMAGE = {"radial.mean", "radial.directions", "radial.landmarks", "radial.whiten", "center", "coefficients"}
@@ -52,6 +53,7 @@ def test_the_card_says_how_many_sections_and_not_which(slides, tmp_path):
     facts = record["card"]["prior"]
     assert (facts["n_sections"], facts["n_patients"], facts["n_genes"]) == (3, 2, 25)
     assert (facts["name"], facts["tissue"], facts["held_out"]) == ("mine", "simulated", {"scattered": 0.2})
+    assert "- a prior, learned from 3 sections, 2 patients, and holding none of them" in model_card(prior, "lab/mine")
     again = prior.prior(tissue="another").card["prior"]  # a prior of a prior goes on knowing
     assert (again["n_sections"], again["name"], again["tissue"]) == (3, "mine", "another")
 

@@ -31,7 +31,7 @@ MIXED = "mixed"
 """The slide alone and the priors, as they are trusted before."""
 _OTHER_TISSUE, _SAME_TISSUE = 0.4, 0.65
 """Rank correlations of gene levels up to which a prior is of another tissue, and from which on it is of the same."""
-_LEAST_TRUST, _MOST_TRUST = 0.15, 0.7
+_LEAST_TRUST, _MOST_TRUST = 0.15, 0.6
 """Weights of such priors beside the slide alone. Mixed with a little of it a prior of the tissue does better than by itself; and
 a little of another tissue's did no harm anywhere."""
 _MISLED = 2.0

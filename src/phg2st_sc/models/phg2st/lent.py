@@ -14,13 +14,16 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from ..._arrays import Prompts
-from ...linear import CohortRegression, GeneBasis
+from ...linear import CohortRegression, GeneBasis, RateScale
 from .knowledge import Knowledge
 
 Array = NDArray[np.float64]
 
 _LEAST_SCALE = 1e-4
 """Of the strongest component, below which there is none."""
+_SPOTS_TO_TELL = 10
+_FEW_SPOTS_SHARE, _LEAST_SHARE = 0.1, 0.01
+"""Of the variance between cells: where too few prompts can tell, as of spots of ten cells; and at least."""
 COUNTS_TO_AGREE = 1000
 """Counts at the prompts from which on levels of genes can be compared."""
 
@@ -39,12 +42,15 @@ class Lent:
         What it knows; without an image regression where the features of the slide are of another kind.
     asked
         Whether it was named, and not merely offered.
+    of_cells
+        Whether it was learned from single cells: spots of many cells vary less, by how much the prompts say.
     """
 
     name: str
     genes: tuple[str, ...]
     knowledge: Knowledge
     asked: bool = True
+    of_cells: bool = False
 
     @property
     def regression(self) -> CohortRegression | None:
@@ -59,7 +65,8 @@ class Lent:
         if own.size < 2 or self.knowledge.levels[own].sum() <= 0:
             return None
         counts = prompts.counts.sum(axis=0, dtype=np.float64)
-        return _fitted(self, own, there, counts)
+        fitted = _fitted(self, own, there, counts)
+        return replace(fitted, knowledge=_of_spots(fitted.knowledge, prompts)) if self.of_cells else fitted
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +128,21 @@ def _fitted(prior: Lent, own: NDArray[np.int64], there: NDArray[np.int64], count
         few.T @ vectors[:, kept],
         _agreement(counts[there], share),
     )
+
+
+def _of_spots(knowledge: Knowledge, prompts: Prompts) -> Knowledge:
+    """Components of cells with the variance that they have between prompts: of all together, which few prompts can tell."""
+    basis = knowledge.basis
+    totals = prompts.counts.sum(axis=1, dtype=np.float64)
+    used = totals > 0
+    share = _FEW_SPOTS_SHARE
+    if used.sum() >= _SPOTS_TO_TELL and basis.variance is not None:
+        scale = RateScale.from_counts(prompts.counts[used], totals[used])
+        columns = scale.whiten(prompts.counts[used], totals[used]) @ basis.vectors
+        beyond = totals[used] @ (columns**2 - 1.0 / totals[used, None]) / totals.sum()
+        share = float(np.clip(beyond.sum() / basis.variance.sum(), _LEAST_SHARE, 1.0))
+    variance = None if basis.variance is None else basis.variance * share
+    return replace(knowledge, basis=GeneBasis(basis.vectors, variance))
 
 
 def _shares(counts: Array) -> Array:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ... import _keys
 from ..._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
 from ..._docs import documented
 from ..._state import Later
@@ -24,8 +25,9 @@ from .episodes import CohortEpisodes
 from .form import Forms, Predictor, looked_at
 from .knowledge import Knowledge, Learned, learn
 from .lent import Lent
+from .of_cells import knowledge_of_cells
 from .parts import check_parts
-from .without_sections import knowledge_without_sections, prior_card
+from .without_sections import N_CELLS, knowledge_without_sections, prior_card
 
 if TYPE_CHECKING:
     from .correction import Correction
@@ -268,6 +270,30 @@ class PHG2ST(NetworkEstimator):
         made.card = prior_card(self.card, self.genes, facts)
         return made
 
+    @classmethod
+    def of_cells(cls, counts: Any, genes: Sequence[str], *, n_components: int, **facts: str) -> PHG2ST:
+        """A prior from single cells; see :func:`phg2st_sc.tl.learn_prior`.
+
+        Parameters
+        ----------
+        counts
+            (cells, G) raw counts, dense or CSR.
+        genes
+            Names of the G genes.
+        n_components
+            Gene components to learn.
+        facts
+            For the card.
+        """
+        knowledge = knowledge_of_cells(counts, n_components)
+        if knowledge is None:
+            msg = f"{counts.shape[1]} genes of {counts.shape[0]} cells do not vary beyond counting noise: read more of either."
+            raise ValueError(msg)
+        made = cls(n_components=n_components)
+        made.genes, made._knowledge = tuple(genes), knowledge_without_sections(knowledge)
+        made.card = prior_card({}, genes, {**facts, N_CELLS: int(counts.shape[0])})
+        return made
+
     def lend(self, name: str, genes: Sequence[str], *, image: bool, asked: bool) -> Lent:
         """What is known here, for a slide that :meth:`borrow` is to predict.
 
@@ -285,7 +311,8 @@ class PHG2ST(NetworkEstimator):
         if self._knowledge is None:
             msg = "A prior is a default that was trained: `phg2st_sc.tl.train(slides).prior()`."
             raise ValueError(msg)
-        return Lent(name, tuple(genes), knowledge_without_sections(self._knowledge, image=image), asked)
+        known = knowledge_without_sections(self._knowledge, image=image)
+        return Lent(name, tuple(genes), known, asked, of_cells=N_CELLS in self.card.get(_keys.PRIOR, {}))
 
     def borrow(self, priors: Sequence[Lent]) -> PHG2ST:
         """The default without training of its own, helped by priors."""

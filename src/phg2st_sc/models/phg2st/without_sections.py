@@ -14,6 +14,8 @@ from ..._species import species_of
 from ...linear import CohortRegression, GeneBasis, Radial, without_spots
 from .knowledge import Knowledge
 
+N_CELLS = "n_cells"
+"""In the card of a prior from single cells: of how many."""
 _OF_SECTIONS = ("slides", "patients", FINGERPRINTS)
 """In a card: names of sections and patients, hashes of their spots."""
 
@@ -50,7 +52,9 @@ def prior_card(card: Mapping[str, Any], genes: Sequence[str], facts: Mapping[str
     ``facts`` are what only the user knows of it.
     """
     before = card.get(_keys.PRIOR) or {}
-    counted = {"n_sections": len(card.get("slides") or ()), "n_patients": len(card.get("patients") or ())}
+    counted = (
+        {"n_sections": len(card.get("slides") or ()), "n_patients": len(card.get("patients") or ())} if card else {}
+    )
     known = {**counted, "n_genes": len(genes), **before, **{name: value for name, value in facts.items() if value}}
     if not known.get("species"):
         known["species"] = species_of(genes)
