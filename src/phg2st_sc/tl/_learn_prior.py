@@ -21,7 +21,7 @@ _MOST_CELLS = 20_000
 
 @documented
 def learn_prior(
-    data: AnnData,
+    cells: AnnData,
     *,
     genes: Sequence[str] | None = None,
     n_top_genes: int = 2000,
@@ -39,8 +39,8 @@ def learn_prior(
 
     Parameters
     ----------
-    data
-        AnnData of cells. Raw counts are read; places are not needed.
+    cells
+        AnnData of single cells. Raw counts are read; places are not needed.
     genes
         To learn. ``None``: those with the most counts.
     n_top_genes
@@ -75,12 +75,12 @@ def learn_prior(
     from ..models import PHG2ST
 
     check_gene_names(genes)
-    rows = np.arange(data.n_obs)
+    rows = np.arange(cells.n_obs)
     if rows.size > _MOST_CELLS:
         rows = np.sort(np.random.default_rng(seed).choice(rows, _MOST_CELLS, replace=False))
-    counts = _counts(Reading(counts_layer=counts_layer, gex_only=gex_only), data, rows, genes, n_top_genes)
+    counts = _counts(Reading(counts_layer=counts_layer, gex_only=gex_only), cells, rows, genes, n_top_genes)
     return PHG2ST.of_cells(
-        *counts, n_components=n_components, name=name, tissue=tissue, species=species_of(data.var_names)
+        *counts, n_components=n_components, name=name, tissue=tissue, species=species_of(cells.var_names)
     )
 
 
