@@ -15,12 +15,13 @@ _SECONDS = 2.0
 """After which the bar of a part of a call shows: most parts are over before."""
 
 _parts_shown: ContextVar[bool] = ContextVar("parts_shown", default=False)
+_nobody_looks: ContextVar[bool] = ContextVar("nobody_looks", default=False)
 
 
 def is_shown(progress: bool) -> bool:
     """Whether to show a bar: ``progress`` says so, and the user's environment does not forbid it."""
     # asked at every call: tqdm reads its variable once, when it is imported, and takes "0" for a yes
-    return bool(progress) and os.environ.get("TQDM_DISABLE", "").strip().lower() in _OFF
+    return bool(progress) and not _nobody_looks.get() and os.environ.get("TQDM_DISABLE", "").strip().lower() in _OFF
 
 
 def bar(items: Iterable[Any] | None = None, *, progress: bool, **looks: Any) -> Any:
@@ -28,6 +29,16 @@ def bar(items: Iterable[Any] | None = None, *, progress: bool, **looks: Any) -> 
     from tqdm.auto import tqdm
 
     return tqdm(items, disable=not is_shown(progress), **looks)
+
+
+@contextmanager
+def no_bars() -> Iterator[None]:
+    """Within it nothing shows a bar: what runs on another machine writes to a log."""
+    token = _nobody_looks.set(True)
+    try:
+        yield
+    finally:
+        _nobody_looks.reset(token)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dask
 import pytest
 
 distributed = pytest.importorskip("distributed")
@@ -10,6 +11,7 @@ distributed = pytest.importorskip("distributed")
 @pytest.fixture(scope="session")
 def client():
     with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, dashboard_address=None, protocol="tcp://", memory_limit=0
         ) as cluster,

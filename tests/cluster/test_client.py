@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -20,7 +22,7 @@ def test_what_is_no_client_is_named():
 def test_a_closed_client_is_refused():
     import distributed
 
-    with distributed.Client(processes=False, dashboard_address=None, n_workers=1) as opened:
+    with distributed.Client(processes=False, dashboard_address=":0", n_workers=1) as opened:
         pass
     with pytest.raises(ValueError, match="closed: open one"):
         phg2st.tl.benchmark([], client=opened)
@@ -52,6 +54,28 @@ def _second_time(path) -> str:
         path.touch()
         raise OSError("The file system is busy.")
     return "done"
+
+
+def test_work_that_kills_every_worker_is_named(client):
+    with pytest.raises(RuntimeError, match="Worker after worker died over 'the large one'.*Give workers more memory"):
+        run_tasks(client, os._exit, {"the large one": (1,)}, print, **LOOKS)
+
+
+def test_workers_may_be_threads_of_this_process():
+    import distributed
+
+    came = {}
+    with distributed.Client(processes=False, dashboard_address=":0", n_workers=1, threads_per_worker=2) as opened:
+        run_tasks(opened, _shared_once, {str(i): (i,) for i in range(4)}, came.__setitem__, shared=10, **LOOKS)
+    assert came == {str(i): 10 + i for i in range(4)}
+
+
+def _shared_once(shared: int, number: int) -> int:
+    return shared + number
+
+
+def test_no_task_is_no_work(client):
+    run_tasks(client, np.sum, {}, print, **LOOKS)
 
 
 def test_software_must_be_the_same(client, monkeypatch):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import os
 import signal
 import threading
@@ -32,17 +31,19 @@ def once(holds: Callable[[], bool], do: Callable[[], object]) -> Iterator[list[o
         thread.join()
 
 
-def kill_a_busy_worker(client: Any) -> Callable[[], int]:
-    """Kill the process of a worker that has something to do; returns its number."""
+def kill_a_busy_worker(client: Any) -> Callable[[], int | None]:
+    """Kill the process of a worker that has something to do; returns its number, ``None`` where none is busy."""
     numbers = client.run(os.getpid)
 
-    def kill() -> int:
-        while True:
+    def kill() -> int | None:
+        until = time.monotonic() + 20.0
+        while time.monotonic() < until:
             busy = [worker for worker, keys in client.processing().items() if keys]
             if busy:
                 os.kill(numbers[busy[0]], signal.SIGKILL)
                 return numbers[busy[0]]
             time.sleep(0.01)
+        return None
 
     return kill
 
@@ -57,5 +58,6 @@ def idle(client: Any, seconds: float = 20.0) -> bool:
     return True
 
 
-press = _thread.interrupt_main
-"""Ctrl-C."""
+def press() -> None:
+    """Ctrl-C."""
+    os.kill(os.getpid(), signal.SIGINT)

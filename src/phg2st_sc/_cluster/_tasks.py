@@ -61,6 +61,8 @@ def run_tasks(
     """
     from distributed import as_completed
 
+    if not tasks:
+        return
     stop = f"phg2st-stop-{uuid4().hex}"
     orders = {
         label: Order(packed((function, arguments), f"{what} {label!r}", smaller), stop)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
+from .._progress import no_bars
 from .._provenance import package_versions
 from .._warn import Told, told_later
 
@@ -69,7 +70,7 @@ def work(order: Order, shared: bytes | None) -> Answer:
 
     _check_software(order.versions)
     # chunks of images are read here, and not by tasks of their own
-    with _ALONE, dask.config.set(scheduler="threads"), told_later() as told:
+    with _ALONE, dask.config.set(scheduler="threads"), no_bars(), told_later() as told:
         token = _stop.set(order.stop)
         try:
             function, arguments = loads(order.payload)
