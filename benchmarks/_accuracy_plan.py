@@ -30,7 +30,7 @@ N_TOP_GENES = 50
 N_BULB_GENES = 1000
 LINEAR = "phg2st_without_network"
 WITH_NETWORK = "+ network"
-"""In the place of a part left out: the correction by the network, trained though patients with pictures are too few."""
+"""In the place of a part left out: the network, trained though patients with pictures are too few."""
 OF_C = ("C2", "C3", "C4")
 
 
@@ -99,9 +99,9 @@ class Variant:
     def make(self, max_epochs: int | None) -> Estimator:
         """The method, not fitted."""
         if self.without == WITH_NETWORK:
-            return create("phg2st", seed=self.seed, correction=True)
+            return create("phg2st", seed=self.seed, use_network=True)
         if self.method == LINEAR:
-            return create("phg2st", seed=self.seed, correction=False)
+            return create("phg2st", seed=self.seed, use_network=False)
         if self.method == OURS:
             return create("phg2st", seed=self.seed, without=(self.without,) if self.without else ())
         if self.method == PAPER:
@@ -237,9 +237,20 @@ ABLATED = {
         "serial",
         "depth",
         "guard",
+        "network",
         WITH_NETWORK,
     ),
-    "unseen": ("image", "hypergraph", "propagation", "gene_covariance", "cohort_image", "depth", "guard", WITH_NETWORK),
+    "unseen": (
+        "image",
+        "hypergraph",
+        "propagation",
+        "gene_covariance",
+        "cohort_image",
+        "depth",
+        "guard",
+        "network",
+        WITH_NETWORK,
+    ),
     "free": ("propagation", "gene_covariance", "depth", "guard"),
     "single": ("image", "hypergraph", "propagation", "depth"),
     "bulb": ("image", "hypergraph", "propagation", "depth"),

@@ -29,7 +29,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
 }
 """Small sizes of the published networks."""
 SMALL_PAPER = {"max_epochs": 3, "network": {"width": 32, "hypergraph_width": 32}}
-SMALL_CORRECTION = {"max_epochs": 2, "network": {"width": 32}, "training": {"steps_per_epoch": 3}}
+SMALL_MEMBER = {"max_epochs": 2, "network": {"width": 32}, "training": {"steps_per_epoch": 3}}
 
 
 @dataclass(frozen=True)
@@ -130,17 +130,17 @@ def _simulated() -> list[Case]:
     return [
         *(alone(SIMULATED, name) for name in (*PROMPTS_ONLY, *SIMPLE, *SIMPLE_IMAGE, OURS)),
         *(trained(SIMULATED, name) for name in (*SIMPLE, *SIMPLE_IMAGE)),
-        trained(SIMULATED, OURS, correction=False),
-        trained(SIMULATED, OURS, "correction", correction=True, **SMALL_CORRECTION),
-        trained(SIMULATED, OURS, "correction_by_itself", masks=1, **SMALL_CORRECTION),
+        trained(SIMULATED, OURS, use_network=False),
+        trained(SIMULATED, OURS, "network", use_network=True, **SMALL_MEMBER),
+        trained(SIMULATED, OURS, "network_by_itself", masks=1, **SMALL_MEMBER),
         paper(SIMULATED),
         *_networks(SIMULATED),
         *_settings_of_simple_methods(),
         *(alone(SIMULATED, OURS, f"without_{part}", masks=1, without=[part]) for part in PARTS),
-        *(trained(SIMULATED, OURS, f"without_{part}", masks=1, without=[part], correction=False) for part in PARTS),
-        replace(trained(SIMULATED, OURS, "own_hypergraph", masks=1, correction=False), options=own),
+        *(trained(SIMULATED, OURS, f"without_{part}", masks=1, without=[part], use_network=False) for part in PARTS),
+        replace(trained(SIMULATED, OURS, "own_hypergraph", masks=1, use_network=False), options=own),
         replace(
-            trained(SIMULATED, OURS, "own_hypergraph_correction", masks=1, correction=True, **SMALL_CORRECTION),
+            trained(SIMULATED, OURS, "own_hypergraph_network", masks=1, use_network=True, **SMALL_MEMBER),
             options=own,
         ),
         replace(paper(SIMULATED, "phg2st_paper_own_hypergraph", masks=1), options=own),
@@ -165,7 +165,7 @@ def _settings_of_simple_methods() -> list[Case]:
         trained(SIMULATED, "gene_kriging", "gene_kriging_components", masks=1, n_components=6),
         trained(SIMULATED, "image_ridge", "image_ridge_components", masks=1, n_components=10),
         trained(SIMULATED, "regression_kriging", "regression_kriging_scales", masks=1, length_scale=3.0, ratio=0.5),
-        trained(SIMULATED, OURS, "phg2st_components", masks=1, correction=False, n_components=6),
+        trained(SIMULATED, OURS, "phg2st_components", masks=1, use_network=False, n_components=6),
     ]
 
 
@@ -200,7 +200,7 @@ def _odd() -> list[Case]:
     return [
         *(alone(ODD, name, masks=1) for name in (OURS, "regression_kriging", "best_simple")),
         trained(ODD, "regression_kriging", masks=1),
-        trained(ODD, OURS, masks=1, correction=False),
+        trained(ODD, OURS, masks=1, use_network=False),
         replace(paper(ODD, masks=1), targets=whole),
         paper(ODD, "phg2st_paper_spot", masks=1, branches="spot"),
         trained(ODD, "stnet", masks=1, max_epochs=2, fine_tune=2),
@@ -212,7 +212,7 @@ def _bent() -> list[Case]:
     """The network of our method where it earns trust: elsewhere its weight is 0, and no bit of it shows."""
     network = {"width": 32, "hypergraph_width": 16, "propagation_blocks": 1, "dropout": 0.0}
     training = {"max_epochs": 12, "patience": 0, "lr": 2e-3, "training": {"steps_per_epoch": 10}}
-    learned = trained(BENT, OURS, "correction", correction=True, network=network, **training)
+    learned = trained(BENT, OURS, "network", use_network=True, network=network, **training)
     everywhere = Case(BENT, SAVED, TRUSTED, (), _TARGETS[BENT], masks=1, of=learned.key)
     return [learned, everywhere]
 
@@ -222,7 +222,7 @@ def _no_image() -> list[Case]:
         *(alone(NO_IMAGE, name) for name in (*PROMPTS_ONLY, *SIMPLE, OURS)),
         *(trained(NO_IMAGE, name) for name in SIMPLE),
         trained(NO_IMAGE, OURS),
-        trained(NO_IMAGE, OURS, "correction", correction=True, **SMALL_CORRECTION),
+        trained(NO_IMAGE, OURS, "network", use_network=True, **SMALL_MEMBER),
         paper(NO_IMAGE, branches="spot"),
     ]
 
@@ -230,7 +230,7 @@ def _no_image() -> list[Case]:
 def _mixed() -> list[Case]:
     return [
         trained(MIXED, OURS, masks=1),
-        trained(MIXED, OURS, "correction", masks=1, correction=True, **SMALL_CORRECTION),
+        trained(MIXED, OURS, "network", masks=1, use_network=True, **SMALL_MEMBER),
         paper(MIXED, masks=1),
         *(replace(trained(MIXED, name, masks=1), targets=(NEW,)) for name in SIMPLE_IMAGE),
         replace(trained(MIXED, "stnet", masks=1, max_epochs=2, fine_tune=2), targets=(NEW,)),
@@ -242,7 +242,7 @@ def _misled() -> list[Case]:
     simple = (trained(MISLED, name) for name in (*SIMPLE, *SIMPLE_IMAGE))
     return [
         trained(MISLED, OURS),
-        trained(MISLED, OURS, "without_guard", masks=1, without=["guard"], correction=False),
+        trained(MISLED, OURS, "without_guard", masks=1, without=["guard"], use_network=False),
         *simple,
     ]
 
@@ -265,7 +265,7 @@ def _real() -> list[Case]:
     return [
         *(alone(REAL, name) for name in (*PROMPTS_ONLY, *SIMPLE, *SIMPLE_IMAGE, OURS)),
         *(trained(REAL, name) for name in (*SIMPLE, *SIMPLE_IMAGE, OURS)),
-        trained(REAL, OURS, "correction", masks=1, correction=True, **SMALL_CORRECTION),
+        trained(REAL, OURS, "network", masks=1, use_network=True, **SMALL_MEMBER),
         paper(REAL),
         *_networks(REAL),
     ]

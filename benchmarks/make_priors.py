@@ -81,7 +81,7 @@ def main() -> None:
     for recipe in RECIPES:
         tables = recipe.read(options.data.resolve(), options.cache)
         genes = most_counted(tables, options.genes)
-        prior = phg2st.tl.train(tables, genes=genes, correction=False, keep_sections=False, progress=False)
+        prior = phg2st.tl.train(tables, genes=genes, use_network=False, keep_sections=False, progress=False)
         facts: dict[str, Any] = {**recipe.facts, "held_out": held_out(options.scores, recipe.scores)}
         folder = prior.prior(name=recipe.name, **facts).save(options.out / recipe.name, overwrite=True)
         print(folder, sum(file.stat().st_size for file in folder.iterdir()), "bytes", prior.card["prior"])

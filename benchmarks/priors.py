@@ -104,7 +104,7 @@ class Shelf:
         if not kept:
             return None
         slides = [one.data if self.tissue.image else _nobody(one) for one in kept]
-        return create("phg2st", correction=False).fit(slides)
+        return create("phg2st", use_network=False).fit(slides)
 
     def cells(self, without: str) -> PHG2ST:
         """From the spots of all patients but one, as if they were cells."""

@@ -34,7 +34,7 @@ FORBIDDEN = {
     "faces-phg2st": ("models/phg2st/knowledge.py", "from .serial.poses import Pose"),
     "methods": ("models/simple/kriging.py", "from ..phg2st import PHG2ST"),
     "published": ("models/published/stnet/network.py", "from ..hggep import HGGEP"),
-    "parts": ("models/phg2st/serial/poses.py", "from .. import correction"),
+    "parts": ("models/phg2st/serial/poses.py", "from .. import network"),
     "circles": ("linear/_kernels.py", "if TYPE_CHECKING:\n    from ._krige import krige"),
     "arrays": ("nn/_tensors.py", "def late():\n    from anndata import AnnData"),
     "containers": ("tl/_train.py", "def late():\n    from anndata import AnnData"),

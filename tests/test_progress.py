@@ -50,7 +50,7 @@ CALLS = {
     "train": lambda slides: phg2st.tl.train(slides, method="gene_kriging"),
     "train the default": lambda slides: phg2st.tl.train(slides),
     "train a network": lambda slides: phg2st.tl.train(
-        slides, method="phg2st", correction=True, max_epochs=1, accelerator="cpu"
+        slides, method="phg2st", use_network=True, max_epochs=1, accelerator="cpu"
     ),
     "impute": lambda slides: phg2st.tl.impute(prompted(slides), method="kriging"),
     "predict": lambda slides: phg2st.tl.predict(prompted(slides)["P1_S1"], method="kriging"),

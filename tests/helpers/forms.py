@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from small_networks import QUICK_CORRECTION, SMALL, TILED
+from small_networks import QUICK_MEMBER, SMALL, TILED
 
 from phg2st_sc import models
 from phg2st_sc.models import Estimator, TrainingSlide
@@ -15,7 +15,7 @@ from phg2st_sc.models.published._method import NetworkMethod
 NAMES = models.methods()
 SETTINGS = {
     **SMALL,
-    "phg2st": QUICK_CORRECTION,
+    "phg2st": QUICK_MEMBER,
     "triplex": {**SMALL["triplex"], "network": {**SMALL["triplex"]["network"], **TILED}},
 }
 COHORT = [name for name in NAMES if models.get_method(name).fit is not Estimator.fit]

@@ -20,9 +20,9 @@ SMALL: dict[str, dict[str, Any]] = {
 """Settings by name of the method; ``neighbors`` because most sections made for tests have no tiles around their spots."""
 TILED: dict[str, Any] = {"neighbors": True, "neighbor_heads": 2}
 """Of the network of TRIPLEX, for sections that have."""
-QUICK_CORRECTION: dict[str, Any] = {
+QUICK_MEMBER: dict[str, Any] = {
     "max_epochs": 3,
     "network": {"width": 32, "hypergraph_width": 16, "propagation_blocks": 1},
     "training": {"steps_per_epoch": 5},
 }
-"""Of ``"phg2st"`` trained on four patients and more: on slides made for tests its correction earns no trust however long."""
+"""Of ``"phg2st"`` trained on two patients with images and more: enough for the network to have a say, no more."""

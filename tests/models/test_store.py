@@ -181,7 +181,7 @@ def test_a_simple_method_of_the_last_version(trained, folder, slide, draw):
 
 
 def test_the_default_of_the_last_version(cohort, slide, draw, tmp_path):
-    model = models.create("phg2st", n_components=3).fit(cohort)
+    model = models.create("phg2st", n_components=3, use_network=False).fit(cohort)
     folder, known = model.save(tmp_path / "model"), model._knowledge
     knowledge = {
         "imaged_patients": sorted(known.imaged_patients),

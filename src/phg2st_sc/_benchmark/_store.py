@@ -27,7 +27,7 @@ _MOST_BYTES = 1 << 26
 _METHODS = "methods"
 _TEXTS = ("protocol", "fold", "section", "patient", "method", "learned", "regime", "metric", "error")
 _PAPER, _FORMER_PAPER = "phg2st_paper", ("phg2st", "'paper'")
-_OF_PHG2ST_ALONE = ("fusion", "n_components", "correction", "without")
+_OF_PHG2ST_ALONE = ("fusion", "n_components", "correction", "use_network", "without")
 
 
 class UnitStore:

@@ -17,14 +17,14 @@ from ._cohort_regression import (
 )
 from ._comparison import Record, join, record
 from ._dispersion import NEIGHBOR_RADIUS, gene_spread
-from ._episodes import EpisodeSource, LinearOutput, TrainingEpisode
+from ._episodes import EpisodeSource, Measured, TrainingEpisode
 from ._field import Field
 from ._folds import matched_folds
 from ._gaussian import COMPONENT_RATIOS, RATIOS, Covariance, Skill, System
 from ._gene_basis import GeneBasis, beyond, learn_gene_basis, prompt_gene_basis
 from ._image_regression import Radial, within_slide
 from ._image_space import Rows, Standardized, blocks, image_components, map_rows, require_features, sum_of
-from ._judge import MAX_JUDGED, even_subset, neighborhoods
+from ._judge import MAX_JUDGED, even_subset
 from ._kernels import LENGTH_SCALES, MIXES, Kernel, Places
 from ._krige import MAX_EXACT, choose, krige_columns, predict_columns
 from ._landmarks import LEAST_SPOTS, without_spots
@@ -53,7 +53,7 @@ __all__ = [
     "Kernel",
     "LearnedRegression",
     "Lesson",
-    "LinearOutput",
+    "Measured",
     "Places",
     "Radial",
     "RateScale",
@@ -83,7 +83,6 @@ __all__ = [
     "map_rows",
     "matched_folds",
     "measured_spots",
-    "neighborhoods",
     "predict_columns",
     "prompt_gene_basis",
     "record",

@@ -9,38 +9,29 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .._arrays import SlideArrays
+from .._arrays import SlideArrays, TrainingSlide
 
 
 @dataclass(frozen=True, eq=False)
-class LinearOutput:
-    """What the linear part knows of a slide of n spots after seeing p prompts, in k gene components.
+class Measured:
+    """Prompts of a slide, in k gene components.
 
     Attributes
     ----------
     index
         (p,) int64, prompts that have counts.
-    observed
+    columns
         (p, k) whitened rates of the prompts.
     noise
         (p,) noise variance of each prompt relative to the median prompt.
     depth
-        Panel counts of the median prompt; the noise variance of ``observed`` is ``noise / depth``.
-    predicted
-        (n, k) prediction of the linear part at every spot.
-    left_out
-        (p, k) its prediction at each prompt from the others.
-    spread
-        (n,) remaining share of the signal variance, in [0, 1].
+        Panel counts of the median prompt; the noise variance of ``columns`` is ``noise / depth``.
     """
 
     index: NDArray[np.int64]
-    observed: NDArray[np.float64]
+    columns: NDArray[np.float64]
     noise: NDArray[np.float64]
     depth: float
-    predicted: NDArray[np.float64]
-    left_out: NDArray[np.float64]
-    spread: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +40,7 @@ class TrainingEpisode:
 
     Attributes
     ----------
-    linear
+    prompts
         All that a prediction may look at.
     truth
         (n, k) whitened rates of all spots, on the scale of these prompts.
@@ -57,13 +48,17 @@ class TrainingEpisode:
         (n,) noise variance of each spot relative to the slide's median; infinite where a spot has no counts.
     """
 
-    linear: LinearOutput
+    prompts: Measured
     truth: NDArray[np.float64]
     truth_noise: NDArray[np.float64]
 
 
 class EpisodeSource(Protocol):
-    """Training slides under the linear part."""
+    """Training slides in gene components."""
+
+    @property
+    def slides(self) -> Sequence[TrainingSlide]:
+        """The training slides."""
 
     @property
     def arrays(self) -> Sequence[SlideArrays]:
@@ -73,5 +68,8 @@ class EpisodeSource(Protocol):
     def scale(self) -> NDArray[np.float64]:
         """(k,) standard deviation of the signal in each component."""
 
-    def episode(self, slide: int, index: NDArray[np.int64], *, image: bool) -> TrainingEpisode:
-        """The slide with these prompts; ``image=False``: as if it had no image."""
+    def episode(self, slide: int, index: NDArray[np.int64]) -> TrainingEpisode:
+        """The slide with these prompts."""
+
+    def linear(self, slide: int, index: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(n, k) the linear prediction from these prompts, its patient never seen."""

@@ -4,7 +4,7 @@ Public is what methods take as settings; the blocks may change from release to r
 """
 
 from ._config import CONTEXT_SIDE as CONTEXT_SIDE
-from ._config import CORRECTION as CORRECTION
+from ._config import MEMBER as MEMBER
 from ._config import NetworkConfig
 from ._context import ContextEncoder as ContextEncoder
 from ._features import FeatureStats as FeatureStats
@@ -20,8 +20,10 @@ from ._loss import three_part_loss as three_part_loss
 from ._prompt import PromptEmbedding as PromptEmbedding
 from ._seeds import own_randomness as own_randomness
 from ._slide import SlideTensors as SlideTensors
+from ._slide import in_full_precision as in_full_precision
 from ._spots import SpotEncoder as SpotEncoder
 from ._tensors import slide_tensors as slide_tensors
+from ._vit import MLP as MLP
 from ._vit import ViTBlock as ViTBlock
 from ._vit import mean_of_known as mean_of_known
 from ._vit import offset_bias as offset_bias

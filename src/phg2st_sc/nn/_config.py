@@ -34,19 +34,15 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 }
 """Network sizes by name. ``"paper"``: the published sizes; ``"released"``: also the depthwise positional convolution and
 the fourth head, on the prompt embedding, that only the released code has."""
-CORRECTION: Mapping[str, Any] = {
-    "fusion": "propagate",
+MEMBER: Mapping[str, Any] = {
+    "branches": "spot",
     "width": 64,
     "hypergraph_width": 64,
-    "spot_blocks": 1,
-    "context_blocks": 0,
-    "graph_dropout": 0.2,
-    "dropout": 0.2,
-    "context_dropout": 0.2,
-    "prompt_dropout": 0.2,
+    "graph_dropout": 0.1,
+    "dropout": 0.1,
+    "prompt_dropout": 0.1,
 }
-"""Sizes of the network that corrects a linear prediction. Tiles around a spot meet in their hypergraph and in the prompt's
-attention; transformer blocks over them would double the time of a step."""
+"""Sizes of the networks that are averaged into the default model."""
 
 
 @documented
@@ -86,13 +82,11 @@ class NetworkConfig:
         Share of the branch losses that pulls towards the joint prediction.
     hypergraph
         Whether tokens are propagated along hypergraphs; without, their convolutions see each token alone.
-    propagation, propagation_blocks
-        ``fusion="propagate"``: whether joint tokens are propagated among the spots, and by how many transformer blocks.
-    histology
-        ``fusion="propagate"``: whether likeness of image features guides that attention.
-    residual_head, kernel_width
-        ``fusion="propagate"``: whether what is left at the prompts is spread by a learned kernel, and the width of the
-        token similarity in it.
+    propagation_blocks, kernel_width
+        Of the networks in the default model: transformer blocks in which spots look at prompts, and width of the
+        likeness of tokens in the kernel that spreads what is left at the prompts.
+    propagation, histology, residual_head
+        No longer used.
 
     Examples
     --------

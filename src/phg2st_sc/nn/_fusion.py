@@ -80,8 +80,6 @@ class PaperFusion(nn.Module):
         Sizes.
     """
 
-    whole_slide = False
-
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(

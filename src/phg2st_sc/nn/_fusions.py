@@ -5,7 +5,6 @@ from __future__ import annotations
 from torch import nn
 
 from ._fusion import PaperFusion
-from ._propagate import PropagateFusion
 
-FUSIONS: dict[str, type[nn.Module]] = {"paper": PaperFusion, "propagate": PropagateFusion}
+FUSIONS: dict[str, type[nn.Module]] = {"paper": PaperFusion}
 """Fusions by name: modules made from a :class:`NetworkConfig`, from :class:`FusionInput` to (r, d)."""

@@ -77,6 +77,10 @@ class TrainingModule(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": self._schedule(optimizer)}
 
     def _schedule(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+        if self.settings.schedule == "one_cycle":
+            steps = max(int(self.trainer.estimated_stepping_batches), 2)
+            cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.settings.lr, total_steps=steps, pct_start=0.15)
+            return {"scheduler": cycle, "interval": "step"}
         if self.settings.schedule == "step":
             return {"scheduler": torch.optim.lr_scheduler.StepLR(optimizer, step_size=50, gamma=0.9)}
         validated = self.settings.validation_fraction > 0

@@ -9,7 +9,7 @@ from typing import Any
 from .._docs import documented
 
 OPTIMIZERS = ("adam", "adamw")
-SCHEDULES = ("step", "plateau", "none")
+SCHEDULES = ("step", "plateau", "one_cycle", "none")
 LEAST_PROMPTS = 3
 """Of an episode."""
 
@@ -117,14 +117,14 @@ class TrainingConfig(Optimization):
 @documented
 @dataclass(frozen=True)
 class EpisodeConfig(Optimization):
-    """Settings of training a network that corrects a linear prediction.
+    """Settings of training the networks that are averaged into the default model. All epochs are run, and the last is kept.
 
     Attributes
     ----------
     {lr} {optimizer} {weight_decay} {schedule} {max_epochs} {patience} {validation_fraction} {gradient_clip} {seed}
         That is initialisation, order, prompts and dropout.
     steps_per_epoch
-        Steps between two validations.
+        Steps of an epoch; ``None`` for as many as there are slides.
     fewest, most
         Smallest and largest share of a slide's spots that are drawn as prompts; shares between are drawn evenly in their
         logarithm.
@@ -137,25 +137,25 @@ class EpisodeConfig(Optimization):
     correlation
         Weight of the correlation in the loss, beside the squared error.
     {validation_prompts}
+        On patients that a network never saw; they decide how much it counts.
 
     Examples
     --------
     >>> from phg2st_sc.training import EpisodeConfig
     >>> EpisodeConfig(max_epochs=10).lr
-    0.0005
+    0.001
     """
 
-    lr: float = 5e-4
+    lr: float = 1e-3
     optimizer: str = "adamw"
     weight_decay: float = 0.05
-    schedule: str = "none"
-    max_epochs: int = 30
-    patience: int = 6
+    schedule: str = "one_cycle"
+    max_epochs: int = 24
     gradient_clip: float | None = 1.0
-    steps_per_epoch: int = 20
-    fewest: float = 0.01
-    most: float = 0.9
-    most_prompts: int = 400
+    steps_per_epoch: int | None = None
+    fewest: float = 0.04
+    most: float = 0.4
+    most_prompts: int = 200
     most_spots: int = 600
     image_dropout: float = 0.3
     correlation: float = 0.5
@@ -167,7 +167,7 @@ class EpisodeConfig(Optimization):
         if not 0.0 < self.fewest <= self.most < 1.0:
             msg = f"fewest={self.fewest!r}, most={self.most!r}: must rise within (0, 1)."
             raise ValueError(msg)
-        if self.steps_per_epoch < 1 or self.most_prompts < LEAST_PROMPTS:
+        if (self.steps_per_epoch is not None and self.steps_per_epoch < 1) or self.most_prompts < LEAST_PROMPTS:
             msg = (
                 f"steps_per_epoch={self.steps_per_epoch!r} must be at least 1, and most_prompts={self.most_prompts!r} "
                 f"at least {LEAST_PROMPTS}."

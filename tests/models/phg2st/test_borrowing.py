@@ -22,7 +22,7 @@ OTHER = tuple(f"h{number}" for number in range(16))
 @pytest.fixture(scope="module")
 def prior(make_training):
     slides = [make_training(seed) for seed in range(5)]
-    return models.create("phg2st", n_components=5, correction=False).fit(slides).prior(name="mine")
+    return models.create("phg2st", n_components=5, use_network=False).fit(slides).prior(name="mine")
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ def sections(simulated):
 
 @pytest.fixture(scope="module")
 def model(sections):
-    return PHG2ST(correction=False).fit(sections[:3])
+    return PHG2ST(use_network=False).fit(sections[:3])
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +167,7 @@ def serial(new):
 
 @pytest.fixture(scope="module")
 def model_with_serial(sections, serial):
-    return PHG2ST(correction=False).fit([*sections[:3], serial[1]])
+    return PHG2ST(use_network=False).fit([*sections[:3], serial[1]])
 
 
 def test_a_serial_section_of_the_same_patient_helps(model_with_serial, serial, draw, unseen_score):
@@ -266,7 +266,7 @@ def unrelated(request, sections):
 
 @pytest.mark.parametrize("regime", ["scattered", "block"])
 def test_an_unrelated_cohort_does_little_harm(unrelated, new, draw, unseen_score, regime):
-    model, single = PHG2ST(correction=False).fit(unrelated), PHG2ST()
+    model, single = PHG2ST(use_network=False).fit(unrelated), PHG2ST()
     masks = [draw(new, 40, seed) for seed in range(3)]
     if regime == "block":
         masks = [new.prompts(block(new, n), target_sum=1e4) for n in (40, 80)]
@@ -293,8 +293,10 @@ def test_every_part_can_be_left_out_and_matters(sections, model_with_serial, ser
     prompts = draw(first, 40)
     expected = model_with_serial.predict(first.arrays, prompts).mean
     for part in PARTS:
-        without = PHG2ST(correction=False, without=[part]).fit([*sections[:3], second])
+        without = PHG2ST(use_network=False, without=[part]).fit([*sections[:3], second])
         found = without.predict(first.arrays, prompts)
+        if part == "network":  # has tests of its own
+            continue
         if part == "guard":  # the same unless it has something to say
             assert "compared" not in found.details
             continue
@@ -319,7 +321,7 @@ def test_saved_and_loaded_with_references(model_with_serial, serial, draw, tmp_p
 
 
 def test_training_again_gives_the_same_bits(sections, model, new, draw):
-    again = PHG2ST(correction=False).fit(sections[:3])
+    again = PHG2ST(use_network=False).fit(sections[:3])
     prompts = draw(new, 30)
     np.testing.assert_array_equal(
         again.predict(replace(new.arrays), prompts).mean, model.predict(new.arrays, prompts).mean
@@ -336,7 +338,7 @@ def test_no_prompts_still_say_what_the_image_says(model, new, draw, unseen_score
 
 def test_without_prompts_the_panel_has_the_share_of_all_counts_that_it_has_in_training(sections, new, draw, tmp_path):
     deeper = [replace(s, totals=4.0 * s.counts.sum(axis=1, dtype=np.float64)) for s in sections[:3]]
-    model = PHG2ST(correction=False).fit(deeper)
+    model = PHG2ST(use_network=False).fit(deeper)
     for one in (model, models.load(model.save(tmp_path / "model"))):
         told = np.expm1(one.predict(replace(new.arrays), draw(new, 0)).mean.astype(float)).sum(axis=1)
         np.testing.assert_allclose(told, 0.25 * draw(new, 0).target_sum, rtol=1e-5)
@@ -389,3 +391,45 @@ def test_many_prompts(make_slide, draw):
     mean = PHG2ST().predict(slide.arrays, draw(slide, 1600)).mean
     assert np.isfinite(mean).all()
     assert mean.std(axis=0).min() > 0
+
+
+def test_the_network_is_averaged_in_and_can_be_left_out(sections, new, draw):
+    quick = {"max_epochs": 2, "network": {"width": 16}, "accelerator": "cpu"}
+    with_network = PHG2ST(**quick).fit(sections[:3])
+    linear = PHG2ST(use_network=False).fit(sections[:3])
+    prompts = draw(new, 40)
+    mixed, plain = (m.predict(new.arrays, prompts) for m in (with_network, linear))
+    assert mixed.details["network"]
+    assert np.abs(mixed.mean - plain.mean).max() > 1e-3
+    assert np.corrcoef(mixed.mean.ravel(), plain.mean.ravel())[0, 1] > 0.95
+    off = models.create("phg2st", without=["network"])
+    off.set_state(*with_network.state())
+    np.testing.assert_array_equal(off.predict(new.arrays, prompts).mean, plain.mean)
+    again = models.create("phg2st", accelerator="cpu")
+    again.set_state(*with_network.state())
+    np.testing.assert_array_equal(again.predict(new.arrays, prompts).mean, mixed.mean)
+    bare = blind(new)
+    bare_prompts = draw(bare, 40)
+    np.testing.assert_array_equal(*(m.predict(bare.arrays, bare_prompts).mean for m in (with_network, linear)))
+    assert with_network.record["networks"] == 3
+
+
+def test_the_network_is_trained_where_two_patients_have_images(sections):
+    quick = {"max_epochs": 1, "network": {"width": 16}, "training": {"steps_per_epoch": 1}, "accelerator": "cpu"}
+    assert "networks" in PHG2ST(**quick).fit(sections[:2]).record
+    assert PHG2ST(**quick).fit([sections[0], blind(sections[1]), blind(sections[2])]).record == {}
+    assert PHG2ST(**quick, without=["network"]).fit(sections[:2]).record == {}
+
+
+def test_the_former_correction_is_told_of_and_left_behind(model, new, draw):
+    with pytest.warns(FutureWarning, match="use `use_network=`"):
+        assert PHG2ST(correction=False).use_network is False
+    with pytest.warns(FutureWarning, match="`correction` of method 'phg2st' is called `use_network` now"):
+        assert models.create("phg2st", correction=True).use_network is True
+    settings, arrays = model.state()
+    former = {name: value for name, value in settings.items() if name != "member"}
+    former["correction"] = {"alpha": "float64[5]"}
+    kept = models.create("phg2st")
+    kept.set_state(former, {**arrays, "correction.alpha": np.zeros(5)})
+    prompts = draw(new, 30)
+    np.testing.assert_array_equal(kept.predict(new.arrays, prompts).mean, model.predict(new.arrays, prompts).mean)

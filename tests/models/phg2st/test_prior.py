@@ -22,7 +22,7 @@ IMAGE = {"radial.mean", "radial.directions", "radial.landmarks", "radial.whiten"
 @pytest.fixture(scope="module")
 def trained(make_training):
     slides = [make_training(seed, patient=f"p{seed // 2}") for seed in range(4)]
-    return models.create("phg2st", n_components=5, correction=False).fit(slides)
+    return models.create("phg2st", n_components=5, use_network=False).fit(slides)
 
 
 @pytest.fixture(scope="module")

@@ -1,36 +1,27 @@
-"""Training slides under the linear part, as the network that corrects it is trained on them."""
+"""Training slides in gene components, as the network is trained and judged on them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..._arrays import SlideArrays
-from ...linear import PRIOR_COUNTS, LinearOutput, TrainingEpisode, Working
-from .conditioning import Conditioned, Encoded, condition, unexplained
+from ..._arrays import SlideArrays, TrainingSlide
+from ...linear import PRIOR_COUNTS, Measured, TrainingEpisode, Working
+from .conditioning import Encoded, condition
 from .knowledge import Knowledge, Learned
 
 Array = NDArray[np.float64]
 
 
-def linear_output(encoded: Encoded, working: Working, out: Conditioned) -> LinearOutput:
-    """What the linear part knows of a slide under its prompts."""
-    return LinearOutput(
-        working.index[out.kept],
-        out.observed,
-        working.noise[out.kept],
-        working.depth,
-        out.columns,
-        out.left_out,
-        unexplained(encoded, working, out.covariance, out.ratio),
-    )
+def measured(working: Working, vectors: Array) -> Measured:
+    """Prompts in gene components."""
+    return Measured(working.index, np.asarray(working.values @ vectors), working.noise, working.depth)
 
 
 class CohortEpisodes:
-    """Every training slide is predicted from what the others teach: without the slide, or without its patient.
+    """Training slides under draws of prompts; for the linear part, as if their patients had never been seen.
 
     Parameters
     ----------
@@ -42,7 +33,12 @@ class CohortEpisodes:
 
     def __init__(self, learned: Learned, method: str) -> None:
         self._learned, self._method = learned, method
-        self._encoded: dict[tuple[int, bool, bool], tuple[Knowledge, Encoded]] = {}
+        self._encoded: dict[int, tuple[Knowledge, Encoded]] = {}
+
+    @property
+    def slides(self) -> Sequence[TrainingSlide]:
+        """The training slides."""
+        return self._learned.slides
 
     @property
     def arrays(self) -> Sequence[SlideArrays]:
@@ -54,28 +50,28 @@ class CohortEpisodes:
         """(k,) standard deviation of the signal in each component."""
         return self._learned.knowledge.scale
 
-    def episode(self, slide: int, index: NDArray[np.int64], *, image: bool) -> TrainingEpisode:
-        """The slide with these prompts; every other draw as if its patient had never been seen."""
-        measured = self._learned.slides[slide]
-        unseen = not self._learned.has_relatives(measured.arrays) or int(index.sum()) % 2 == 0
-        knowledge, encoded = self._known(slide, unseen, image and measured.arrays.features is not None)
-        prompts = measured.prompts(index, target_sum=1.0)
-        working = Working.of(prompts, prior=knowledge.levels, prior_counts=PRIOR_COUNTS, spread=knowledge.spread)
-        out = condition(knowledge, encoded, working)
-        totals = measured.counts.sum(axis=1, dtype=np.float64)
+    def episode(self, slide: int, index: NDArray[np.int64]) -> TrainingEpisode:
+        """The slide with these prompts."""
+        known, there = self._learned.knowledge, self._learned.slides[slide]
+        working = self._working(known, slide, index)
+        totals = there.counts.sum(axis=1, dtype=np.float64)
         seen = np.flatnonzero(totals > 0)
-        vectors = knowledge.basis.vectors
+        vectors = known.basis.vectors
         truth = np.zeros((totals.size, vectors.shape[1]))
-        truth[seen] = working.scale.components(measured.counts, totals, vectors, seen)
+        truth[seen] = working.scale.components(there.counts, totals, vectors, seen)
         noise = np.full(totals.size, np.inf)
         noise[seen] = np.median(totals[seen]) / totals[seen]
-        return TrainingEpisode(linear_output(encoded, working, out), truth, noise)
+        return TrainingEpisode(measured(working, vectors), truth, noise)
 
-    def _known(self, slide: int, unseen: bool, image: bool) -> tuple[Knowledge, Encoded]:
-        key = (slide, unseen, image)
-        if key not in self._encoded:
+    def linear(self, slide: int, index: NDArray[np.int64]) -> Array:
+        """(n, k) the linear prediction from these prompts, by what patients other than the slide's teach."""
+        if slide not in self._encoded:
             arrays = self._learned.slides[slide].arrays
-            knowledge = self._learned.without(arrays, whole_patient=unseen)
-            seen = arrays if image else replace(arrays, features=None, context_index=None, tiles=None)
-            self._encoded[key] = (knowledge, Encoded.of(seen, knowledge, self._method))
-        return self._encoded[key]
+            known = self._learned.without(arrays, whole_patient=True)
+            self._encoded[slide] = (known, Encoded.of(arrays, known, self._method))
+        known, encoded = self._encoded[slide]
+        return condition(known, encoded, self._working(known, slide, index)).columns
+
+    def _working(self, known: Knowledge, slide: int, index: NDArray[np.int64]) -> Working:
+        prompts = self._learned.slides[slide].prompts(index, target_sum=1.0)
+        return Working.of(prompts, prior=known.levels, prior_counts=PRIOR_COUNTS, spread=known.spread)

@@ -14,13 +14,13 @@ from scipy.stats import spearmanr
 from ..._arrays import Prediction, Prompts, SlideArrays
 from ...linear import PRIOR_COUNTS, Working, even_subset, matched_folds
 from .conditioning import Conditioned, Encoded, condition
-from .episodes import linear_output
+from .episodes import measured
 from .knowledge import Knowledge
-from .parts import COHORT_IMAGE, DEPTH, GENE_COVARIANCE, GUARD, HYPERGRAPH, IMAGE, PROPAGATION, SERIAL_SECTIONS
+from .parts import COHORT_IMAGE, DEPTH, GENE_COVARIANCE, GUARD, HYPERGRAPH, IMAGE, NETWORK, PROPAGATION, SERIAL_SECTIONS
 from .stacking import MIN_PROMPTS, Predict, Stack, learn_stack
 
 if TYPE_CHECKING:
-    from .correction import Correction
+    from .network import NetworkMember
 
 Array = NDArray[np.float64]
 
@@ -55,8 +55,8 @@ class Predictor:
     ----------
     knowledge
         What was learned from training slides; ``None`` for the slide alone.
-    correction
-        Network that corrects the linear prediction.
+    member
+        Networks that are averaged into the prediction of the cohort.
     without
         Parts to leave out.
     seed
@@ -66,7 +66,7 @@ class Predictor:
     """
 
     knowledge: Knowledge | None = None
-    correction: Correction | None = None
+    member: NetworkMember | None = None
     without: frozenset[str] = frozenset()
     seed: int = 0
     accelerator: str = "cpu"
@@ -80,9 +80,9 @@ class Predictor:
         forms[SLIDE] = Encoded(encoded.places)
         if slide.features is not None:
             forms[SLIDE_WITHOUT_IMAGE] = encoded.without_image()
-        if self.correction is None:
+        if self.member is None or NETWORK in self.without:
             return Forms(forms)
-        return Forms(forms, self.correction.encode(slide, accelerator=self.accelerator, devices=self.devices))
+        return Forms(forms, self.member.encode(slide))
 
     def _reduced(self, encoded: Encoded) -> Encoded:
         """Expectations without what is to be left out."""
@@ -108,9 +108,9 @@ class Predictor:
         first = next(iter(forms))
         out = self._condition(forms[first], working)
         details |= {"form": first, **out.details}
-        if first == COHORT and encoded.tokens is not None and GENE_COVARIANCE not in self.without:
-            out = self._corrected(forms[first], encoded.tokens, working, out)
-            details["corrected"] = True
+        if first == COHORT and encoded.tokens is not None and not {GENE_COVARIANCE, NETWORK} & self.without:
+            out = self._with_network(forms[first], encoded.tokens, working, out)
+            details["network"] = True
         if GUARD in self.without or working.index.size < MIN_PROMPTS or PROPAGATION in self.without:
             return working.finish(out.prediction, details=details, genes=genes)
         stack = self._stack(slide, forms, prompts)
@@ -131,12 +131,16 @@ class Predictor:
         ]
         return working.finish(stack.combine([out.prediction, *used]), details=details, genes=genes)
 
-    def _corrected(self, encoded: Encoded, tokens: Any, working: Working, out: Conditioned) -> Conditioned:
-        """The linear prediction plus what the network makes of it."""
-        if self.correction is None or self.knowledge is None or working.index.size == 0:
+    def _with_network(self, encoded: Encoded, tokens: Any, working: Working, out: Conditioned) -> Conditioned:
+        """The linear prediction with the network's averaged in."""
+        if self.member is None or self.knowledge is None:
             return out
-        added = self.correction.predict(tokens, linear_output(encoded, working, out))
         vectors = self.knowledge.basis.vectors
+        shown = measured(working, vectors)
+        seen = encoded.expected is not None and encoded.expected.knows_patient
+        added = self.member.predict(
+            tokens, shown, out.columns, seen=seen, accelerator=self.accelerator, devices=self.devices
+        )
         return replace(out, prediction=out.prediction.change(lambda values, rows: values + added[rows] @ vectors.T))
 
     def _level_agreement(self, prompts: Prompts) -> float:

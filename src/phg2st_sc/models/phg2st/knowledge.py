@@ -143,6 +143,11 @@ class Expectations:
         kind = SAME_PATIENT if slide.patient in knowledge.imaged_patients else OTHER_PATIENTS
         return cls(by_image, kind, laid)
 
+    @property
+    def knows_patient(self) -> bool:
+        """Whether other sections of the patient have a say."""
+        return self.kind == SAME_PATIENT or bool(self.laid)
+
     def take(self, rows: NDArray[np.int64]) -> Expectations:
         """The same at some of the spots."""
         by_image = None if self.by_image is None else self.by_image[rows]

@@ -26,23 +26,27 @@ from .form import Forms, Predictor, looked_at
 from .knowledge import Knowledge, Learned, learn
 from .lent import Lent
 from .of_cells import knowledge_of_cells
-from .parts import check_parts
+from .parts import GENE_COVARIANCE, NETWORK, check_parts
 from .without_sections import N_CELLS, knowledge_without_sections, prior_card
 
 if TYPE_CHECKING:
-    from .correction import Correction
+    from .network import NetworkMember
 
-_PATIENTS_TO_CORRECT = 4
-"""Patients with images from which on the network is trained: one is left out to judge it."""
+_FEWEST_IMAGED = 2
+"""Patients with images from which on the network is trained: without, and with one, it gained nothing on others."""
 _FORMER = {"propagate": "phg2st", "paper": "phg2st_paper"}
 """Methods by the name that each had as a ``fusion`` of this one."""
 _OF_THE_PAPER = ("preset", "prompt_fraction")
+_CORRECTION = (
+    "`correction=` goes with the next release: the network no longer corrects the linear prediction but is averaged into it, "
+    "use `use_network=`."
+)
 
 
-def _correction() -> type[Correction]:
-    from .correction import Correction
+def _member() -> type[NetworkMember]:
+    from .network import NetworkMember
 
-    return Correction
+    return NetworkMember
 
 
 @register
@@ -59,21 +63,31 @@ class PHG2ST(NetworkEstimator):
     Parameters
     ----------
     {n_components:genes}
-    correction
-        Whether to train a network on what the linear part misses: hypergraph convolution and transformers over image and
-        prompts, attention biased by distance and histology, kriging of the residuals. It is trusted as far as left-out patients
-        gain by it. ``None``: where at least four training patients have images. With fewer, on real sections, left-out
-        patients gained nothing. Settings of the network and of its training, from ``branches`` on, count only where it is
-        trained.
+    use_network
+        Whether to train networks that predict the gene components too, and average them in: transformers in which every spot
+        looks at the prompts, guided by distance and likeness, hypergraph convolution over the image, kriging of the residuals.
+        Three are trained, each without a third of the patients; these decide how much they count, by how the prompts lie
+        and by group of components. They have a say on slides with an image. ``None``: where at least two training patients
+        have images. Settings of the networks and of their training, from ``engine`` on, count only where they are trained.
     without
         Parts to leave out, to see what each is worth: ``"image"``, ``"hypergraph"``,
-        ``"propagation"``, ``"gene_covariance"``, ``"cohort_image"``, ``"serial"``, ``"depth"``, ``"guard"``.
-    {branches} {engine} {n_neighbors:hyperedge}
-    {max_epochs} {patience} {lr} {validation_fraction} {network}
+        ``"propagation"``, ``"gene_covariance"``, ``"cohort_image"``, ``"serial"``, ``"depth"``, ``"guard"``, ``"network"``.
+    {engine}
+    {max_epochs} {lr} {network}
         See :class:`phg2st_sc.nn.NetworkConfig`.
     {training}
         See :class:`phg2st_sc.training.EpisodeConfig`, whose values stand where ``None`` is given above.
     {accelerator} {devices} {precision} {strategy} {checkpoint_dir} {resume_from} {progress} {seed}
+    {branches}
+        No effect any more: it was of the network that corrected the linear prediction.
+    {n_neighbors:hyperedge}
+        No effect any more.
+    {patience}
+        No effect any more: every epoch is run.
+    {validation_fraction}
+        No effect any more: each network leaves out a third of the patients.
+    correction
+        Deprecated: ``use_network``.
     fusion
         Deprecated. ``"paper"`` makes a :class:`PHG2STPaper`, with its settings.
 
@@ -97,9 +111,10 @@ class PHG2ST(NetworkEstimator):
     paper = "arXiv 2503.16816"
     limits: ClassVar = {"n_components": AtLeast(0), "n_neighbors": AtLeast(1)}
     uses_image = True
-    learns: ClassVar = {"_knowledge": Knowledge | None, "_correction": Later(_correction)}
+    renamed: ClassVar = {"correction": "use_network"}
+    learns: ClassVar = {"_knowledge": Knowledge | None, "_member": Later(_member)}
     n_components: int
-    correction: bool | None
+    use_network: bool | None
     without: tuple[str, ...]
     branches: str
     engine: str
@@ -116,7 +131,7 @@ class PHG2ST(NetworkEstimator):
         self,
         *,
         n_components: int = 30,
-        correction: bool | None = None,
+        use_network: bool | None = None,
         without: Iterable[str] = (),
         branches: str = "both",
         engine: str = "auto",
@@ -135,23 +150,27 @@ class PHG2ST(NetworkEstimator):
         resume_from: str | os.PathLike[str] | None = None,
         progress: bool = False,
         seed: int = 0,
+        correction: bool | None = None,
         fusion: str | None = None,
     ) -> None:
+        if correction is not None:
+            warn_user(_CORRECTION, FutureWarning)
+            use_network = correction
         self._keep(locals())
         self.without = tuple(sorted(check_parts(without)))
         self._knowledge: Knowledge | None = None
-        self._correction: Correction | None = None
+        self._member: NetworkMember | None = None
         self._lent: tuple[Lent, ...] = ()
 
     @classmethod
     def parameter_names(cls) -> tuple[str, ...]:
         """Settings that the method takes when it is made."""
-        return tuple(name for name in super().parameter_names() if name != "fusion")
+        return tuple(name for name in super().parameter_names() if name not in ("correction", "fusion"))
 
     @classmethod
     def called_today(cls, settings: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """Name and settings of the method that is meant: the published network was a ``fusion`` of this one."""
-        rest = {name: value for name, value in settings.items() if name != "fusion"}
+        _, rest = super().called_today({name: value for name, value in settings.items() if name != "fusion"})
         if "fusion" not in settings:
             if wrong := [name for name in _OF_THE_PAPER if name in settings]:
                 msg = f"`{wrong[0]}` is a setting of the published network: use method='phg2st_paper', or leave it out."
@@ -167,7 +186,7 @@ class PHG2ST(NetworkEstimator):
         return name, rest
 
     def check_settings(self) -> None:
-        """Raise where ``network`` or ``training`` names what the correction or its training does not have."""
+        """Raise where ``network`` or ``training`` names what the networks or their training do not have."""
         if self.network or self.training:  # what follows loads torch
             from ...training import EpisodeConfig
 
@@ -180,30 +199,39 @@ class PHG2ST(NetworkEstimator):
         genes = check_training(slides, self.name)
         seen = [replace(slide, arrays=looked_at(slide.arrays, self.without)) for slide in slides]
         learned = learn(seen, n_components=self.n_components, method=self.name, seed=self.seed, progress=self.progress)
-        correction = self._trained_correction(learned) if learned is not None and self._is_to_correct(seen) else None
-        self.genes, self.record = genes, {} if correction is None else correction.record
+        member = self._trained_member(learned) if learned is not None and self._needs_network(seen) else None
+        self.genes, self.record = genes, {} if member is None else member.record
         self._knowledge = None if learned is None else learned.knowledge
-        self._correction = correction if correction is not None and correction.is_trusted else None
+        self._member = member if member is not None and member.is_trusted else None
         self.__dict__.pop("_cache", None)
         return self
 
-    def _is_to_correct(self, slides: Sequence[TrainingSlide]) -> bool:
+    def _needs_network(self, slides: Sequence[TrainingSlide]) -> bool:
+        if NETWORK in self.without or GENE_COVARIANCE in self.without:
+            return False
         imaged = {s.arrays.patient for s in slides if s.arrays.features is not None and s.arrays.patient is not None}
-        return len(imaged) >= _PATIENTS_TO_CORRECT if self.correction is None else self.correction
+        return len(imaged) >= _FEWEST_IMAGED if self.use_network is None else self.use_network
 
-    def _trained_correction(self, learned: Learned) -> Correction:
-        """A network trained on what the linear part misses."""
+    def _trained_member(self, learned: Learned) -> NetworkMember:
+        """Networks that predict gene components, and how far they are trusted."""
         from ...training import EpisodeConfig
-        from .correction import Correction
+        from .network import NetworkMember
 
-        return Correction.train(
+        changes = self._training_changes()
+        for name in ("patience", "validation_fraction"):
+            changes.pop(name, None)
+        return NetworkMember.train(
             CohortEpisodes(learned, self.name),
-            network={"branches": self.branches, **self.network},
-            training=EpisodeConfig(**self._training_changes()),
+            network=self.network,
+            training=EpisodeConfig(**changes),
             machine=self._machine(),
-            n_neighbors=self.n_neighbors,
             engine=self.engine,
         )
+
+    def set_state(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+        """Restore what :meth:`state` returned; a network that corrected, which earlier versions kept, stays behind."""
+        kept = {name: value for name, value in settings.items() if name != "correction"}
+        super().set_state(kept, {name: one for name, one in arrays.items() if not name.startswith("correction.")})
 
     def prior(
         self,
@@ -324,7 +352,7 @@ class PHG2ST(NetworkEstimator):
         if self._lent:
             return BorrowingPredictor(self._lent, Predictor(None, None, frozenset(self.without), self.seed))
         parts = frozenset(self.without)
-        return Predictor(self._knowledge, self._correction, parts, self.seed, self.accelerator, self.devices)
+        return Predictor(self._knowledge, self._member, parts, self.seed, self.accelerator, self.devices)
 
     def encode(self, slide: SlideArrays) -> Forms | Borrower:
         """The slide under all that a prediction may rest on."""

@@ -12,6 +12,7 @@ COHORT_IMAGE = "cohort_image"
 SERIAL_SECTIONS = "serial"
 DEPTH = "depth"
 GUARD = "guard"
+NETWORK = "network"
 
 PARTS = {
     IMAGE: "features of the image",
@@ -22,6 +23,7 @@ PARTS = {
     SERIAL_SECTIONS: "training sections of the same patient laid on the slide",
     DEPTH: "weights of the prompts by their depth",
     GUARD: "stacking with the single-slide form by cross-validation over the prompts",
+    NETWORK: "networks averaged into the prediction",
 }
 """Names and meanings."""
 

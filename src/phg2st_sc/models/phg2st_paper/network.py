@@ -61,9 +61,6 @@ class PHG2STNetwork(nn.Module):
         if config.fusion not in FUSIONS:
             msg = f"Unknown fusion {config.fusion!r}; available: {', '.join(sorted(FUSIONS))}."
             raise ValueError(msg)
-        if FUSIONS[config.fusion].whole_slide:
-            msg = f"Fusion {config.fusion!r} corrects a linear prediction; this network predicts by itself."
-            raise ValueError(msg)
         self.config = config
         self.prompt = PromptEmbedding(config.n_genes, config.width, dropout=config.prompt_dropout)
         self.spots = SpotEncoder(config) if config.uses_spots else None
