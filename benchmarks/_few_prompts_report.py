@@ -56,7 +56,7 @@ def _table(rows: pd.DataFrame, regime: str) -> str:
         ("… lowest section", [f"{difference[n].min():+.3f}" for n in numbers[1:]]),
     ):
         lines.append([what, OTHERS, "", *cells])
-    return markdown([regime, "learned from", *(f"{n} prompts" for n in numbers)], lines)
+    return markdown([regime, "learned from", *(f"{n} prompt{'' if n == 1 else 's'}" for n in numbers)], lines)
 
 
 def _number(value: float) -> str:
@@ -71,7 +71,7 @@ def figure(scores: pd.DataFrame, path: Path) -> None:
     import matplotlib.pyplot as plt
 
     sets = list(scores["set"].unique())
-    size = (3.2 * len(sets), 5.2)
+    size = (3.2 * len(sets), 5.6)
     drawn, axes = plt.subplots(2, len(sets), figsize=size, sharex=True, squeeze=False, layout="constrained")
     for column, key in enumerate(sets):
         for line, regime in enumerate(REGIMES):
@@ -79,7 +79,7 @@ def figure(scores: pd.DataFrame, path: Path) -> None:
             _panel(axis, means(scores[(scores["set"] == key) & (scores["regime"] == regime)]))
             axis.set_title(f"{BY_KEY[key].title}\n{regime}", fontsize=7, loc="left")
         axes[-1, column].set_xlabel("prompts")
-    axes[0, 0].legend(fontsize=5.5)
+    drawn.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=6)
     axes[0, 0].set_ylabel("PCC, depth-free target")
     drawn.savefig(path, dpi=110)
     plt.close(drawn)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from anndata import AnnData
-from scipy.ndimage import maximum_filter
+from scipy.ndimage import gaussian_filter, maximum_filter
 from skimage.feature import local_binary_pattern
 from skimage.filters import threshold_otsu
 
@@ -18,7 +18,8 @@ from phg2st_sc.encoders import _texture_places as texture_places
 from phg2st_sc.encoders._texture import feature_names
 from phg2st_sc.encoders._texture_binary import binary_shares
 from phg2st_sc.encoders._texture_edges import edge_peaks
-from phg2st_sc.encoders._texture_nuclei import MIN_RESPONSE
+from phg2st_sc.encoders._texture_nuclei import BLOB_SIGMAS, MIN_RESPONSE, spacing
+from phg2st_sc.encoders._texture_pooled_nuclei import pooled_nuclei
 from phg2st_sc.encoders._texture_sums import Histograms, Scale, Windows, otsu, percentiles, window_sums
 
 PX = 160
@@ -105,12 +106,32 @@ def test_peaks_at_an_edge_are_those_of_the_part_cut_out(rng):
     for reach in (1, 2, 4):
         size = 2 * reach + 1
         peaks = (response == maximum_filter(response, size)) & (response > MIN_RESPONSE)
-        extra = edge_peaks(response, peaks, windows, reach)
+        extra, (owners, points) = edge_peaks(response, peaks, windows, reach)
         for i, (y, x) in enumerate(zip(*windows[:2], strict=True)):
             part, known = response[y : y + 40, x : x + 40], peaks[y : y + 40, x : x + 40]
             all_peaks = (part == maximum_filter(part, size)) & (part > MIN_RESPONSE)
             assert known.sum() + extra[0, i] == all_peaks.sum() > known.sum()
             assert extra[1, i] == pytest.approx(part[all_peaks].sum() - part[known].sum(), rel=1e-4)
+            gained = {(y + row, x + column) for row, column in np.argwhere(all_peaks & ~known)}
+            assert set(map(tuple, points[owners == i])) == gained
+
+
+def test_spacing_is_that_of_the_blobs_of_a_window(rng):
+    """Those at its edges included, which are blobs because it ends there; three are needed."""
+    sigma = BLOB_SIGMAS[1]
+    stain = gaussian_filter(rng.random((176, 192)), 2.0).astype(np.float32) * 4
+    fine, coarse = (gaussian_filter(stain, s, mode="nearest", truncate=3.0) for s in (sigma, BLOB_SIGMAS[2]))
+    response, size = fine - coarse, 2 * int(sigma) + 1
+    windows = Windows(np.array([0, 12, 40, 70]), np.array([0, 20, 66, 88]), 80)
+    found = dict(pooled_nuclei(stain, windows, 1.4))
+    for i, (y, x) in enumerate(zip(*windows[:2], strict=True)):
+        part = response[y : y + 80, x : x + 80]
+        expected = dict(spacing(np.argwhere((part == maximum_filter(part, size)) & (part > MIN_RESPONSE))))
+        assert expected["blob_spacing"] > 0
+        for name, value in expected.items():
+            assert found[name][i] == pytest.approx(value, rel=1e-6)
+    nothing = dict(pooled_nuclei(np.zeros_like(stain), windows, 1.4))
+    assert not nothing["blob_spacing"].any()
 
 
 # Features.

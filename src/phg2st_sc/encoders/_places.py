@@ -103,7 +103,11 @@ def _pool(
     bar: Any,
     out: NDArray[np.float32],
 ) -> None:
-    """Fill in the features of one field."""
+    """Fill in the features of one field.
+
+    Every field reads the image for itself: that is a coarser level of a pyramid for the larger one, and where there is none, a second
+    decoding takes some 2 % of the time of both.
+    """
     left = np.ones(len(tiles), dtype=bool)
     proof = Proof(partial(_again, image, tiles, encoder), n=_BLOCKS_AGAIN)
     work = (

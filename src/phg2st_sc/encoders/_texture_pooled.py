@@ -1,7 +1,7 @@
 """The statistics of many overlapping tiles of one region at once: maps are filtered once, and pooled at every tile.
 
 The same statistics as of tiles cut out (`_texture.py`), but for these differences: tiles start at every fourth pixel, what
-filters see beyond a tile is its surroundings, and percentiles come from histograms.
+filters see beyond a tile is its surroundings, and percentiles come from histograms. What a peak is compared with ends where the tile does.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from ._gaussian import COMPONENT_RATIOS, RATIOS, Covariance, Skill, System
 from ._gene_basis import GeneBasis, beyond, learn_gene_basis, prompt_gene_basis
 from ._image_regression import Radial, within_slide
 from ._image_space import Rows, Standardized, blocks, image_components, map_rows, require_features, sum_of
-from ._judge import MAX_JUDGED, even_subset
+from ._judge import MAX_JUDGED, even_subset, neighborhoods
 from ._kernels import LENGTH_SCALES, MIXES, Kernel, Places
 from ._krige import MAX_EXACT, choose, krige_columns, predict_columns
 from ._landmarks import LEAST_SPOTS, without_spots
@@ -83,6 +83,7 @@ __all__ = [
     "map_rows",
     "matched_folds",
     "measured_spots",
+    "neighborhoods",
     "predict_columns",
     "prompt_gene_basis",
     "record",

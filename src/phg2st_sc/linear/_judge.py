@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ._comparison import Record, record
 from ._gaussian import Covariance, System
+from ._groups import groups, surrounding
 from ._kernels import Kernel, Places
 from ._working import Working
 
@@ -16,6 +17,10 @@ Array = NDArray[np.float64]
 
 MAX_JUDGED = 400
 """Prompts used to choose a covariance and the amplitude: an even subset when there are more."""
+_MOST_TOGETHER = 700
+"""Prompts up to which all are left out where columns are few."""
+_GROUPS, _IN_A_GROUP, _AROUND, _FAR = 4, 75, 60, 150
+"""Of more, some groups are left out, each with prompts around it, and some of the whole slide are kept."""
 MAX_COLUMNS = 1000
 """Columns that length scales are followed on."""
 
@@ -91,3 +96,19 @@ class Judge:
 def even_subset(n: int, limit: int) -> NDArray[np.int64]:
     """At most ``limit`` of n positions, evenly spread."""
     return np.arange(n) if n <= limit else np.unique(np.linspace(0, n - 1, limit).astype(np.int64))
+
+
+def neighborhoods(positions: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of prompts (p, 2) those to judge covariances by, and which of these count when they are left out.
+
+    An even subset of very many lies farther apart than they do, and asks for longer length scales. Here prompts that count
+    have all their neighbors.
+    """
+    n_prompts = len(positions)
+    if n_prompts <= _MOST_TOGETHER:
+        return np.arange(n_prompts), np.arange(n_prompts)
+    every = groups(positions, _IN_A_GROUP)
+    chosen = [every[number] for number in even_subset(len(every), _GROUPS)]
+    near = [surrounding(positions, group, group.size + _AROUND) for group in chosen]
+    kept = np.unique(np.concatenate([*near, even_subset(n_prompts, _FAR)]))
+    return kept, np.searchsorted(kept, np.sort(np.concatenate(chosen)))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from phg2st_sc.linear._kernels import Places
+from phg2st_sc.linear import Covariance, Kernel, Places
 from phg2st_sc.models.phg2st import slide_components
 from phg2st_sc.models.phg2st.conditioning import Encoded, condition
 from phg2st_sc.models.phg2st.slide_components import MIN_PROMPTS, _squared_cosine
@@ -108,3 +108,16 @@ def test_squared_cosines_are_those_of_drawn_directions():
         expected.append(_squared_cosine(singular[:2] ** 2 / n_prompts, n_genes / n_prompts))
     assert np.mean(expected, axis=0)[0] == pytest.approx(np.mean(found), abs=0.03)
     assert np.mean(expected, axis=0)[1] < 0.2
+
+
+def test_components_find_the_length_scale(rng):
+    x, y = np.meshgrid(np.arange(24.0), np.arange(24.0))
+    index = np.sort(rng.choice(576, 150, replace=False))
+    prompts = Places.of(np.stack([x.ravel(), y.ravel()], axis=1)[index])
+    start = Covariance(Kernel(1.5, 0.0, 4.0), 0.06)
+    columns = smooth(prompts.positions / 6.0, 2, 5) + 0.3 * rng.normal(size=(150, 2))
+    assert slide_components._best_kernel(prompts, np.ones(150), columns, np.ones(2), start, 0.1).length_scale == 8.0
+    noise = rng.normal(size=(150, 2))
+    assert slide_components._best_kernel(prompts, np.ones(150), noise, np.ones(2), start, 0.1) == start.kernel
+    few = prompts[np.arange(50)]
+    assert slide_components._best_kernel(few, np.ones(50), columns[:50], np.ones(2), start, 0.1) == start.kernel

@@ -7,19 +7,23 @@ prompts say that each can be.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...linear import (
+    MIN_TO_CHOOSE,
     Covariance,
     Field,
+    Kernel,
     Places,
     System,
     Working,
     even_subset,
     krige_columns,
+    neighborhoods,
     prompt_gene_basis,
 )
 
@@ -38,6 +42,10 @@ _UNSURE, _SURE = 0.5, 0.9
 _RATIOS = 4.0 ** np.arange(-3.0, 7.0)
 """Candidate signal-to-noise ratios of a component, in units of that of a gene; few, as a system is solved for each."""
 _MOST_AMPLITUDE = 1.5
+_LENGTH_SCALES = ((3.0, 8.0), (8.0, 30.0))
+_MIXES = (0.0, 0.3, 0.5, 0.7, 0.85, 0.95)
+_STANDARD_ERRORS = 1.0
+"""By which another kernel must be better on left-out prompts."""
 _ROWS = 256
 
 
@@ -85,15 +93,17 @@ def share_evidence(places: Places, working: Working, covariance: Covariance, sig
         return alone.prediction
     columns = np.asarray(working.values @ found.vectors)
     as_genes = covariance.ratio * _rounded(signal @ found.vectors**2)
-    kept = alone.kept
+    of_gene = covariance.ratio * float(_rounded(float(np.median(signal))))
+    kernel = _best_kernel(places[working.index], working.noise, columns, found.trust, covariance, of_gene)
+    covariance, kept = Covariance(kernel, 1.0), alone.kept
     system = System.of(covariance, places[working.index[kept]], working.noise[kept], columns[kept])
-    ratio, factor = _fitted(system, covariance.ratio * float(_rounded(float(np.median(signal)))))
+    ratio, factor = _fitted(system, of_gene)
     kriged = krige_columns(
         places,
         working.index,
         working.noise,
         np.hstack([columns, columns]),
-        Covariance(covariance.kernel, 1.0),
+        covariance,
         np.concatenate([ratio, as_genes]),
     )
     together = _SHARED + _AS_GENES
@@ -186,6 +196,38 @@ def _fitted(system: System, of_gene: float) -> tuple[Array, Array]:
         least[better], ratio[better] = error[better], tried
         factor[better] = ((weight * guess * truth).sum(axis=0) / power)[better]
     return ratio, np.clip(factor, 0.0, _MOST_AMPLITUDE)
+
+
+def _best_kernel(
+    prompts: Places, noise: Array, columns: Array, trust: Array, start: Covariance, of_gene: float
+) -> Kernel:
+    """Kernel under which left-out prompts are predicted best in components; that of the genes unless another is better.
+
+    Components are few and certain, and tell longer length scales and the worth of the image better than genes do.
+    """
+    if prompts.n < MIN_TO_CHOOSE:
+        return start.kernel
+    kept, scored = neighborhoods(prompts.positions)
+    prompts, noise, columns = prompts[kept], noise[kept], columns[kept]
+
+    def missed(kernel: Kernel) -> Array:
+        system = System.of(Covariance(kernel, 1.0), prompts, noise, columns)
+        weight = trust / noise[scored, None]
+        tried = [weight * (columns - system.leave_one_out(np.array([one])))[scored] ** 2 for one in of_gene * _RATIOS]
+        best = np.argmin([one.sum(axis=0) for one in tried], axis=0)
+        return np.choose(best, tried).sum(axis=1)
+
+    before = missed(start.kernel)
+    kernel, error = min(((one, missed(one)) for one in _kernels(start.kernel, prompts)), key=lambda one: one[1].sum())
+    gain = before - error
+    better = gain.mean() > _STANDARD_ERRORS * gain.std(ddof=1) / np.sqrt(gain.size)
+    return kernel if better else start.kernel
+
+
+def _kernels(start: Kernel, prompts: Places) -> Iterator[Kernel]:
+    for length_scale, longer in _LENGTH_SCALES:
+        for mix in _MIXES if prompts.image is not None else (start.mix,):
+            yield Kernel(length_scale, mix, longer)
 
 
 def _in_genes(kriged: Field, vectors: Array) -> Field:
