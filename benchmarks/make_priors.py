@@ -76,12 +76,17 @@ def held_out(path: Path, key: str) -> dict[str, float]:
     return {str(regime): round(float(part.mean()), 3) for regime, part in by_section.groupby("regime")}
 
 
+def made(recipe: Recipe, options: argparse.Namespace) -> Any:
+    """The prior, learned from all sections."""
+    tables = recipe.read(options.data.resolve(), options.cache)
+    genes = most_counted(tables, options.genes)
+    return phg2st.tl.train(tables, genes=genes, use_network=False, keep_sections=False, progress=False)
+
+
 def main() -> None:
     options = _options()
     for recipe in RECIPES:
-        tables = recipe.read(options.data.resolve(), options.cache)
-        genes = most_counted(tables, options.genes)
-        prior = phg2st.tl.train(tables, genes=genes, use_network=False, keep_sections=False, progress=False)
+        prior = phg2st.models.load(options.out / recipe.name) if options.cards_only else made(recipe, options)
         facts: dict[str, Any] = {**recipe.facts, "held_out": held_out(options.scores, recipe.scores)}
         folder = prior.prior(name=recipe.name, **facts).save(options.out / recipe.name, overwrite=True)
         print(folder, sum(file.stat().st_size for file in folder.iterdir()), "bytes", prior.card["prior"])
@@ -96,6 +101,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--cache", type=Path, default=Path("cache"), help="where image features are kept")
     parser.add_argument("--scores", type=Path, default=Path("benchmarks/results/priors.csv"))
     parser.add_argument("--genes", type=int, default=3000, help="those with the most counts")
+    parser.add_argument("--cards-only", action="store_true", help="write the scores anew, and learn nothing")
     parser.add_argument("--out", type=Path, default=SHIPPED)
     return parser.parse_args()
 

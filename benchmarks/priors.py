@@ -189,6 +189,8 @@ def report(rows: pd.DataFrame) -> str:
         "Depth-free PCC, mean over sections and masks; patients of the section are in no prior. `ratio`: of the means; then the",
         "median, least and largest over sections of the mean difference.",
         "",
+        "<!-- table -->",
+        "",
         "| set | regime | priors | sections | alone | with | ratio | median | least | largest |",
         "|---|---|---|--:|--:|--:|--:|--:|--:|--:|",
     ]

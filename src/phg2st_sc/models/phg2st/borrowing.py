@@ -31,6 +31,8 @@ MIXED = "mixed"
 """The slide alone and the priors, as they are trusted before."""
 _OTHER_TISSUE, _SAME_TISSUE = 0.4, 0.65
 """Rank correlations of gene levels up to which a prior is of another tissue, and from which on it is of the same."""
+_SURE_TISSUE = 0.5
+"""Up to which a prior has no weight where there are too few prompts to leave some out."""
 _LEAST_TRUST, _MOST_TRUST = 0.15, 0.6
 """Weights of such priors beside the slide alone. Mixed with a little of it a prior of the tissue does better than by itself; and
 a little of another tissue's did no harm anywhere."""
@@ -152,7 +154,10 @@ class BorrowingPredictor:
         priors = [self._helped(one, image, alone, prompts) for one, image in zip(self.lent, seen.by_image, strict=True)]
         helped = {one.prior.name: one for one in priors if one is not None}
         forms: dict[str, Any] = {SLIDE: alone, **helped}
-        common, before = self._common(list(helped.values())), _before([one.prior for one in helped.values()])
+        common, before = (
+            self._common(list(helped.values())),
+            _before([one.prior for one in helped.values()], few=prompts.n_prompts < MIN_PROMPTS),
+        )
         weights = before[None]
         told: dict[str, Any] = {"priors": {name: one.prior.told for name, one in helped.items()}}
         if helped and prompts.n_prompts >= MIN_PROMPTS and not self._unguarded:
@@ -234,9 +239,9 @@ class BorrowingPredictor:
         return learn_mixture(predict, before, few, folds, common._working)
 
 
-def _before(priors: Sequence[Fitted]) -> Array:
+def _before(priors: Sequence[Fitted], *, few: bool) -> Array:
     """(1 + priors,) weights of the slide alone and of each prior before left-out prompts are asked: by agreement of levels."""
-    trust = np.array([_trust(one) for one in priors])
+    trust = np.array([_trust(one, few=few) for one in priors])
     weights, left = np.zeros(1 + len(priors)), 1.0
     for number in np.argsort(-trust, kind="stable"):
         weights[1 + number] = left * trust[number]
@@ -245,11 +250,13 @@ def _before(priors: Sequence[Fitted]) -> Array:
     return weights
 
 
-def _trust(prior: Fitted) -> float:
+def _trust(prior: Fitted, *, few: bool) -> float:
+    """Weight of a prior by itself; with few prompts none will say that it misleads, and its levels have to agree."""
     if prior.agreement is None:
         return _MOST_TRUST if prior.asked else 0.0
-    share = (prior.agreement - _OTHER_TISSUE) / (_SAME_TISSUE - _OTHER_TISSUE)
-    return _LEAST_TRUST + (_MOST_TRUST - _LEAST_TRUST) * float(np.clip(share, 0.0, 1.0))
+    least, start = (0.0, _SURE_TISSUE) if few else (_LEAST_TRUST, _OTHER_TISSUE)
+    share = (prior.agreement - start) / (_SAME_TISSUE - start)
+    return least + (_MOST_TRUST - least) * float(np.clip(share, 0.0, 1.0))
 
 
 def _weights(stack: Stack, before: Array) -> tuple[Array, bool]:
