@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ class Recipe:
     name: str
     read: Any
     scores: str
+    folder: str
     facts: dict[str, str]
 
 
@@ -43,6 +45,7 @@ RECIPES = (
         "rheumatoid_synovium",
         _sets_ra.read,
         "ra",
+        "ra3dst",
         {
             "tissue": "synovium, rheumatoid arthritis",
             "species": "human",
@@ -55,6 +58,7 @@ RECIPES = (
         "spinal_cord",
         _sets_als.read,
         "als",
+        "als_spinal_cord",
         {
             "tissue": "lumbar spinal cord, ALS model and wild type",
             "species": "mouse",
@@ -89,6 +93,7 @@ def main() -> None:
         prior = phg2st.models.load(options.out / recipe.name) if options.cards_only else made(recipe, options)
         facts: dict[str, Any] = {**recipe.facts, "held_out": held_out(options.scores, recipe.scores)}
         folder = prior.prior(name=recipe.name, **facts).save(options.out / recipe.name, overwrite=True)
+        shutil.copyfile(options.data / recipe.folder / "LICENSE", folder / "LICENSE")
         print(folder, sum(file.stat().st_size for file in folder.iterdir()), "bytes", prior.card["prior"])
     size = sum(file.stat().st_size for file in options.out.rglob("*") if file.is_file())
     if size > MOST_BYTES:
