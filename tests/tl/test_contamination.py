@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import phg2st_sc as phg2st
-from phg2st_sc._provenance._fingerprint import fingerprint, trained_on
+from phg2st_sc._provenance._fingerprint import fingerprint, shortened, trained_on
 
 SAME = "trained on slide 'P1_S1' itself"
 
@@ -64,3 +64,33 @@ def test_training_on_a_slide_with_prompts_is_said(training, known):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         phg2st.tl.train({**training, "P1_S1": known}, method="kriging", progress=False)
+
+
+def test_a_prior_knows_the_slides_that_it_was_learned_from(known, training, make_section, tmp_path):
+    model = phg2st.tl.train(training, use_network=False, progress=False)
+    prior = model.prior(name="mine")
+    text = (prior.prior(tissue="none").save(tmp_path / "prior") / "model.json").read_text()
+    assert not any(hashed in text for one in model.card["fingerprints"] for hashed in (one[:8], one[8:16], one[16:24]))
+    for given, told in ((model, "P1_S1"), (prior, "section 1"), (tmp_path / "prior", "section 1")):
+        with pytest.warns(UserWarning, match=rf"Prior '(prior|mine)' was {SAME} \(as '{told}'\)"):
+            phg2st.tl.impute(known, prior=given)
+        assert known.uns["phg2st"]["trained_on"] == {"P1_S1": told}
+    with pytest.warns(UserWarning, match="was trained on 'P1_S1' itself"):
+        phg2st.tl.evaluate(known, n_splits=0)
+    with pytest.warns(UserWarning, match=rf"The model was {SAME} \(as 'section 1'\)"):
+        phg2st.tl.impute(known, model=prior)
+    new = make_section(seed=3)
+    phg2st.pp.sample_prompts(new, fraction=0.1, seed=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        phg2st.tl.impute(new, prior=prior)
+
+
+def test_short_fingerprints_take_no_other_slide_for_theirs():
+    rng = np.random.default_rng(0)
+    names = [f"s{i}" for i in range(1000)]
+    totals = rng.poisson(3000, size=1000)
+    card = {"shortened_fingerprints": [shortened(fingerprint(names, totals))] * 20}
+    taken = sum(bool(trained_on(card, names[:60], rng.poisson(3000, size=60))) for _ in range(200))
+    assert taken == 0
+    assert trained_on(card, names[:60], totals[:60]) == "section 1"

@@ -72,6 +72,8 @@ class Asked:
         By name of the slide.
     priors
         As in :class:`Predicted`.
+    cards
+        What priors that help were learned from, by name.
     """
 
     table: AnnData
@@ -86,6 +88,7 @@ class Asked:
     target_sum: float
     questions: dict[str, Question]
     priors: Mapping[str, Any]
+    cards: Mapping[str, Mapping[str, Any]]
 
     @property
     def image_side(self) -> dict[str, Any]:
@@ -119,7 +122,7 @@ class Asked:
             estimator=self.estimator,
             reading=self.reading,
             rep=self.rep,
-            trained_on={one.slide.name: _training_slide(self.estimator, one) for one in self.measured},
+            trained_on={one.slide.name: _training_slide(self.estimator.card, self.cards, one) for one in self.measured},
             seed=self.seed,
             not_measured={name: _names(table, panel, shown[gaps]) for name, gaps in lacking.items()},
             lacking=lacking,
@@ -182,7 +185,10 @@ def ask(
         estimator, {one.slide.name: sizes_of(one.slide, rep, n_prompts=one.index.size, **sizes) for one in measured}
     )
     questions = {one.slide.name: Question.of(one, estimator, panel, shown, scale) for one in measured}
-    return Asked(table, slides, estimator, reading, rep, seed, measured, panel, shown, scale, questions, helped_by)
+    cards = {name: (given or Offered()).by_name[name].card for name in helped_by.get("used", {})}
+    return Asked(
+        table, slides, estimator, reading, rep, seed, measured, panel, shown, scale, questions, helped_by, cards
+    )
 
 
 def _measured(slides: Sequence[Slide], reading: Reading, estimator: Estimator, prompt_mask: Any) -> list[Measured]:
@@ -239,11 +245,15 @@ def _check_number(estimator: Estimator, measured: Measured) -> None:
         raise ValueError(msg)
 
 
-def _training_slide(estimator: Estimator, measured: Measured) -> str:
-    """Name of the training slide that this slide is; empty for a new one."""
+def _training_slide(card: Mapping[str, Any], priors: Mapping[str, Mapping[str, Any]], measured: Measured) -> str:
+    """Name of the training slide, of a model or of priors, that this slide is; empty for a new one."""
     slide = measured.slide
     names = slide.table.obs_names[slide.rows[measured.index]]
-    known = trained_on(estimator.card, names, measured.totals)
+    for name, of_prior in priors.items():
+        if known := trained_on(of_prior, names, measured.totals):
+            _warn_of_prior(name, slide.name, known)
+            return known
+    known = trained_on(card, names, measured.totals)
     if known:
         msg = (
             f"The model was trained on slide {slide.name!r} itself (as {known!r}) and has read every spot of it: a score on "
@@ -255,6 +265,19 @@ def _training_slide(estimator: Estimator, measured: Measured) -> str:
         )
         warn_of_each(msg, each=f"{slide.name!r} (as {known!r})", several=several)
     return known
+
+
+def _warn_of_prior(prior: str, slide: str, known: str) -> None:
+    rest = "A score on {this} means nothing: leave the prior out to predict or score {it}."
+    msg = (
+        f"Prior {prior!r} was trained on slide {slide!r} itself (as {known!r}) and has read every spot of it. "
+        f"{rest.format(this='this slide', it='it')}"
+    )
+    several = (
+        f"Prior {prior!r} was trained on the slides {{which}} themselves, and has read every spot of them. "
+        f"{rest.format(this='these slides', it='them')}"
+    )
+    warn_of_each(msg, each=f"{slide!r} (as {known!r})", several=several)
 
 
 def features_of_method(table: AnnData, said: Reading, reading: Reading, estimator: Estimator) -> str | None:

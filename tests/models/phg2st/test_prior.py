@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from small_networks import QUICK_MEMBER
 
 import phg2st_sc as phg2st
 from phg2st_sc import models
@@ -30,6 +32,10 @@ def slides():
     return phg2st.datasets.simulate(
         n_slides=3, n_patients=2, n_spots=90, n_genes=25, image=False, progress=False, seed=3
     )
+
+
+def patch_mean(tiles):
+    return tiles.mean(axis=(1, 2))
 
 
 def test_nothing_in_the_file_was_measured_on_a_section(trained, make_training, tmp_path):
@@ -56,6 +62,22 @@ def test_the_card_says_how_many_sections_and_not_which(slides, tmp_path):
     assert "- a prior, learned from 3 sections, 2 patients, and holding none of them" in model_card(prior, "lab/mine")
     again = prior.prior(tissue="another").card["prior"]  # a prior of a prior goes on knowing
     assert (again["n_sections"], again["name"], again["tissue"]) == (3, "mine", "another")
+
+
+def test_the_card_of_a_trained_network_names_no_section_and_no_patient(tmp_path):
+    made = phg2st.datasets.simulate(n_slides=2, n_patients=2, n_spots=40, n_genes=20, progress=False, seed=3)
+    sections = {f"secret_{name}": one for name, one in made.items()}
+    for one in sections.values():
+        one.obs["patient"] = "secret_" + one.obs["patient"].astype(str)
+        phg2st.pp.extract_embeddings(one, image="hires", encoder=patch_mean, context=None, progress=False)
+    folder = tmp_path / "secret_checkpoints"
+    model = phg2st.tl.train(sections, checkpoint_dir=folder, progress=False, **{**QUICK_MEMBER, "max_epochs": 1})
+    assert {"judged_on", "losses"} <= set(model.card)
+    model.card["reading"] |= {"coordinate_system": "secret_P1_S1", "table_key": "secret"}
+    prior = model.prior()
+    assert "secret" not in (prior.save(tmp_path / "prior") / "model.json").read_text()
+    assert not {"validation", "judged_on", "losses", "scores", "weights"} & set(prior.card)
+    assert prior.card["target_sum"] == model.card["target_sum"]
 
 
 def test_it_is_loaded_as_it_was_saved(trained, make_training, tmp_path):
@@ -90,14 +112,30 @@ def test_nothing_to_hand_on(make_training):
         models.PHG2ST().prior()
 
 
+def radial_regression(features, wanted):
+    radial = Radial.learn(features, n_components=6, radial=True, seed=0)
+    design = radial.of(features)
+    coefficients = np.linalg.solve(design.T @ design + np.eye(design.shape[1]), design.T @ wanted)
+    return CohortRegression(radial, design.mean(axis=0), coefficients)
+
+
+def test_a_prior_of_a_prior_and_a_prior_that_is_lent_keep_its_landmarks(make_training):
+    model = models.create("phg2st", n_components=5, use_network=False).fit([make_training(seed) for seed in range(2)])
+    features = np.random.default_rng(0).normal(size=(500, 12))
+    model._knowledge = replace(model._knowledge, regression=radial_regression(features, np.tanh(features[:, :5])))
+    prior = model.prior()
+    landmarks = prior._knowledge.regression.radial.landmarks
+    assert len(landmarks) < len(model._knowledge.regression.radial.landmarks) / 3
+    for again in (prior.prior()._knowledge, prior.lend("x", prior.genes, image=True, asked=True).knowledge):
+        np.testing.assert_array_equal(again.regression.radial.landmarks, landmarks)
+        np.testing.assert_array_equal(again.regression.coefficients, prior._knowledge.regression.coefficients)
+
+
 def test_landmarks_become_means_of_spots_and_say_nearly_the_same():
     rng = np.random.default_rng(0)
     features = rng.normal(size=(500, 6)) @ rng.normal(size=(6, 12))
-    radial = Radial.learn(features, n_components=6, radial=True, seed=0)
-    wanted = np.tanh(features[:, :3] / 3)
-    design = radial.of(features)
-    coefficients = np.linalg.solve(design.T @ design + np.eye(design.shape[1]), design.T @ wanted)
-    whole = CohortRegression(radial, design.mean(axis=0), coefficients)
+    whole = radial_regression(features, np.tanh(features[:, :3] / 3))
+    radial = whole.radial
     short = without_spots(whole)
     landmarks = short.radial.landmarks
     assert len(landmarks) <= len(radial.landmarks) / LEAST_SPOTS

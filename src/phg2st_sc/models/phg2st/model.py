@@ -27,7 +27,7 @@ from .knowledge import Knowledge, Learned, learn
 from .lent import Lent
 from .of_cells import knowledge_of_cells
 from .parts import GENE_COVARIANCE, NETWORK, check_parts
-from .without_sections import N_CELLS, knowledge_without_sections, prior_card
+from .without_sections import N_CELLS, knowledge_without_sections, prior_card, settings_without_paths
 
 if TYPE_CHECKING:
     from .network import NetworkMember
@@ -248,7 +248,8 @@ class PHG2ST(NetworkEstimator):
 
         A saved model holds measured sections of its patients, smoothed over their spots, and hashes of the spots. A prior holds
         levels, noise and components of genes, the image regression with the name of its encoder, and slopes; of
-        the training sections it only says how many there were. The network stays behind too.
+        the training sections it only says how many there were, and keeps 16 bits of a hash of 128 spots of each (name and total
+        count), too few to tell the counts by, and enough to warn whoever predicts one of them. The network stays behind too.
 
         Parameters
         ----------
@@ -293,8 +294,8 @@ class PHG2ST(NetworkEstimator):
             "source": source,
             "held_out": dict(held_out or {}),
         }
-        made = PHG2ST(**self.kept_parameters())
-        made.genes, made._knowledge = self.genes, knowledge_without_sections(self._knowledge)
+        made = PHG2ST(**settings_without_paths(self.kept_parameters()))
+        made.genes, made._knowledge = self.genes, knowledge_without_sections(self._knowledge, self.card)
         made.card = prior_card(self.card, self.genes, facts)
         return made
 
@@ -318,7 +319,7 @@ class PHG2ST(NetworkEstimator):
             msg = f"{counts.shape[1]} genes of {counts.shape[0]} cells do not vary beyond counting noise: read more of either."
             raise ValueError(msg)
         made = cls(n_components=n_components)
-        made.genes, made._knowledge = tuple(genes), knowledge_without_sections(knowledge)
+        made.genes, made._knowledge = tuple(genes), knowledge_without_sections(knowledge, {})
         made.card = prior_card({}, genes, {**facts, N_CELLS: int(counts.shape[0])})
         return made
 
@@ -339,7 +340,7 @@ class PHG2ST(NetworkEstimator):
         if self._knowledge is None:
             msg = "A prior is a default that was trained: `phg2st_sc.tl.train(slides).prior()`."
             raise ValueError(msg)
-        known = knowledge_without_sections(self._knowledge, image=image)
+        known = knowledge_without_sections(self._knowledge, self.card, image=image)
         return Lent(name, tuple(genes), known, asked, of_cells=N_CELLS in self.card.get(_keys.PRIOR, {}))
 
     def borrow(self, priors: Sequence[Lent]) -> PHG2ST:
