@@ -22,6 +22,7 @@ from ._field import Field
 from ._folds import matched_folds
 from ._gaussian import COMPONENT_RATIOS, RATIOS, Covariance, Skill, System
 from ._gene_basis import GeneBasis, beyond, learn_gene_basis, prompt_gene_basis
+from ._groups import groups
 from ._image_regression import Radial, within_slide
 from ._image_space import Rows, Standardized, blocks, image_components, map_rows, require_features, sum_of
 from ._judge import MAX_JUDGED, even_subset, neighborhoods
@@ -74,6 +75,7 @@ __all__ = [
     "even_subset",
     "gene_signal",
     "gene_spread",
+    "groups",
     "image_components",
     "join",
     "krige_columns",

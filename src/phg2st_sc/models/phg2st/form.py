@@ -82,7 +82,7 @@ class Predictor:
             forms[SLIDE_WITHOUT_IMAGE] = encoded.without_image()
         if self.member is None or NETWORK in self.without:
             return Forms(forms)
-        return Forms(forms, self.member.encode(slide))
+        return Forms(forms, self.member.encode(slide, encoded.places))
 
     def _reduced(self, encoded: Encoded) -> Encoded:
         """Expectations without what is to be left out."""

@@ -10,6 +10,7 @@ import torch
 
 from phg2st_sc._arrays import SlideArrays
 from phg2st_sc.models.phg2st.network import network as network_file
+from phg2st_sc.models.phg2st.network import views
 from phg2st_sc.models.phg2st.network.kriging_head import component_groups
 from phg2st_sc.models.phg2st.network.network import ComponentNetwork
 from phg2st_sc.models.phg2st.network.tensors import Evidence, SlideInput
@@ -149,3 +150,17 @@ def test_records_of_older_networks_still_load():
     parts = ("propagation", "hypergraph", "residual_head", "histology", "kernel_width")
     old = {k: v for k, v in NetworkConfig(6, K).as_dict().items() if k not in parts}
     assert NetworkConfig(**old) == NetworkConfig(6, K)
+
+
+def test_a_large_slide_is_predicted_by_parts_of_its_image(monkeypatch):
+    network, given, whole = make(), evidence(), slide()
+    monkeypatch.setattr(views, "_HELD", 10)
+    monkeypatch.setattr(views, "_SPOTS", 7)
+    monkeypatch.setattr(network_file, "_ROWS", 8)
+    parts = slide()
+    assert isinstance(parts.features, views.Views)
+    with torch.no_grad():
+        for expected, found in zip(network(whole, given), network(parts, given), strict=True):
+            torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    rows = torch.tensor([3, 9, 11])
+    torch.testing.assert_close(parts.part(rows).features, whole.part(rows).features, rtol=0, atol=1e-6)

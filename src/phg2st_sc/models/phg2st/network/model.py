@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from ...._arrays import SlideArrays
-from ....linear import EpisodeSource, Measured, even_subset
+from ....linear import EpisodeSource, Measured, Places, even_subset
 from ....nn import MEMBER, NetworkConfig, own_randomness
 from ....training import EpisodeConfig, FitResult, Machine, Split, TrainedNetwork, device_of, training_record
 from .draws import BLOCK, PATTERNS, SCATTERED, Episode, EpisodeSlide, draw_prompts, pattern_of, slides_to_draw
@@ -52,16 +52,19 @@ class EncodedSlide:
         Whether the network looks at its features.
     engine
         Of its hypergraph.
+    places
+        Its spots as the linear part sees them, image included, where that is known.
     """
 
     arrays: SlideArrays
     tokens: bool
     engine: str
+    places: Places | None = None
 
     @cached_property
     def input(self) -> SlideInput:
         """Tensors of the slide."""
-        return SlideInput.of(self.arrays, image=True, tokens=self.tokens, engine=self.engine)
+        return SlideInput.of(self.arrays, image=True, tokens=self.tokens, engine=self.engine, places=self.places)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -156,8 +159,11 @@ class NetworkMember(TrainedNetwork[Committee]):
         """Whether it has a say anywhere."""
         return bool(self.scattered.any() or self.block.any())
 
-    def encode(self, slide: SlideArrays) -> EncodedSlide | None:
-        """Hypergraph and image side of a slide; ``None`` without an image: there the network has no say."""
+    def encode(self, slide: SlideArrays, places: Places | None = None) -> EncodedSlide | None:
+        """Hypergraph and image side of a slide; ``None`` without an image: there the network has no say.
+
+        ``places`` are its spots as the linear part sees them, which saves looking at the image again.
+        """
         if slide.features is None:
             return None
         width = self.network.config.config.n_features
@@ -166,7 +172,7 @@ class NetworkMember(TrainedNetwork[Committee]):
                 f"Slide {slide.name!r} has {slide.features.shape[1]} features per spot, the network takes {width // 2}."
             )
             raise ValueError(msg)
-        return EncodedSlide(slide, width > 0, self.engine)
+        return EncodedSlide(slide, width > 0, self.engine, places)
 
     def input(self, slide: SlideArrays, *, image: bool) -> SlideInput:
         """Tensors of a slide, with its image or as if it had none."""

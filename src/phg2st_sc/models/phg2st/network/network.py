@@ -82,7 +82,9 @@ class ComponentNetwork(nn.Module):
         """(n, d) tokens of the image; ``None`` where there is none to look at."""
         if self.image is None or slide.features is None:
             return None
-        tokens = self.image(slide.features)
+        features = slide.features
+        held = isinstance(features, Tensor)
+        tokens = self.image(features) if held else features.map(self.image, slide.positions.device)
         if self.hypergraph is not None:
             tokens = self.hypergraph(tokens, lambda x: in_full_precision(slide.propagation, x))
         return self.norm_image(tokens)

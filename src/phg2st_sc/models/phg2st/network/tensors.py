@@ -13,11 +13,10 @@ from torch import Tensor
 from ...._arrays import SlideArrays
 from ....graph import HypergraphOperator
 from ....linear import Places
-from ..propagated import Looks, propagate, propagated_components, spot_incidence
+from ..propagated import Looks, propagated_components, spot_incidence
+from .views import Views, views_of
 
 Array = NDArray[np.float64]
-_LARGEST = 5.0
-"""Inputs are clipped at so many standard deviations."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,30 +32,35 @@ class SlideInput:
     looks
         (n, c) image components in units of their typical distance on the slide, or ``None``.
     features
-        (n, 2 F) features of spots and of their surroundings, standardised over the slide, or ``None``.
+        (n, 2 F) features of spots and of their surroundings, standardised over the slide, of which some spots at a time are
+        asked for; ``None`` without.
     """
 
     positions: Tensor
     propagation: Any
     looks: Tensor | None = None
-    features: Tensor | None = None
+    features: Tensor | Views | None = None
     _elsewhere: dict[torch.device, SlideInput] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, slide: SlideArrays, *, image: bool, tokens: bool, engine: str = "auto") -> SlideInput:
-        """Tensors of a slide on the CPU; ``image=False``: as if it had none, ``tokens``: with features."""
+    def of(
+        cls, slide: SlideArrays, *, image: bool, tokens: bool, engine: str = "auto", places: Places | None = None
+    ) -> SlideInput:
+        """Tensors of a slide on the CPU; ``image=False``: as if it had none, ``tokens``: with features.
+
+        ``places`` are those of :func:`propagated_components`, where they are known already.
+        """
         incidence = spot_incidence(slide)
         positions = torch.from_numpy(np.ascontiguousarray(slide.positions, np.float32))
         operator = HypergraphOperator(incidence, engine=engine)
         if not image or slide.features is None:
             return cls(positions, operator)
-        places = Places.of(slide.positions, propagated_components(Looks(slide, "phg2st")))
+        if places is None:
+            places = Places.of(slide.positions, propagated_components(Looks(slide, "phg2st")))
         looks = _tensor(np.asarray(places.image) / places.image_scale)
         if not tokens:
             return cls(positions, operator, looks)
-        own = _standardized(np.asarray(slide.features, dtype=np.float64))
-        around = _standardized(propagate(incidence, own))
-        return cls(positions, operator, looks, _tensor(np.hstack([own, around])))
+        return cls(positions, operator, looks, views_of(slide.features, incidence, slide.positions))
 
     @property
     def n_spots(self) -> int:
@@ -69,7 +73,8 @@ class SlideInput:
         if where == self.positions.device:
             return self
         if where not in self._elsewhere:
-            looks, features = (None if one is None else one.to(where) for one in (self.looks, self.features))
+            looks = None if self.looks is None else self.looks.to(where)
+            features = self.features.to(where) if isinstance(self.features, Tensor) else self.features
             self._elsewhere[where] = SlideInput(self.positions.to(where), self.propagation.to(where), looks, features)
         return self._elsewhere[where]
 
@@ -118,12 +123,6 @@ class Evidence:
         place = torch.full((n,), -1).index_copy(0, rows, torch.arange(len(rows)))
         kept = place[self.index] >= 0
         return Evidence(place[self.index[kept]], self.observed[kept], self.noise[kept], self.depth)
-
-
-def _standardized(values: Array) -> Array:
-    """Zero mean and unit variance over the slide: stain and scanner go out here."""
-    spread = values.std(axis=0)
-    return np.clip((values - values.mean(axis=0)) / np.where(spread > 1e-6, spread, 1.0), -_LARGEST, _LARGEST)
 
 
 def _tensor(values: NDArray[Any]) -> Tensor:
