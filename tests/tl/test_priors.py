@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import phg2st_sc as phg2st
+from phg2st_sc._reading import species_of_table
 from phg2st_sc.models import PRIORS
+from phg2st_sc.models._hub import model_card
 
 
 def human(slides):
@@ -85,6 +87,65 @@ def test_a_mouse_is_offered_a_human_prior(prior, new):
     assert "knows 3000 genes, and only 0" in passed["spinal_cord"]
     phg2st.tl.impute(mouse, key_added="alone", progress=False)
     np.testing.assert_array_equal(mouse.layers["phg2st"], mouse.layers["alone"])
+
+
+def of_species(adata, **columns):
+    """A copy whose ``var_names`` are Entrez ids, with other columns of ``var``."""
+    made = adata.copy()
+    for name, values in columns.items():
+        made.var[name] = values
+    made.var_names = [str(1000 + number) for number in range(made.n_vars)]
+    return made
+
+
+def test_columns_that_hold_no_genes_do_not_tell_the_species(new):
+    kinds = {"feature_types": "Gene Expression", "genome": "GRCh38", "description": [f"Protein {i}" for i in range(30)]}
+    assert species_of_table(of_species(new, **kinds)) == ""
+    assert species_of_table(of_species(new, **kinds, symbol=list(new.var_names))) == "human"
+    mouse = [f"Gene{number}a" for number in range(new.n_vars)]
+    assert species_of_table(of_species(new, genome="GRCh38", symbol=mouse)) == "mouse"
+
+
+def test_capitals_match_only_where_the_species_is_known(prior, new):
+    small = new.copy()
+    small.var_names = new.var_names.str.lower()
+    wanted = phg2st.tl.predict(new, prior=prior, progress=False).X
+    np.testing.assert_allclose(phg2st.tl.predict(small, prior=prior, progress=False).X, wanted, atol=1e-6)
+    unclear = prior.prior()
+    unclear.card["prior"] = {**unclear.card["prior"], "species": ""}
+    with pytest.raises(ValueError, match="knows 30 genes, and only 0 of them"):
+        phg2st.tl.predict(small, prior=unclear, progress=False)
+
+
+def test_auto_matches_no_genes_of_unknown_species_by_capitals(prior, new, tmp_path):
+    small = new.copy()
+    small.var_names = new.var_names.str.lower()
+    phg2st.models.priors()["mine"] = prior.save(tmp_path / "mine")
+    try:
+        phg2st.tl.impute(small, prior="auto", progress=False)
+    finally:
+        del PRIORS["mine"]
+    assert "only 0 of them" in small.uns["phg2st"]["priors"]["passed_over"]["mine"]
+
+
+def test_a_folder_does_not_hide_a_name(tmp_path, monkeypatch, new):
+    name = "rheumatoid_synovium"
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert phg2st.models.load_prior(name).card["prior"]["name"] == name
+    phg2st.tl.impute(new, prior="auto", progress=False)
+    for path in (f"./{name}", tmp_path / name):
+        with pytest.raises(FileNotFoundError):
+            phg2st.models.load_prior(path)
+
+
+def test_a_prior_of_cells_is_no_model(new, tmp_path):
+    cells = phg2st.tl.learn_prior(human({"x": new.copy()})["x"], n_components=3)
+    for model in (cells, cells.save(tmp_path / "cells")):
+        with pytest.raises(ValueError, match=r"learned from single cells, .* as `prior=`"):
+            phg2st.tl.impute(new, model=model, progress=False)
+    phg2st.tl.impute(new, prior=cells, progress=False)
+    assert 'prior="lab/cells"' in model_card(cells, "lab/cells")
 
 
 def test_names_that_do_not_fit(prior, new):

@@ -185,22 +185,32 @@ def model_panel(table: AnnData, genes: Sequence[str], *, gene_key: str | None = 
     return Panel(tuple(genes), columns)
 
 
-def known_columns(table: AnnData, genes: Sequence[str], *, gene_key: str | None = None) -> NDArray[np.int64]:
+def known_columns(
+    table: AnnData, genes: Sequence[str], *, gene_key: str | None = None, any_case: bool = True
+) -> NDArray[np.int64]:
     """Column of each gene of a prior, found as those of a model are, else whatever the case of the letters; -1 for none.
 
-    A prior may know more genes than an object has, or fewer.
+    A prior may know more genes than an object has, or fewer. Without ``any_case`` names have to be written alike.
     """
     _, columns = _best_match(table, genes, gene_key)
+    if not any_case:
+        return columns
     names = table.var_names if gene_key is None else pd.Index(table.var[gene_key])
     capitals = _locate(names.astype(str).str.upper(), pd.Index(list(genes)).str.upper())
     return capitals if _found(capitals) > _found(columns) else columns
 
 
 def species_of_table(table: AnnData, *, gene_key: str | None = None) -> str:
-    """Species that the names of an object's genes are of, by ``gene_key``, ``var_names`` or any other column of ``var``."""
+    """Species that the names of an object's genes are of, by ``gene_key``, ``var_names`` or a column of ``var`` with names."""
     if gene_key is not None and gene_key in table.var:
         return species_of(table.var[gene_key])
-    return next(filter(None, map(species_of, (table.var_names, *(names for _, names in _other_names(table))))), "")
+    others = (names for _, names in _other_names(table) if _may_be_genes(names))
+    return next(filter(None, map(species_of, (table.var_names, *others))), "")
+
+
+def _may_be_genes(names: pd.Index) -> bool:
+    """Whether most differ, and most are single words: kinds of features, genomes and descriptions are no names of genes."""
+    return names.nunique() > len(names) / 2 and float(names.str.contains(r"\s").mean()) < 0.5
 
 
 def _best_match(table: AnnData, genes: Sequence[str], gene_key: str | None) -> tuple[str, NDArray[np.int64]]:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .. import _keys
 from .._text import quoted
 from ._arguments import check_parameters, check_seed, suggest_argument
 from ._base import Estimator
@@ -36,14 +37,25 @@ def choose_estimator(
         msg = f"{quoted(parameters)} cannot be set on a trained model: give it to `phg2st_sc.tl.train`, or where the model is made."
         raise TypeError(msg)
     if isinstance(model, Estimator):
-        return model
+        return _of_sections(model)
     if isinstance(model, (str, os.PathLike)):
-        return _trained(load(model), model)
+        return _of_sections(_trained(load(model), model))
     if isinstance(model, type) and issubclass(model, Estimator):
         msg = f"`model={model.__name__}` is the class of a method: pass `method={model.name!r}`, or what `phg2st_sc.tl.train` returned."
         raise TypeError(msg)
     msg = f"`model` is a trained method, the folder it was saved to or a hub repository, not {type(model).__name__}."
     raise TypeError(msg)
+
+
+def _of_sections(model: Estimator) -> Estimator:
+    """The model, unless it is a prior of single cells: these vary more than spots, by how much only ``prior=`` asks the prompts."""
+    if _keys.N_CELLS in (model.card.get(_keys.PRIOR) or {}):
+        msg = (
+            "`model` was learned from single cells, which says how genes go together, and not how spots of a section vary: pass "
+            "it as `prior=`."
+        )
+        raise ValueError(msg)
+    return model
 
 
 def _trained(loaded: Estimator, path: str | os.PathLike[str]) -> Estimator:

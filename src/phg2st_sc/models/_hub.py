@@ -158,6 +158,7 @@ def model_card(model: Fitted, repo_id: str) -> str:
     card = model.card
     features = card.get("features") or {}
     pictures = card.get("pictures")
+    argument = _keys.PRIOR if _keys.N_CELLS in (card.get(_keys.PRIOR) or {}) else _keys.MODEL
     lines = [
         "---",
         "library_name: phg2st-sc",
@@ -176,7 +177,7 @@ def model_card(model: Fitted, repo_id: str) -> str:
         "```python",
         "import phg2st_sc as phg2st",
         "",
-        f'phg2st.tl.impute(adata, prompt_mask="prompt", model="{repo_id}")',
+        f'phg2st.tl.impute(adata, prompt_mask="prompt", {argument}="{repo_id}")',
         "```",
         "",
     ]

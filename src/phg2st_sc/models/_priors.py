@@ -70,7 +70,8 @@ def load_prior(path: str | os.PathLike[str], *, revision: str | None = None, tok
     Parameters
     ----------
     path
-        One of :func:`priors`, a folder, or a repository ``owner/name`` of the hub.
+        One of :func:`priors`, a folder, or a repository ``owner/name`` of the hub. A folder that is called as one of
+        :func:`priors` is: ``"./name"``, or a :class:`pathlib.Path`.
     revision, token
         See :func:`load`.
 
@@ -89,7 +90,7 @@ def load_prior(path: str | os.PathLike[str], *, revision: str | None = None, tok
     >>> phg2st.models.load_prior("rheumatoid_synovium").card["prior"]["species"]
     'human'
     """
-    named = str(path) in PRIORS and not Path(path).is_dir()
+    named = isinstance(path, str) and path in PRIORS  # a folder of this name in the working directory is ``./name``
     if not (named or Path(path).expanduser().exists() or is_repo_id(path)):
         PRIORS[str(path)]  # says which there are
     found = load(PRIORS[str(path)] if named else path, revision=revision, token=token)

@@ -105,7 +105,7 @@ def impute(
     Raises
     ------
     ValueError
-        If both ``model`` and ``method``, or ``model`` and ``prior``, are given, a prior does not fit the object, counts of a prompt are no counts, there are too few prompts, embeddings
+        If both ``model`` and ``method``, or ``model`` and ``prior``, are given, a prior does not fit the object or, of single cells, is given as ``model``, counts of a prompt are no counts, there are too few prompts, embeddings
         carry no proof that they come from the image, ``data`` is a view, or ``key_added`` names a slot that something else
         wrote. Nothing is changed then.
     KeyError

@@ -80,7 +80,7 @@ def predict(
     Raises
     ------
     ValueError
-        If both ``model`` and ``method``, or ``model`` and ``prior``, are given, a prior does not fit the object, counts of a prompt are no counts, there are too few
+        If both ``model`` and ``method``, or ``model`` and ``prior``, are given, a prior does not fit the object or, of single cells, is given as ``model``, counts of a prompt are no counts, there are too few
         prompts, or embeddings carry no proof that they come from the image.
     KeyError
         If the method, mask column, layer, embeddings or genes do not exist.

@@ -90,9 +90,13 @@ def with_priors(
     if not given.by_name:
         return estimator, {}
     lent, used, passed_over = [], {}, {}
+    ours = species_of_table(table, gene_key=gene_key)
     for name, prior in given.by_name.items():
-        columns = known_columns(table, prior.genes or (), gene_key=gene_key)
-        misfit = _misfit(name, prior, table, int((columns >= 0).sum()), gene_key)
+        theirs = ((prior.card.get(_keys.PRIOR) or {}).get("species") or "").lower()
+        # names that differ in case alone are those of another species, unless the species is told
+        any_case = bool(theirs) and (given.asked or ours == theirs)
+        columns = known_columns(table, prior.genes or (), gene_key=gene_key, any_case=any_case)
+        misfit = _misfit(name, prior, table, int((columns >= 0).sum()), theirs, ours)
         if misfit and given.asked:
             raise ValueError(misfit)
         if misfit:
@@ -106,10 +110,9 @@ def with_priors(
     return (estimator.borrow(lent) if lent else estimator), record  # type: ignore[attr-defined]
 
 
-def _misfit(name: str, prior: PHG2ST, table: AnnData, shared: int, gene_key: str | None) -> str:
+def _misfit(name: str, prior: PHG2ST, table: AnnData, shared: int, theirs: str, ours: str) -> str:
     """Why a prior does not fit an object; empty where it does."""
-    theirs, ours = (prior.card.get(_keys.PRIOR) or {}).get("species") or "", species_of_table(table, gene_key=gene_key)
-    if theirs and ours and theirs.lower() != ours:
+    if theirs and ours and theirs != ours:
         return (
             f"Prior {name!r} is of {theirs} genes, and the names of the object's genes are those of {ours}: name a prior of {ours}, "
             "see `phg2st_sc.models.priors()`, or pass `prior='auto'`, which passes over those of other species."

@@ -27,7 +27,7 @@ from .knowledge import Knowledge, Learned, learn
 from .lent import Lent
 from .of_cells import knowledge_of_cells
 from .parts import GENE_COVARIANCE, NETWORK, check_parts
-from .without_sections import N_CELLS, knowledge_without_sections, prior_card, settings_without_paths
+from .without_sections import knowledge_without_sections, prior_card, settings_without_paths
 
 if TYPE_CHECKING:
     from .network import NetworkMember
@@ -320,7 +320,7 @@ class PHG2ST(NetworkEstimator):
             raise ValueError(msg)
         made = cls(n_components=n_components)
         made.genes, made._knowledge = tuple(genes), knowledge_without_sections(knowledge, {})
-        made.card = prior_card({}, genes, {**facts, N_CELLS: int(counts.shape[0])})
+        made.card = prior_card({}, genes, {**facts, _keys.N_CELLS: int(counts.shape[0])})
         return made
 
     def lend(self, name: str, genes: Sequence[str], *, image: bool, asked: bool) -> Lent:
@@ -341,7 +341,7 @@ class PHG2ST(NetworkEstimator):
             msg = "A prior is a default that was trained: `phg2st_sc.tl.train(slides).prior()`."
             raise ValueError(msg)
         known = knowledge_without_sections(self._knowledge, self.card, image=image)
-        return Lent(name, tuple(genes), known, asked, of_cells=N_CELLS in self.card.get(_keys.PRIOR, {}))
+        return Lent(name, tuple(genes), known, asked, of_cells=_keys.N_CELLS in self.card.get(_keys.PRIOR, {}))
 
     def borrow(self, priors: Sequence[Lent]) -> PHG2ST:
         """The default without training of its own, helped by priors."""

@@ -14,8 +14,6 @@ from ..._species import species_of
 from ...linear import CohortRegression, GeneBasis, Radial, without_spots
 from .knowledge import Knowledge
 
-N_CELLS = "n_cells"
-"""In the card of a prior from single cells: of how many."""
 _KEPT = (
     "n_spots",
     _keys.FEATURES,
