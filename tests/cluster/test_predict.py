@@ -8,6 +8,7 @@ from on_cluster import kill_a_busy_worker, once
 from spatialdata import read_zarr
 
 import phg2st_sc as phg2st
+from phg2st_sc._cluster import _client, run_tasks
 from phg2st_sc.tl import _predict_on
 
 
@@ -108,3 +109,31 @@ def test_embeddings_that_the_store_lacks_are_told_of(stored, client, monkeypatch
         phg2st.tl.impute(stored, progress=False, client=client)
     monkeypatch.setattr(_predict_on, "SENT_BYTES", 1 << 26)
     phg2st.tl.impute(stored, progress=False, client=client)
+
+
+def test_objects_share_what_a_prior_knows(slides, client, monkeypatch):
+    *training, (_, last) = slides.items()
+    prior = phg2st.tl.train(dict(training), use_network=False, keep_sections=False, progress=False)
+    others = last[:, :-1].copy()
+    objects = [last.copy(), last.copy(), others, others.copy()]
+    sent = []
+    monkeypatch.setattr(_predict_on, "run_tasks", lambda *_, shared, **__: sent.append(shared) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        phg2st.tl.impute(objects, prior=prior, progress=False, client=client)
+    first, second, third, fourth = sent[0]
+    assert first is second
+    assert third is fourth
+    assert first is not third
+    assert first._lent[0].knowledge is third._lent[0].knowledge
+    monkeypatch.undo()
+    here, there = objects[1:3], [one.copy() for one in objects[1:3]]
+    phg2st.tl.impute(here, prior=prior, progress=False)
+    phg2st.tl.impute(there, prior=prior, progress=False, client=client)
+    assert all(same(*pair) for pair in zip(here, there, strict=True))
+
+
+def test_a_method_that_is_too_large_to_send_is_told_of(client, monkeypatch):
+    monkeypatch.setattr(_client, "MOST_BYTES", 10_000)
+    one = {"what": "Task", "what_shared": "The method", "progress": False, "unit": "slide"}
+    with pytest.raises(ValueError, match="^The method would have to be sent to the workers"):
+        run_tasks(client, max, {"a": (1,)}, print, shared=bytes(20_000), **one)

@@ -26,6 +26,7 @@ def run_tasks(
     *,
     shared: Any = None,
     what: str,
+    what_shared: str | None = None,
     smaller: str = IN_STORE,
     progress: bool,
     unit: str,
@@ -47,8 +48,8 @@ def run_tasks(
         Called here with every label and result, in the order in which they come.
     shared
         A first argument that all tasks have, sent once to each worker; ``None`` for none.
-    what, smaller
-        What is sent, and what to do where it is too large, for messages.
+    what, what_shared, smaller
+        What is sent, with each task and (by default the same) with all of them, and what to do where it is too large, for messages.
     progress, unit, desc
         Looks of the bar, which counts tasks.
 
@@ -68,7 +69,7 @@ def run_tasks(
         label: Order(packed((function, arguments), f"{what} {label!r}", smaller), stop)
         for label, arguments in tasks.items()
     }
-    common = None if shared is None else packed(shared, what, smaller)
+    common = None if shared is None else packed(shared, what_shared or what, smaller)
     with (
         _sent(client, orders, common, stop) as futures,
         bar(progress=progress, total=len(futures), unit=unit, desc=desc) as shown,

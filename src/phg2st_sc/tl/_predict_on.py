@@ -54,6 +54,7 @@ def predict_on(
         take,
         shared=tuple(one.estimator for one in asked),
         what="What is read of",
+        what_shared="The method, with what its priors know,",
         progress=progress,
         unit="slide",
         desc="predict",

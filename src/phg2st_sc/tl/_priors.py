@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from .. import _keys
@@ -31,10 +31,29 @@ class Offered:
         The models.
     asked
         Whether they were named; else those that do not fit are passed over.
+    lent
+        By name, and whether with the image regression: objects that are predicted together share what is known.
+    helped
+        The default with priors lent to it, by what was lent: objects with the same genes share it.
     """
 
     by_name: Mapping[str, PHG2ST] = field(default_factory=dict)
     asked: bool = True
+    lent: dict[tuple[str, bool], Any] = field(default_factory=dict)
+    helped: dict[tuple[Any, ...], Estimator] = field(default_factory=dict)
+
+    def help(self, estimator: Estimator, lent: Mapping[str, tuple[tuple[str, ...], bool]]) -> Estimator:
+        """The default with priors lent to it: by name, their genes as an object calls them, and whether its image fits."""
+        key = (id(estimator), *lent.items())
+        if lent and key not in self.helped:
+            several = [self._lend(name, *told) for name, told in lent.items()]
+            self.helped[key] = estimator.borrow(several)  # type: ignore[attr-defined]
+        return self.helped[key] if lent else estimator
+
+    def _lend(self, name: str, genes: tuple[str, ...], image: bool) -> Any:
+        if (name, image) not in self.lent:
+            self.lent[name, image] = self.by_name[name].lend(name, genes, image=image, asked=self.asked)
+        return replace(self.lent[name, image], genes=genes)
 
 
 def offered(prior: Any, estimator: Estimator, model: Any) -> Offered:
@@ -89,7 +108,8 @@ def with_priors(
     """The default with the priors that fit an object lent to it, and what to keep of it."""
     if not given.by_name:
         return estimator, {}
-    lent, used, passed_over = [], {}, {}
+    lent: dict[str, tuple[tuple[str, ...], bool]] = {}
+    used, passed_over = {}, {}
     ours = species_of_table(table, gene_key=gene_key)
     for name, prior in given.by_name.items():
         theirs = ((prior.card.get(_keys.PRIOR) or {}).get("species") or "").lower()
@@ -102,12 +122,10 @@ def with_priors(
         if misfit:
             passed_over[name] = misfit
             continue
-        genes = ["" if column < 0 else str(table.var_names[column]) for column in columns]
         image = _same_features(prior, table, rep)
-        lent.append(prior.lend(name, genes, image=image, asked=given.asked))
+        lent[name] = tuple("" if column < 0 else str(table.var_names[column]) for column in columns), image
         used[name] = {**(prior.card.get(_keys.PRIOR) or {}), "n_shared": int((columns >= 0).sum()), "image": image}
-    record = {"used": used, "passed_over": passed_over}
-    return (estimator.borrow(lent) if lent else estimator), record  # type: ignore[attr-defined]
+    return given.help(estimator, lent), {"used": used, "passed_over": passed_over}
 
 
 def _misfit(name: str, prior: PHG2ST, table: AnnData, shared: int, theirs: str, ours: str) -> str:
