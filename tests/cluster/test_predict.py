@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pickle import loads
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from on_cluster import kill_a_busy_worker, once
@@ -9,6 +12,8 @@ from spatialdata import read_zarr
 
 import phg2st_sc as phg2st
 from phg2st_sc._cluster import _client, run_tasks
+from phg2st_sc._cluster._client import packed
+from phg2st_sc._reading import Reading, slide_arrays
 from phg2st_sc.tl import _predict_on
 
 
@@ -137,3 +142,20 @@ def test_a_method_that_is_too_large_to_send_is_told_of(client, monkeypatch):
     one = {"what": "Task", "what_shared": "The method", "progress": False, "unit": "slide"}
     with pytest.raises(ValueError, match="^The method would have to be sent to the workers"):
         run_tasks(client, max, {"a": (1,)}, print, shared=bytes(20_000), **one)
+
+
+def test_patient_and_picture_are_those_in_memory(stored, monkeypatch):
+    monkeypatch.setattr(_predict_on, "SENT_BYTES", 0)
+    one = next(iter(stored.values()))
+    one["table"].obs["patient"] = "someone"
+    reading, image_side = Reading(), {"rep": "X_mean", "hypergraph_key": None, "patches": True}
+    slide = reading.slides(one)[0]
+    here = slide_arrays(slide, **image_side)
+    asked = SimpleNamespace(reading=reading, image_side=image_side)
+    side = _predict_on.ImageSide.of(one, asked, slide, "a call")
+    assert side.arrays is None
+    there = loads(packed(side, "The image side")).read()
+    assert there.patient == here.patient == "someone"
+    assert there.feature_record == here.feature_record
+    pictures = [each.patches.read(np.arange(5), edge_um=100.0, size=8) for each in (here, there)]
+    np.testing.assert_array_equal(*pictures)

@@ -73,6 +73,8 @@ class ImageSide:
     ----------
     arrays
         What was in memory.
+    beside
+        What goes with it in any case, by its name in the arrays: patient, record of the features, pictures.
     store, reading, slide, settings
         Where it stands, how it is read there, and which slide it is.
     mark
@@ -82,6 +84,7 @@ class ImageSide:
     """
 
     arrays: SlideArrays | None = None
+    beside: Mapping[str, Any] = field(default_factory=dict)
     store: InStore | None = None
     reading: Reading = field(default_factory=Reading)
     slide: str = ""
@@ -94,10 +97,12 @@ class ImageSide:
         """What is sent of a slide."""
         store = by_path(data)
         arrays = slide_arrays(slide, **asked.image_side)
+        patches = arrays.patches.anywhere() if isinstance(arrays.patches, SlidePatches) else arrays.patches
         if not isinstance(store, InStore) or _size(arrays) <= SENT_BYTES:
-            patches = arrays.patches
-            return cls(replace(arrays, patches=patches.anywhere()) if isinstance(patches, SlidePatches) else arrays)
-        return cls(None, store, asked.reading, slide.name, asked.image_side, _mark(arrays), call)
+            return cls(replace(arrays, patches=patches))
+        beside = {"patient": arrays.patient, "feature_record": arrays.feature_record, "patches": patches}
+        settings = {**asked.image_side, "patches": False}
+        return cls(None, beside, store, asked.reading, slide.name, settings, _mark(arrays), call)
 
     def read(self) -> SlideArrays:
         """The arrays.
@@ -119,7 +124,7 @@ class ImageSide:
                 "them (`pp.extract_embeddings(..., write=True)`, or `sdata.write(path)` to a new store), or call without `client=`."
             )
             raise ValueError(msg)
-        return arrays
+        return replace(arrays, **self.beside)
 
 
 def _arrays_there(slide: Slide, settings: Mapping[str, Any]) -> SlideArrays | None:
