@@ -74,6 +74,20 @@ def _shared_once(shared: int, number: int) -> int:
     return shared + number
 
 
+def test_a_few_tasks_are_sent_at_a_time(client, monkeypatch):
+    came, ahead, order = {}, [], _cluster._tasks.Order
+
+    def counted(*given):
+        ahead.append(len(ahead) + 1 - len(came))
+        return order(*given)
+
+    monkeypatch.setattr(_cluster._tasks, "Order", counted)
+    run_tasks(client, _shared_once, {str(i): (i,) for i in range(30)}, came.__setitem__, shared=10, **LOOKS)
+    assert came == {str(i): 10 + i for i in range(30)}
+    assert max(ahead) <= 2 * _cluster._tasks._AHEAD + 1  # two workers of one thread, and the result that is being taken
+    assert len(ahead) == 30
+
+
 def test_no_task_is_no_work(client):
     run_tasks(client, np.sum, {}, print, **LOOKS)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count, islice
 from typing import Any
 from uuid import uuid4
 
@@ -13,6 +14,8 @@ from .._warn import Told, tell
 from ._client import IN_STORE, packed
 from ._worker import Answer, Order, as_it_is, work
 
+_AHEAD = 3
+"""Tasks for each thread of a worker that are sent at a time: one that is worked on, and others to go on with."""
 _RETRIES = 2
 """After errors that are not of the input, such as a file system that failed. Where a worker dies, Dask tries as often as its
 setting ``distributed.scheduler.allowed-failures`` says."""
@@ -60,25 +63,17 @@ def run_tasks(
     RuntimeError
         If workers died over a task again and again.
     """
-    from distributed import as_completed
-
     if not tasks:
         return
-    stop = f"phg2st-stop-{uuid4().hex}"
-    orders = {
-        label: Order(packed((function, arguments), f"{what} {label!r}", smaller), stop)
-        for label, arguments in tasks.items()
-    }
+    for label, arguments in tasks.items():  # before anything is sent, and not kept: together they may be large
+        packed((function, arguments), f"{what} {label!r}", smaller)
     common = None if shared is None else packed(shared, what_shared or what, smaller)
+    of_each: dict[str, Told] = {}
     with (
-        _sent(client, orders, common, stop) as futures,
-        bar(progress=progress, total=len(futures), unit=unit, desc=desc) as shown,
+        _sending(client, function, tasks, common) as results,
+        bar(progress=progress, total=len(tasks), unit=unit, desc=desc) as shown,
     ):
-        of_each: dict[str, Told] = {}
-        for future in as_completed(list(futures)):
-            label = futures[future]
-            answer = _answer(future, label)
-            future.release()
+        for label, answer in results:
             tell(Told(answer.told.at_once))
             of_each[label] = Told(at_the_end=answer.told.at_the_end)
             if answer.error is not None:
@@ -90,30 +85,79 @@ def run_tasks(
 
 
 @contextmanager
-def _sent(client: Any, orders: Mapping[str, Order], shared: bytes | None, stop: str) -> Iterator[dict[Any, str]]:
-    """Tasks that are sent, by future; cancelled where the body ends before they do."""
+def _sending(
+    client: Any, function: Callable[..., Any], tasks: Mapping[str, tuple[Any, ...]], shared: bytes | None
+) -> Iterator[Iterator[tuple[str, Answer]]]:
+    """Labels and answers as they come; what was sent is cancelled where the body ends before they all have."""
     from distributed import Event
 
-    run = uuid4().hex
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="(?s).*Sending large graph.*", category=UserWarning)
-        common = None
-        if shared is not None:
-            common = client.submit(as_it_is, shared, key=f"phg2st-shared-{run}", pure=False)
-        futures = {
-            client.submit(work, order, common, key=f"phg2st-{run}-{number}", pure=False, retries=_RETRIES): label
-            for number, (label, order) in enumerate(orders.items())
-        }
-    done = False
+    sender = _Sender(client, function, iter(tasks.items()), shared)
     try:
-        yield futures
-        done = True
+        yield sender.answers()
     finally:
-        if not done:
-            Event(stop, client=client).set()  # those that have begun look at it
-            client.cancel(list(futures), force=True)
-        for future in (*futures, *(() if common is None else (common,))):
+        if sender.sent:
+            Event(sender.stop, client=client).set()  # those that have begun look at it
+            client.cancel(list(sender.sent), force=True)
+        sender.release()
+
+
+class _Sender:
+    """Sends a few tasks for each thread of the workers, and more as results come: the scheduler holds what it is sent.
+
+    Parameters
+    ----------
+    client, function, tasks, shared
+        As in :func:`run_tasks`; what is shared is packed.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        function: Callable[..., Any],
+        tasks: Iterator[tuple[str, tuple[Any, ...]]],
+        shared: bytes | None,
+    ) -> None:
+        self._client, self._function, self._tasks = client, function, tasks
+        self._run, self.stop = uuid4().hex, f"phg2st-stop-{uuid4().hex}"
+        self._common = None if shared is None else self._submit(as_it_is, shared, key=f"phg2st-shared-{self._run}")
+        self._number = count()
+        self.sent: dict[Any, str] = {}
+
+    def answers(self) -> Iterator[tuple[str, Answer]]:
+        """Labels and answers, as they come."""
+        from distributed import as_completed
+
+        coming = as_completed(self._more())
+        for future in coming:
+            label = self.sent[future]
+            answer = _answer(future, label)
+            del self.sent[future]
             future.release()
+            coming.update(self._more())  # before the answer is looked at: workers do not wait for that
+            yield label, answer
+
+    def release(self) -> None:
+        """Let go of what is held on the cluster."""
+        for future in (*self.sent, *(() if self._common is None else (self._common,))):
+            future.release()
+
+    def _more(self) -> list[Any]:
+        """Send as many as workers have room for; they may have become more or fewer."""
+        room = _AHEAD * max(1, sum(self._client.nthreads().values())) - len(self.sent)
+        return [self._send(*task) for task in islice(self._tasks, max(room, 0))]
+
+    def _send(self, label: str, arguments: tuple[Any, ...]) -> Any:
+        order = Order(packed((self._function, arguments), label), self.stop)
+        future = self._submit(
+            work, order, self._common, key=f"phg2st-{self._run}-{next(self._number)}", retries=_RETRIES
+        )
+        self.sent[future] = label
+        return future
+
+    def _submit(self, *work: Any, **how: Any) -> Any:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="(?s).*Sending large graph.*", category=UserWarning)
+            return self._client.submit(*work, pure=False, **how)
 
 
 def _answer(future: Any, label: str) -> Answer:
