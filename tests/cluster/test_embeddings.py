@@ -13,6 +13,7 @@ from spatialdata import read_zarr
 import phg2st_sc as phg2st
 from phg2st_sc import _keys
 from phg2st_sc._cluster import run_tasks
+from phg2st_sc._slide._opened import NamedImage
 from phg2st_sc.encoders import EncoderCard
 from phg2st_sc.pp import _embedding_work
 
@@ -142,6 +143,30 @@ def test_a_picture_that_a_worker_sees_in_part_is_refused(client, tmp_path, monke
     monkeypatch.setattr("phg2st_sc.pp._embedding_cluster.run_tasks", lose_the_picture)
     with pytest.raises(ValueError, match="all machines see it by the same path"):
         phg2st.pp.extract_embeddings(stored, encoder=mean, client=client, **SETTINGS)
+
+
+def test_pictures_are_closed_while_workers_encode(slides, client, monkeypatch):
+    opened, seen, make, close = set(), [], NamedImage.__init__, NamedImage.close
+
+    def opening(self, *args, **settings):
+        make(self, *args, **settings)
+        opened.add(self)
+
+    def closing(self):
+        close(self)
+        opened.discard(self)
+
+    def looked(*args, **settings):
+        seen.append(len(opened))
+        run_tasks(*args, **settings)
+
+    monkeypatch.setattr(NamedImage, "__init__", opening)
+    monkeypatch.setattr(NamedImage, "close", closing)
+    monkeypatch.setattr("phg2st_sc.pp._embedding_cluster.run_tasks", looked)
+    expected = embedded(slides)
+    assert embedded(slides, client=client) == expected
+    assert seen == [0]
+    assert not opened
 
 
 def test_spots_on_padding_are_named_as_alone(slides, client):

@@ -83,6 +83,11 @@ class WatchedImage:
         self._padded[noted.padded] = True
         self._is_transparent |= noted.transparent
 
+    def reopen(self, image: SlideImage) -> None:
+        """Go on with the same picture, opened anew."""
+        self._is_transparent = self.noted().transparent
+        self._image = image
+
     def on_padding(self) -> NDArray[np.bool_]:
         """(n,) which centres lie on padding; those that nothing was read of are looked at now, and all if parts are transparent."""
         left = np.flatnonzero(~self._seen | self.noted().transparent)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -25,33 +24,32 @@ if TYPE_CHECKING:
 
 def embed_on(client: Any, asked: Sequence[Asked]) -> None:
     """Embed the slides of several objects on the workers of a client; each object is taken as soon as it is done."""
-    with ExitStack() as stack:
-        made = [[_Slide.of(slide, one.job, stack) for slide in one.slides] for one in asked]
-        slides = [(slide, number) for number, of_object in enumerate(made) for slide in of_object]
-        parts = {
-            f"slide {slide.survey.slide.name!r}, part {i + 1} of {len(slide.parts)} ({number})": (number, i)
-            for number, (slide, _) in enumerate(slides)
-            for i in range(len(slide.parts))
-        }
+    made = [[_Slide.of(slide, one.job) for slide in one.slides] for one in asked]
+    slides = [(slide, number) for number, of_object in enumerate(made) for slide in of_object]
+    parts = {
+        f"slide {slide.survey.slide.name!r}, part {i + 1} of {len(slide.parts)} ({number})": (number, i)
+        for number, (slide, _) in enumerate(slides)
+        for i in range(len(slide.parts))
+    }
 
-        def take(label: str, part: _Encoded) -> None:
-            number, i = parts[label]
-            slide, of_object = slides[number]
-            slide.add(i, part)
-            if all(one.is_done for one in made[of_object]):
-                asked[of_object].take([one.finish() for one in made[of_object]])
+    def take(label: str, part: _Encoded) -> None:
+        number, i = parts[label]
+        slide, of_object = slides[number]
+        slide.add(i, part)
+        if all(one.is_done for one in made[of_object]):
+            asked[of_object].take([one.finish() for one in made[of_object]])
 
-        run_tasks(
-            client,
-            _encode,
-            {label: (number, slides[number][0].parts[i][1]) for label, (number, i) in parts.items()},
-            take,
-            shared=_Sent(asked[0].job, tuple(slide.sent for slide, _ in slides)),
-            what="Pictures and encoder",
-            smaller="Pass pictures as paths, or in a SpatialData that was read from its store, and an encoder by its name",
-            progress=asked[0].job.progress,
-            unit="part",
-        )
+    run_tasks(
+        client,
+        _encode,
+        {label: (number, slides[number][0].parts[i][1]) for label, (number, i) in parts.items()},
+        take,
+        shared=_Sent(asked[0].job, tuple(slide.sent for slide, _ in slides)),
+        what="Pictures and encoder",
+        smaller="Pass pictures as paths, or in a SpatialData that was read from its store, and an encoder by its name",
+        progress=asked[0].job.progress,
+        unit="part",
+    )
 
 
 @dataclass(eq=False)
@@ -65,11 +63,13 @@ class _Slide:
     features: NDArray[np.float32] | None = None
 
     @classmethod
-    def of(cls, slide: Slide, job: Job, stack: ExitStack) -> _Slide:
+    def of(cls, slide: Slide, job: Job) -> _Slide:
         image = slide.open_image()
-        stack.callback(image.close)
-        survey = Survey.of(slide, image, job)
-        parts = survey.layout.work.parts(image, job)
+        try:
+            survey = Survey.of(slide, image, job)
+            parts = survey.layout.work.parts(image, job)
+        finally:
+            image.close()  # there may be more slides than files that a process may keep open
         watch = None if survey.is_looked_at else (slide.positions, survey.watched.size_px)
         sent = _SentSlide(slide.picture().anywhere(), survey.picture, survey.keeping(job), watch)
         return cls(survey, parts, sent, set(range(len(parts))))
@@ -90,7 +90,12 @@ class _Slide:
 
     def finish(self) -> EmbeddedSlide:
         features, self.features = self.features, None
-        return self.survey.finish(np.empty((0, 0), dtype=np.float32) if features is None else features)
+        image = self.survey.slide.open_image()
+        try:
+            self.survey.watched.reopen(image)
+            return self.survey.finish(np.empty((0, 0), dtype=np.float32) if features is None else features)
+        finally:
+            image.close()
 
 
 # --- on a worker ------------------------------------------------------------------------------------------------------
