@@ -1,10 +1,10 @@
-"""Make the priors that come with the package, from the open sets whose licence allows it.
+"""Make the prior that comes with the package, and others for those who may use their data.
 
-    python benchmarks/make_priors.py --data ../shared/data --cache features --scores benchmarks/results/priors.csv
+    python benchmarks/make_priors.py --data ../shared/data --scores benchmarks/results/priors.csv
+    python benchmarks/make_priors.py --data ../shared/data --cache features --priors spinal_cord --out my_priors
 
-Only sets with a licence of their own repository are used, and only statistics of theirs are kept: levels, noise and components
-of genes, an image regression, slopes. The breast tumours, the olfactory bulb and the colon are left out: their repositories say
-nothing on the use of the data, or have no licence at all.
+Only statistics of the sections are kept: levels, noise and components of genes, an image regression, slopes. Shipped is what was
+learned from data that their own repository licenses: its folder has the licence and the address of the source beside the prior.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class Recipe:
     scores: str
     folder: str
     facts: dict[str, str]
+    shipped: bool = False
 
 
 RECIPES = (
@@ -51,8 +52,9 @@ RECIPES = (
             "species": "human",
             "platform": "Spatial Transcriptomics, 150 and 200 µm pitch",
             "license": "BSD-3-Clause",
-            "source": "Vickovic et al. 2022, github.com/mssanjavickovic/3dst",
+            "source": "Vickovic et al. 2022, https://github.com/mssanjavickovic/3dst, commit 35b0bed",
         },
+        shipped=True,
     ),
     Recipe(
         "spinal_cord",
@@ -63,8 +65,8 @@ RECIPES = (
             "tissue": "lumbar spinal cord, ALS model and wild type",
             "species": "mouse",
             "platform": "Spatial Transcriptomics, 200 µm pitch",
-            "license": "MIT",
-            "source": "Maniatis et al. 2019, github.com/BiomedicalMachineLearning/Spacell",
+            "license": "none stated for the data",
+            "source": "Maniatis et al. 2019, as in https://github.com/BiomedicalMachineLearning/Spacell",
         },
     ),
 )
@@ -73,9 +75,13 @@ RECIPES = (
 def held_out(path: Path, key: str) -> dict[str, float]:
     """Depth-free correlation on patients that were left out, by regime."""
     if not path.exists():
-        return {}
+        raise SystemExit(f"{path} is not there: run benchmarks/priors.py first, or say --scores.")
     rows = pd.read_csv(path)
     rows = rows[(rows["set"] == key) & (rows["priors"] == "own")]
+    if rows.empty:
+        raise SystemExit(
+            f"{path} has no rows of set {key!r} with its own prior: run benchmarks/priors.py --sets {key}."
+        )
     by_section = rows.groupby(["regime", "section"])["pcc"].mean()
     return {str(regime): round(float(part.mean()), 3) for regime, part in by_section.groupby("regime")}
 
@@ -89,11 +95,15 @@ def made(recipe: Recipe, options: argparse.Namespace) -> Any:
 
 def main() -> None:
     options = _options()
-    for recipe in RECIPES:
-        prior = phg2st.models.load(options.out / recipe.name) if options.cards_only else made(recipe, options)
+    chosen = [one for one in RECIPES if (one.name in options.priors if options.priors else one.shipped)]
+    if options.out == SHIPPED and not all(one.shipped for one in chosen):
+        raise SystemExit("What its data's owners did not license does not come with the package: say --out.")
+    for recipe in chosen:
         facts: dict[str, Any] = {**recipe.facts, "held_out": held_out(options.scores, recipe.scores)}
+        prior = phg2st.models.load(options.out / recipe.name) if options.cards_only else made(recipe, options)
         folder = prior.prior(name=recipe.name, **facts).save(options.out / recipe.name, overwrite=True)
-        shutil.copyfile(options.data / recipe.folder / "LICENSE", folder / "LICENSE")
+        if recipe.shipped:
+            shutil.copyfile(options.data / recipe.folder / "LICENSE", folder / "LICENSE")
         print(folder, sum(file.stat().st_size for file in folder.iterdir()), "bytes", prior.card["prior"])
     size = sum(file.stat().st_size for file in options.out.rglob("*") if file.is_file())
     if size > MOST_BYTES:
@@ -105,6 +115,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--cache", type=Path, default=Path("cache"), help="where image features are kept")
     parser.add_argument("--scores", type=Path, default=Path("benchmarks/results/priors.csv"))
+    parser.add_argument(
+        "--priors", nargs="+", choices=[one.name for one in RECIPES], help="default: those that are shipped"
+    )
     parser.add_argument("--genes", type=int, default=3000, help="those with the most counts")
     parser.add_argument("--cards-only", action="store_true", help="write the scores anew, and learn nothing")
     parser.add_argument("--out", type=Path, default=SHIPPED)

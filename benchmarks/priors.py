@@ -2,7 +2,7 @@
 
     python benchmarks/priors.py --data ../shared/data --masks 3 --out benchmarks/results
 
-Every section is predicted by itself, and with priors that never saw its patient: ``own`` (its tissue), ``others`` (every other
+Every section is predicted by itself, and with priors that never saw its patient, over genes that were chosen without it: ``own`` (its tissue), ``others`` (every other
 tissue of the species), ``all`` (both, in one stack); on demand also ``cells``, where the spots of the tissue's other patients stand in for
 single cells: no places, gene by gene and spot by spot. Rows are kept section by section; ``--resume`` skips what is there,
 ``--report-only`` only makes the table again.
@@ -13,8 +13,8 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ import _sets_ra
 import anndata as ad
 import numpy as np
 import pandas as pd
-from _sections import Section, most_counted, open_sections, score_mask
+from _sections import Section, open_sections, score_mask
 from tqdm.auto import tqdm
 
 from phg2st_sc.models import PHG2ST, Estimator, create
@@ -71,50 +71,81 @@ TISSUES = {
 
 @dataclass(eq=False)
 class Shelf:
-    """Sections of a tissue, and priors made from them."""
+    """Sections of a tissue, and priors made from them.
+
+    What is predicted and learned about a patient is chosen without the counts of the patient: of a section only the names of its
+    genes are known before its prompts.
+    """
 
     tissue: Tissue
     data: Path
     cache: Path
+    elsewhere: list[Shelf] = field(default_factory=list)
+    """Other tissues of the species: they choose the genes where there is one patient only."""
 
     @cached_property
     def tables(self) -> dict[str, ad.AnnData]:
         return self.tissue.tables(self.data, self.cache)
 
     @cached_property
-    def sections(self) -> dict[str, Section]:
-        """Over the genes that are predicted."""
-        if self.tissue.key == "her2":
-            return self._opened(_sets_her2st.panel(self.tables, self.data))
-        return self._opened(most_counted(self.tables, self.tissue.n_genes))
+    def patients(self) -> dict[str, str]:
+        return {
+            name: str(one.obs["patient"].iloc[0]) if "patient" in one.obs else name for name, one in self.tables.items()
+        }
 
     @cached_property
-    def lessons(self) -> dict[str, Section]:
-        """Over the genes that priors know."""
-        genes = set(most_counted(self.tables, self.tissue.learned_genes))
-        return self._opened(sorted(genes | set(next(iter(self.sections.values())).data.genes)))
+    def shares(self) -> pd.DataFrame:
+        """Of every gene that all sections have, in the counts of each."""
+        shared = sorted(set.intersection(*(set(one.var_names) for one in self.tables.values())))
+        parts = {n: np.asarray(one[:, shared].X.sum(axis=0)).ravel() / one.X.sum() for n, one in self.tables.items()}
+        return pd.DataFrame(parts, index=shared)
 
-    def _opened(self, genes: list[str]) -> dict[str, Section]:
-        opened = open_sections(self.tables, genes)
+    def most_counted(self, n_genes: int, without: str | None) -> list[str]:
+        """Genes with the most counts in the sections of all patients but one."""
+        kept = [name for name, patient in self.patients.items() if patient != without]
+        total = self.shares[kept].sum(axis=1)
+        if not kept:
+            total = sum(one.shares.mean(axis=1).reindex(total.index) for one in self.elsewhere).dropna()
+        return sorted(total.sort_values(ascending=False, kind="stable").index[:n_genes])
+
+    def panel(self, without: str | None) -> list[str]:
+        """Genes that are predicted."""
+        if self.tissue.key == "her2":
+            return _sets_her2st.panel(self.tables, self.data)
+        return self.most_counted(self.tissue.n_genes, without)
+
+    def sections(self, without: str) -> dict[str, Section]:
+        """Of one patient, over the genes that are predicted."""
+        mine = {name: one for name, one in self.tables.items() if self.patients[name] == without}
+        return self._opened(mine, self.panel(without))
+
+    def lessons(self, without: str | None) -> list[Section]:
+        """Of all other patients, over the genes that priors know."""
+        kept = {name: one for name, one in self.tables.items() if self.patients[name] != without}
+        genes = {*self.most_counted(self.tissue.learned_genes, without), *self.panel(without)}
+        return list(self._opened(kept, sorted(genes)).values())
+
+    def _opened(self, tables: Mapping[str, ad.AnnData], genes: list[str]) -> dict[str, Section]:
+        opened = open_sections(tables, genes)
         return opened if self.tissue.image else {name: one.without_image() for name, one in opened.items()}
 
-    def prior(self, without: str | None = None) -> PHG2ST | None:
-        """From all patients, or all but one; ``None`` where nobody is left."""
-        kept = [one for one in self.lessons.values() if one.patient != without]
+    def prior(self, kept: Sequence[Section]) -> PHG2ST | None:
+        """From sections; ``None`` where there are none."""
         if not kept:
             return None
         slides = [one.data if self.tissue.image else _nobody(one) for one in kept]
         return create("phg2st", use_network=False).fit(slides)
 
-    def cells(self, without: str) -> PHG2ST:
-        """From the spots of all patients but one, as if they were cells."""
-        kept = [one.data for one in self.lessons.values() if one.patient != without]
-        return PHG2ST.of_cells(np.concatenate([one.counts for one in kept]), kept[0].genes, n_components=30)
-
     @cached_property
     def whole(self) -> PHG2ST | None:
         """From all patients."""
-        return self.prior()
+        return self.prior(self.lessons(None))
+
+
+def of_cells(kept: Sequence[Section]) -> PHG2ST:
+    """From the spots of sections, as if they were cells."""
+    counts = np.concatenate([one.data.counts for one in kept])
+    return PHG2ST.of_cells(counts, kept[0].data.genes, n_components=30)
 
 
 def _nobody(section: Section) -> Any:
@@ -221,26 +252,38 @@ def main() -> None:
 
 
 def _run(options: argparse.Namespace, path: Path, done: pd.DataFrame) -> pd.DataFrame:
-    cache = options.cache or options.out / "cache"
-    shelves = {key: Shelf(TISSUES[key], options.data.resolve(), cache) for key in TISSUES}
+    shelves = _shelves(options)
     there = set(zip(done["set"], done["section"], strict=True)) if len(done) else set()
     for key in options.sets:
         shelf = shelves[key]
-        names = options.sections or shelf.tissue.sections or tuple(shelf.sections)
-        left = [name for name in names if name in shelf.sections and (key, name) not in there]
-        same = {k: s for k, s in shelves.items() if k != key and s.tissue.species == shelf.tissue.species}
-        others = {k: one for k, s in same.items() if (one := s.whole) is not None} if left else {}
-        own: dict[str, tuple[PHG2ST | None, PHG2ST | None]] = {}
-        for name in tqdm(left, desc=key, unit="section"):
-            section = shelf.sections[name]
-            if section.patient not in own:
-                cells = shelf.cells(section.patient) if options.cells else None
-                own = {section.patient: (shelf.prior(section.patient), cells)}
-            prior, cells = own[section.patient]
-            rows = list(rows_of(shelf, section, methods_of(section, prior, others, cells), options.masks))
-            done = pd.concat([done, pd.DataFrame(rows)], ignore_index=True)
-            done.to_csv(path, index=False, float_format="%.5f")
+        names = options.sections or shelf.tissue.sections or tuple(shelf.tables)
+        left = [name for name in names if name in shelf.tables and (key, name) not in there]
+        for patient in tqdm(dict.fromkeys(shelf.patients[name] for name in left), desc=key, unit="patient"):
+            for section, methods in _cases(shelf, patient, left, cells=options.cells):
+                rows = list(rows_of(shelf, section, methods, options.masks))
+                done = pd.concat([done, pd.DataFrame(rows)], ignore_index=True)
+                done.to_csv(path, index=False, float_format="%.5f")
     return done
+
+
+def _shelves(options: argparse.Namespace) -> dict[str, Shelf]:
+    cache = options.cache or options.out / "cache"
+    shelves = {key: Shelf(one, options.data.resolve(), cache) for key, one in TISSUES.items()}
+    for one in shelves.values():
+        one.elsewhere = [s for s in shelves.values() if s is not one and s.tissue.species == one.tissue.species]
+    return shelves
+
+
+def _cases(
+    shelf: Shelf, patient: str, names: Sequence[str], *, cells: bool
+) -> Iterator[tuple[Section, dict[str, Estimator]]]:
+    """Sections of a patient, and what predicts them."""
+    kept = shelf.lessons(patient)
+    own, spots = shelf.prior(kept), of_cells(kept) if cells and kept else None
+    others = {one.tissue.key: one.whole for one in shelf.elsewhere if one.whole is not None}
+    for name, section in shelf.sections(patient).items():
+        if name in names:
+            yield section, methods_of(section, own, others, spots)
 
 
 def _options() -> argparse.Namespace:

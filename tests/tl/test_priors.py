@@ -39,6 +39,16 @@ def new(slides):
     return one
 
 
+@pytest.fixture
+def of_other_mice(prior, tmp_path):
+    """Name of a prior of mouse genes that no object here has."""
+    other = prior.prior(name="other_mice", species="mouse")
+    other.genes = tuple(f"Other{number}a" for number in range(30))
+    PRIORS["other_mice"] = other.save(tmp_path / "other_mice")
+    yield "other_mice"
+    del PRIORS["other_mice"]
+
+
 def test_what_was_used_is_kept(prior, new, tmp_path):
     phg2st.tl.impute(new, prior=prior, progress=False)
     record = new.uns["phg2st"]
@@ -62,7 +72,7 @@ def test_a_folder_a_name_and_the_model_say_the_same(prior, new, tmp_path):
         assert "simulated" not in repr(phg2st.models.priors()).split()
         made = phg2st.tl.predict(new, prior="auto", progress=False)
         assert "mine" in made.uns["priors"]["used"]
-        assert "spinal_cord" in made.uns["priors"]["passed_over"]
+        assert "rheumatoid_synovium" in made.uns["priors"]["passed_over"]
     finally:
         del PRIORS["mine"]
 
@@ -76,7 +86,7 @@ def test_another_order_of_letters_in_names(prior, new):
     np.testing.assert_allclose(made, wanted, atol=1e-6)
 
 
-def test_a_mouse_is_offered_a_human_prior(prior, new):
+def test_a_mouse_is_offered_a_human_prior(prior, new, of_other_mice):
     mouse = new.copy()
     mouse.var_names = [f"Gene{number}a" for number in range(new.n_vars)]
     with pytest.raises(ValueError, match=r"'simulated' is of human genes, .* those of mouse: .*models\.priors\(\)"):
@@ -84,7 +94,7 @@ def test_a_mouse_is_offered_a_human_prior(prior, new):
     phg2st.tl.impute(mouse, prior="auto", progress=False)
     passed = mouse.uns["phg2st"]["priors"]["passed_over"]
     assert "of human genes" in passed["rheumatoid_synovium"]
-    assert "knows 3000 genes, and only 0" in passed["spinal_cord"]
+    assert "knows 30 genes, and only 0" in passed[of_other_mice]
     phg2st.tl.impute(mouse, key_added="alone", progress=False)
     np.testing.assert_array_equal(mouse.layers["phg2st"], mouse.layers["alone"])
 
@@ -156,8 +166,8 @@ def test_names_that_do_not_fit(prior, new):
 
 
 def test_what_is_no_prior(prior, new, tmp_path):
-    with pytest.raises(KeyError, match="no prior 'spinal_chord': did you mean 'spinal_cord'"):
-        phg2st.tl.impute(new, prior="spinal_chord", progress=False)
+    with pytest.raises(KeyError, match="no prior 'rheumatic_synovium': did you mean 'rheumatoid_synovium'"):
+        phg2st.tl.impute(new, prior="rheumatic_synovium", progress=False)
     with pytest.raises(ValueError, match="Both `model` and `prior`"):
         phg2st.tl.impute(new, prior=prior, model=prior, progress=False)
     with pytest.raises(TypeError, match="Method 'kriging' takes no prior"):
@@ -172,12 +182,22 @@ def test_what_is_no_prior(prior, new, tmp_path):
         phg2st.tl.impute(new, prior=phg2st.models.PHG2ST(), progress=False)
 
 
-def test_features_of_another_encoder_leave_the_image_out(new):
-    """The shipped prior of a tissue with pictures knows an image regression by ``texture``."""
-    shipped = phg2st.models.load_prior("spinal_cord")
-    assert shipped.card["features"]["encoder"] == "texture"
-    assert shipped._knowledge.regression is not None
-    assert shipped.lend("x", shipped.genes, image=False, asked=True).regression is None
+def test_features_of_another_encoder_leave_the_image_out():
+    slides = phg2st.datasets.simulate(n_slides=3, n_patients=3, n_spots=60, n_genes=20, progress=False)
+    for one in slides.values():
+        phg2st.pp.extract_embeddings(one, encoder="texture", context=None, progress=False)
+    new = slides.pop(next(iter(slides)))
+    prior = phg2st.tl.train(slides, use_network=False, progress=False).prior(name="imaged")
+    assert prior._knowledge.regression is not None
+    phg2st.pp.sample_prompts(new, fraction=0.3, seed=0)
+    phg2st.tl.impute(new, prior=prior, progress=False)
+    assert new.uns["phg2st"]["priors"]["used"]["imaged"]["image"]
+    other = prior.prior()
+    other.card["features"]["encoder"] = "another"
+    phg2st.tl.impute(new, prior=other, key_added="other", progress=False)
+    assert not new.uns["other"]["priors"]["used"]["imaged"]["image"]
+    assert np.abs(new.layers["other"] - new.layers["phg2st"]).max() > 0
+    assert prior.lend("x", prior.genes, image=False, asked=True).regression is None
 
 
 def test_shipped_priors_hold_no_section_and_say_where_they_come_from():
@@ -187,10 +207,14 @@ def test_shipped_priors_hold_no_section_and_say_where_they_come_from():
         total += sum(file.stat().st_size for file in folder.iterdir())
         prior = phg2st.models.load_prior(name)
         facts = prior.card["prior"]
-        assert facts["license"] in ("MIT", "BSD-3-Clause")
+        assert facts["license"] == "BSD-3-Clause"
+        assert "Redistribution and use" in (folder / "LICENSE").read_text(encoding="utf-8")
+        assert "https://github.com/mssanjavickovic/3dst, commit" in (folder / "NOTICE").read_text(encoding="utf-8")
+        assert 0.5 < prior._knowledge.share < 0.95  # the panel leaves genes out
+        assert set(facts["held_out"]) == {"scattered", "block"}
         assert {"tissue", "species", "platform", "source", "n_sections", "n_patients", "n_genes"} <= set(facts)
         assert prior._knowledge.references == ()
         assert "slides" not in prior.card
         assert "fingerprints" not in prior.card
     assert total < 8_000_000
-    assert "MIT" in repr(phg2st.models.priors())
+    assert "BSD-3-Clause" in repr(phg2st.models.priors())

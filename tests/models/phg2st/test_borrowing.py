@@ -87,6 +87,16 @@ def test_order_of_genes_and_some_of_them_say_the_same(prior, slide, prompts):
     np.testing.assert_allclose(method.predict(slide.arrays, other).mean[:, turned], whole, atol=2e-3)
 
 
+def test_left_out_prompts_do_not_tell_a_prior_its_levels(prior, slide, prompts, monkeypatch):
+    seen = []
+    told = Lent.to
+    monkeypatch.setattr(Lent, "to", lambda self, shown: seen.append(shown.n_prompts) or told(self, shown))
+    helped(prior, prior.genes).predict(slide.arrays, prompts)
+    assert seen[0] == prompts.n_prompts
+    assert len(seen) > 1
+    assert max(seen[1:]) < prompts.n_prompts
+
+
 def test_only_prompts_are_read(prior, slide, prompts):
     noise = np.random.default_rng(1).poisson(50, slide.counts.shape).astype(np.float32)
     noise[prompts.index] = slide.counts[prompts.index]
@@ -111,7 +121,7 @@ def test_the_covariance_of_the_genes_that_are_there_is_kept():
     rng = np.random.default_rng(0)
     vectors = np.linalg.qr(rng.normal(size=(12, 4)))[0]
     variance, levels = np.array([4.0, 2.0, 1.0, 0.5]), rng.dirichlet(np.ones(12))
-    knowledge = Knowledge(levels, np.ones(12), GeneBasis(vectors, variance))
+    knowledge = Knowledge(levels, np.ones(12), GeneBasis(vectors, variance), share=0.3)
     counts = rng.poisson(400 * levels, size=(20, 12)).astype(np.float32)
     extra = np.zeros((20, 3), dtype=np.float32)  # genes that the prior does not know, and that hold half of the counts
     extra[:] = counts[:, :8].sum(axis=1, keepdims=True) / 3
@@ -132,6 +142,7 @@ def test_the_covariance_of_the_genes_that_are_there_is_kept():
         atol=1e-6,
     )
     assert fitted.knowledge.levels.sum() == pytest.approx(1.0)
+    np.testing.assert_allclose(fitted.knowledge.share * fitted.knowledge.levels[:8], 0.3 * levels[:8], rtol=1e-6)
 
 
 def test_whitened_rates_on_another_scale_are_the_same_rates():

@@ -161,7 +161,7 @@ class BorrowingPredictor:
         weights = before[None]
         told: dict[str, Any] = {"priors": {name: one.prior.told for name, one in helped.items()}}
         if helped and prompts.n_prompts >= MIN_PROMPTS and not self._unguarded:
-            stack = self._stack(slide, forms, before, prompts, common)
+            stack = self._stack(slide, seen, forms, before, prompts, common)
             weights, misled = _weights(stack, before)
             told["compared"] = _compared(stack, forms)
             told |= {"cohort_misleads": True} if misled else {}
@@ -223,17 +223,32 @@ class BorrowingPredictor:
         return replace(self.alone, knowledge=replace(priors[0].prior.knowledge, spread=spread))
 
     def _stack(
-        self, slide: SlideArrays, forms: dict[str, Any], before: Array, prompts: Prompts, common: Predictor
+        self,
+        slide: SlideArrays,
+        seen: Borrower,
+        forms: dict[str, Any],
+        before: Array,
+        prompts: Prompts,
+        common: Predictor,
     ) -> Stack:
-        """How the mixture that is trusted before does on left-out prompts, and each form by itself."""
+        """How the mixture that is trusted before does on left-out prompts, and each form by itself.
+
+        Priors are told anew in the genes of the prompts that are shown. How the slide alone weighs its image, and the scale on
+        which predictions are compared, are known from all prompts: that favors the slide alone, if anything.
+        """
         few = prompts.subset(even_subset(prompts.n_prompts, _MAX_STACKED))
         folds = matched_folds(slide.positions, few.index, seed=self.alone.seed)
-        here = {name: form.take(few.index) for name, form in forms.items()}
+        spots, alone = few.index, forms[SLIDE].take(few.index)
+        images = {
+            one.name: (one, None if image is None else image[spots])
+            for one, image in zip(self.lent, seen.by_image, strict=True)
+        }
         few = replace(few, index=np.arange(few.n_prompts))
 
         def of(name: str, working: Working) -> Array:
             shown = few.subset(np.flatnonzero(np.isin(few.index, working.index)))
-            return self._brought(here[name], shown, working)[0].whole()
+            form = alone if name == SLIDE else self._helped(*images[name], alone, shown)
+            return self._brought(form, shown, working)[0].whole()
 
         predict = [partial(of, name) for name in forms]
         return learn_mixture(predict, before, few, folds, common._working)

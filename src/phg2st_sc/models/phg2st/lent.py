@@ -123,7 +123,13 @@ def _fitted(prior: Lent, own: NDArray[np.int64], there: NDArray[np.int64], count
     return Fitted(
         prior.name,
         prior.asked,
-        Knowledge(levels, spread, GeneBasis(basis, singular[kept] ** 2), slopes=knowledge.slopes),
+        Knowledge(
+            levels,
+            spread,
+            GeneBasis(basis, singular[kept] ** 2),
+            slopes=knowledge.slopes,
+            share=min(knowledge.share * float(knowledge.levels[own].sum() / knowledge.levels.sum()) / amount, 1.0),
+        ),
         known,
         few.T @ vectors[:, kept],
         _agreement(counts[there], share),
