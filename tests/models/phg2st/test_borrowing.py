@@ -12,7 +12,7 @@ from phg2st_sc import models
 from phg2st_sc._arrays import Prompts, SlideArrays, TrainingSlide
 from phg2st_sc.linear import GeneBasis, RateScale
 from phg2st_sc.linear._field import Field
-from phg2st_sc.models.phg2st.borrowing import brought
+from phg2st_sc.models.phg2st.borrowing import _before, brought
 from phg2st_sc.models.phg2st.knowledge import Knowledge
 from phg2st_sc.models.phg2st.lent import Lent
 
@@ -105,6 +105,17 @@ def test_only_prompts_are_read(prior, slide, prompts):
     again = helped(prior, prior.genes).predict(other.arrays, other.prompts(prompts.index, target_sum=1e4)).mean
     assert slide.totals is other.totals
     np.testing.assert_array_equal(made, again)
+
+
+def test_where_counts_are_too_few_to_compare_levels_a_prior_counts_if_it_was_named(prior, slide):
+    few = slide.prompts(np.array([5, 60, 100]), target_sum=1e4)
+    few = replace(few, counts=np.floor(few.counts / few.counts.sum() * 500), totals=np.full(3, 400.0))
+    for asked, weight, more in ((True, 0.6, 0.15), (False, 0.0, 0.0)):
+        details = helped(prior, prior.genes, asked=asked).predict(slide.arrays, few).details
+        assert "level_agreement" not in details["priors"]["mine"]
+        assert details["shares"]["mine"] == [weight]
+        lent = prior.lend("mine", prior.genes, image=True, asked=asked).to(few)
+        assert _before([lent], few=False).tolist() == [1.0 - more, more]
 
 
 def test_few_prompts_and_two_priors(prior, slide):

@@ -266,9 +266,13 @@ def _before(priors: Sequence[Fitted], *, few: bool) -> Array:
 
 
 def _trust(prior: Fitted, *, few: bool) -> float:
-    """Weight of a prior by itself; with few prompts none will say that it misleads, and its levels have to agree."""
+    """Weight of a prior by itself; with few prompts none will say that it misleads, and its levels have to agree.
+
+    Where levels cannot be compared for want of counts, only a prior that was named counts: with few prompts these tell next to
+    nothing, and with more a prior of another tissue misled less with the least weight, while one of the same did as well.
+    """
     if prior.agreement is None:
-        return _MOST_TRUST if prior.asked else 0.0
+        return (_MOST_TRUST if few else _LEAST_TRUST) if prior.asked else 0.0
     least, start = (0.0, _SURE_TISSUE) if few else (_LEAST_TRUST, _OTHER_TISSUE)
     share = (prior.agreement - start) / (_SAME_TISSUE - start)
     return least + (_MOST_TRUST - least) * float(np.clip(share, 0.0, 1.0))
