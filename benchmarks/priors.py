@@ -217,8 +217,8 @@ def report(rows: pd.DataFrame) -> str:
     lines = [
         "# A slide with priors, beside the slide alone",
         "",
-        "Depth-free PCC, mean over sections and masks; patients of the section are in no prior. `ratio`: of the means; then the",
-        "median, least and largest over sections of the mean difference.",
+        "Depth-free PCC, mean over sections and masks; patients of the section are in no prior, and chose none of the genes. `ratio`:",
+        "of the means; then the median, least and largest over sections of the mean difference.",
         "",
         "<!-- table -->",
         "",
