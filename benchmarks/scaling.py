@@ -7,7 +7,7 @@ prompts. Exponents are fitted to the CPU seconds from 30,000 bins on.
 
     OMP_NUM_THREADS=1 python benchmarks/scaling.py --out benchmarks/results
 
-Score by the number of prompts, and beside it that of one exact system of all prompts where it fits::
+Steps and sizes that are measured again take the place of those in ``<out>/scaling.csv``; the others stay. Score by the number of prompts, and beside it that of one exact system of all prompts where it fits::
 
     OMP_NUM_THREADS=1 python benchmarks/scaling.py --curve --bins 30000 --out benchmarks/results
 """
@@ -100,8 +100,8 @@ def measure(step: str, n_bins: int, n_prompts: int) -> dict[str, Any]:
         slide_gb, began, worked = _peak(), time.perf_counter(), time.process_time()
         STEPS[step](data, folder)
         took = {"seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - worked}
-    peak = _peak()
-    score = _score(slide) if "made" in slide.layers and step != "evaluate" else np.nan
+        peak = _peak()
+        score = _score(slide) if "made" in slide.layers and step != "evaluate" else np.nan
     return {**took, "slide_gb": slide_gb, "peak_gb": peak, "score": score}
 
 
@@ -187,11 +187,14 @@ def _draw(table: pd.DataFrame, path: Path) -> None:
 
 def _run_steps(settings: argparse.Namespace) -> None:
     jobs = [(step, n_bins) for n_bins in settings.sizes for step in settings.steps]
-    rows = []
+    file = settings.out / "scaling.csv"
+    table = pd.read_csv(file) if file.exists() else pd.DataFrame()
     for step, n_bins in tqdm(jobs, desc="steps"):
-        rows.append({"step": step, "bins": n_bins, "prompts": n_bins // 10, **_elsewhere(step, n_bins, n_bins // 10)})
-        pd.DataFrame(rows).round(4).to_csv(settings.out / "scaling.csv", index=False)
-    report(pd.DataFrame(rows).round(4), settings.out)
+        row = {"step": step, "bins": n_bins, "prompts": n_bins // 10, **_elsewhere(step, n_bins, n_bins // 10)}
+        table = pd.concat([table, pd.DataFrame([row]).round(4)], ignore_index=True)
+        table = table.drop_duplicates(["step", "bins"], keep="last")
+        table.to_csv(file, index=False)
+    report(table, settings.out)
 
 
 def report(table: pd.DataFrame, folder: Path) -> None:
