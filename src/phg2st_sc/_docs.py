@@ -76,9 +76,9 @@ seed
     Seed of all that is drawn at random.
 client
     A client of Dask, ``distributed.Client``: the work is cut into tasks for its workers, on this machine or others, and the
-    results are the same bits, to rounding where a network is asked. Workers read themselves what stands in a SpatialData store
-    or in an image file, by its path; what is in memory alone is sent to them. ``None``: this process works, also where a client
-    is open, since its workers need not see the files or have the memory; :func:`distributed.get_client` returns the open one.
+    results are the same bits. Workers read themselves what stands in a SpatialData store or in an image file, by its path; what
+    is in memory alone is sent to them. ``None``: this process works, also where a client is open, since its workers need not
+    see the files or have the memory; :func:`distributed.get_client` returns the open one.
 progress
     Show a progress bar; the environment variable ``TQDM_DISABLE=1`` turns all of them off.
 progress:long

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from dgl_expected import DGL_EXPECTED
 
 from phg2st_sc.graph import _conv_engine, resolve_engine
@@ -44,6 +45,14 @@ def test_dgl_is_used_where_the_dependencies_name_it() -> None:
         pytest.skip("DGL is not known to work on this Python and platform")
     assert _conv_engine.dgl_problem("cpu") is None
     assert resolve_engine("auto") == resolve_engine("dgl") == "dgl"
+
+
+@pytest.mark.usefixtures("forget")
+def test_the_engine_is_the_same_for_whoever_asks_first() -> None:
+    with torch.inference_mode():
+        predicting = resolve_engine("auto")
+    _clear()
+    assert predicting == resolve_engine("auto")
 
 
 def test_loading_dgl_leaves_the_environment_and_the_home_folder_alone(tmp_path: Path) -> None:

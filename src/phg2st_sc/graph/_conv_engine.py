@@ -77,7 +77,8 @@ def dgl_problem(device: str) -> str | None:
     except _LOADING_ERRORS as error:
         return str(error)
     try:
-        _probe(dgl, torch.device(device))
+        with torch.inference_mode(mode=False), torch.enable_grad():  # whoever asks first may be predicting
+            _probe(dgl, torch.device(device))
     except (dgl.DGLError, *_LOADING_ERRORS) as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         return f"DGL {dgl.__version__} fails on {device} ({reason[-1]})"
