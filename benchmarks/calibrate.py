@@ -82,7 +82,8 @@ def measure(method: str, trained: bool, sizes: dict[str, int]) -> dict[str, floa
             others = [slide(400, seed) for seed in (2, 3)]
             for number, other in enumerate(others):
                 other.obs["patient"] = f"P{number}"
-            model = phg2st.tl.train(others, method=method, use_rep=FEATURES, trust_rep=True, progress=False)
+            alone = {"use_network": False} if method == "phg2st" else {}  # networks come on top, in `models/_costs.py`
+            model = phg2st.tl.train(others, method=method, use_rep=FEATURES, trust_rep=True, progress=False, **alone)
             how = {"model": phg2st.models.load(model.save(f"{folder}/model"))}
         small = target[: min(200, target.n_obs)].copy()
         small.obs["prompt"] = np.arange(small.n_obs) % 4 == 0

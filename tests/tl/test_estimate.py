@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import phg2st_sc as phg2st
-from phg2st_sc.models import METHODS, Costs, Prediction, Sizes, costs_of
+from phg2st_sc.models import METHODS, Costs, Prediction, Sizes, _costs, costs_of
 from phg2st_sc.tl import _memory
 
 
@@ -74,6 +76,30 @@ def test_sums_of_terms_by_hand():
     )
     assert Sizes(10, 2000, 3, 3).terms()["blocks"] == 2000
     assert Sizes(10, 1500, 3, 3).terms()["blocks"] == 0
+
+
+def test_networks_that_are_averaged_in_take_longer_where_they_have_a_say():
+    pytest.importorskip("torch")
+    from phg2st_sc.models.phg2st.network import model
+
+    assert _costs._PROMPTS_OF_NETWORKS == model._MOST_PROMPTS
+    alone, helped = METHODS["phg2st"](), METHODS["phg2st"]()
+    for one in (alone, helped):
+        one.genes = ("a",)
+    helped._member = object()
+    sizes = Sizes(n_spots=10_000, n_prompts=500, n_genes=100, n_shown=100, n_features=64)
+    added = {
+        name: costs_of(helped).seconds_of(one) / costs_of(alone).seconds_of(one)
+        for name, one in {
+            "image": sizes,
+            "none": replace(sizes, n_features=0),
+            "many": replace(sizes, n_prompts=1001),
+        }.items()
+    }
+    assert added["image"] > 1.2
+    assert added["none"] == added["many"] == 1.0
+    helped.without = ("network",)
+    assert costs_of(helped) == costs_of(alone)
 
 
 def test_what_was_not_measured():

@@ -98,6 +98,11 @@ class Estimator(ABC):
     record: dict[str, Any] = {}  # noqa: RUF012 - replaced, never changed in place
     """What a method has to say about its training; ``tl.train`` adds it to the card."""
 
+    @property
+    def averages_networks(self) -> bool:
+        """Whether networks are averaged into what the method predicts, which takes longer."""
+        return False
+
     def check_settings(self) -> None:
         """Raise a ``ValueError`` for settings within settings that are not there, before data are read."""
 

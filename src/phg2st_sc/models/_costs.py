@@ -23,6 +23,11 @@ from ._base import Estimator
 TRAINED = ", trained"
 _OF_SIZE = ("preset", "inputs", "network", "training", "max_epochs", "patience", "batch_size")
 """Settings of a network by which it is another piece of work."""
+_PROMPTS_OF_NETWORKS = 1000
+"""Up to which networks are averaged into the default."""
+_OF_NETWORKS = {"spots x prompts of networks": 2.5e-7}
+"""Seconds that three of them add, each of its usual size, by 20,000 to 100,000 bins with 300 to 1,000 prompts. Their memory is no more
+than what is said of the linear part, which is rather too high."""
 _AT_A_TIME = 2000
 """Prompts and features that a spot is predicted from, where there are more prompts than one system holds."""
 _SIDE = 400
@@ -65,6 +70,7 @@ class Sizes:
             "prompts x genes": p * g,
             "spots x reach": n * reach,
             "spots x reach x genes": n * reach * g,
+            "spots x prompts of networks": n * p if d and p <= _PROMPTS_OF_NETWORKS else 0.0,
             "system": min(p, MAX_EXACT) ** 3,
             "entries of the system": min(p, MAX_EXACT) ** 2,
             "blocks": blocks,
@@ -100,7 +106,9 @@ class Costs:
 def costs_of(estimator: Estimator) -> Costs | None:
     """What was measured of a method in the form that it is in; ``None`` where nothing was."""
     found = _measured()["methods"].get(form_of(estimator))
-    return None if found is None else Costs(found["seconds"], found["bytes"])
+    if found is None:
+        return None
+    return Costs(found["seconds"] | (_OF_NETWORKS if estimator.averages_networks else {}), found["bytes"])
 
 
 def measured_forms() -> list[str]:

@@ -192,6 +192,11 @@ class PHG2ST(NetworkEstimator):
 
             check_prompted(self, EpisodeConfig)
 
+    @property
+    def averages_networks(self) -> bool:
+        """Whether networks have a say on slides with an image."""
+        return self._member is not None and NETWORK not in self.without
+
     # --- fit, encode, predict -----------------------------------------------------------------------------------------
     def fit(self, slides: Sequence[TrainingSlide]) -> Self:
         """Learn from slides that were measured at every spot. Returns the method itself."""
