@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 HUMAN, MOUSE = "human", "mouse"
+OTHER = "another species"
 _IDS = {HUMAN: re.compile(r"ENSG\d"), MOUSE: re.compile(r"ENSMUSG\d")}
 _ANY_ID = re.compile(r"ENS[A-Z]*G\d")
 _WORD = re.compile(r"[A-Za-z]{2}")
@@ -40,3 +41,16 @@ def species_of(names: Iterable[object]) -> str:
         kinds = {HUMAN: capitals, MOUSE: sum(bool(_MOUSE.match(name)) for name in told)}
     best = max(kinds, key=lambda kind: kinds[kind])
     return best if told and kinds[best] >= _MOST * len(told) else ""
+
+
+def species_or_other(names: Iterable[object]) -> str:
+    """The same, and :data:`OTHER` where most are Ensembl ids of neither.
+
+    Examples
+    --------
+    >>> species_or_other(["ENSSSCG00000000002", "ENSSSCG00000000003"])
+    'another species'
+    """
+    told = [str(name) for name in names]
+    ids = sum(bool(_ANY_ID.match(name)) for name in told)
+    return species_of(told) or (OTHER if told and ids >= _MOST * len(told) else "")

@@ -116,6 +116,18 @@ def test_columns_that_hold_no_genes_do_not_tell_the_species(new):
     assert species_of_table(of_species(new, genome="GRCh38", symbol=mouse)) == "mouse"
 
 
+def test_other_species_are_neither(prior, new):
+    pig = new.copy()
+    pig.var["symbol"] = list(new.var_names)
+    pig.var_names = [f"ENSSSCG{number:011d}" for number in range(new.n_vars)]
+    with pytest.raises(ValueError, match=r"of human genes, .* those of another species"):
+        phg2st.tl.predict(pig, prior=prior, progress=False)
+    of_pigs = prior.prior(species="pig")  # whose symbols pass for those of humans
+    wanted = phg2st.tl.predict(new, prior=prior, progress=False).X
+    for one in (pig, new):
+        np.testing.assert_array_equal(phg2st.tl.predict(one, prior=of_pigs, progress=False).X, wanted)
+
+
 def test_capitals_match_only_where_the_species_is_known(prior, new):
     small = new.copy()
     small.var_names = new.var_names.str.lower()
@@ -216,5 +228,6 @@ def test_shipped_priors_hold_no_section_and_say_where_they_come_from():
         assert prior._knowledge.references == ()
         assert "slides" not in prior.card
         assert "fingerprints" not in prior.card
+        assert len(prior.card["shortened_fingerprints"]) == facts["n_sections"]
     assert total < 8_000_000
     assert "BSD-3-Clause" in repr(phg2st.models.priors())

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .. import _keys
 from .._arrays import Prompts
 from .._slide import is_true
-from .._species import species_of
+from .._species import species_or_other
 from .._text import quoted
 from .._warn import warn_user
 from ._counts import gene_columns, refuse_lacking
@@ -203,9 +203,9 @@ def known_columns(
 def species_of_table(table: AnnData, *, gene_key: str | None = None) -> str:
     """Species that the names of an object's genes are of, by ``gene_key``, ``var_names`` or a column of ``var`` with names."""
     if gene_key is not None and gene_key in table.var:
-        return species_of(table.var[gene_key])
+        return species_or_other(table.var[gene_key])
     others = (names for _, names in _other_names(table) if _may_be_genes(names))
-    return next(filter(None, map(species_of, (table.var_names, *others))), "")
+    return next(filter(None, map(species_or_other, (table.var_names, *others))), "")
 
 
 def _may_be_genes(names: pd.Index) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .. import _keys
 from .._reading import identity, known_columns, same_kind, species_of_table
 from .._slide import embedding_records, n_columns
+from .._species import HUMAN, MOUSE
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -114,7 +115,7 @@ def with_priors(
     for name, prior in given.by_name.items():
         theirs = ((prior.card.get(_keys.PRIOR) or {}).get("species") or "").lower()
         # names that differ in case alone are those of another species, unless the species is told
-        any_case = bool(theirs) and (given.asked or ours == theirs)
+        any_case = bool(theirs) and (ours == theirs or (given.asked and not ours))
         columns = known_columns(table, prior.genes or (), gene_key=gene_key, any_case=any_case)
         misfit = _misfit(name, prior, table, int((columns >= 0).sum()), theirs, ours)
         if misfit and given.asked:
@@ -130,7 +131,7 @@ def with_priors(
 
 def _misfit(name: str, prior: PHG2ST, table: AnnData, shared: int, theirs: str, ours: str) -> str:
     """Why a prior does not fit an object; empty where it does."""
-    if theirs and ours and theirs != ours:
+    if theirs in (HUMAN, MOUSE) and ours and theirs != ours:  # names do not tell other species from these
         return (
             f"Prior {name!r} is of {theirs} genes, and the names of the object's genes are those of {ours}: name a prior of {ours}, "
             "see `phg2st_sc.models.priors()`, or pass `prior='auto'`, which passes over those of other species."
