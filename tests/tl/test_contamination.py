@@ -90,7 +90,10 @@ def test_short_fingerprints_take_no_other_slide_for_theirs():
     rng = np.random.default_rng(0)
     names = [f"s{i}" for i in range(1000)]
     totals = rng.poisson(3000, size=1000)
-    card = {"shortened_fingerprints": [shortened(fingerprint(names, totals))] * 20}
+    whole = fingerprint(names, totals)
+    short = shortened(whole)
+    assert not any(whole[start : start + 8] in short for start in range(0, len(whole), 8))
+    card = {"shortened_fingerprints": [short] * 20}
     taken = sum(bool(trained_on(card, names[:60], rng.poisson(3000, size=60))) for _ in range(200))
     assert taken == 0
     assert trained_on(card, names[:60], totals[:60]) == "section 1"

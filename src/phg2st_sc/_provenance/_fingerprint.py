@@ -28,10 +28,10 @@ def fingerprint(names: Iterable[object], totals: Iterable[float]) -> str:
 def shortened(kept: str) -> str:
     """A fingerprint that does not tell what was counted: 16 bits of each hash, which many names and counts share.
 
-    Before these stands the largest hash; spots with a larger one are not among them.
+    Before these stands the largest hash, rounded up; spots with a larger one are not among them.
     """
     hashes = _split(kept, _LENGTH)
-    return _upto(hashes) + "".join(sorted(map(_short, hashes)))
+    return _upto(hashes)[:_SHORT].ljust(_LENGTH, "f") + "".join(sorted(map(_short, hashes)))
 
 
 def trained_on(card: Mapping[str, Any], names: Iterable[object], totals: Iterable[float]) -> str:
