@@ -14,6 +14,8 @@ from ._conv_engine import load_dgl, make_graph
 _EXACT = (torch.float32, torch.float64)
 _SLICE = 64
 """Features that DGL sums at a time on the CPU."""
+_REPEATED = 1 << 26
+"""Weights, 256 MB in single precision, that are held for it: of very many entries, fewer features are summed at a time."""
 
 
 class _Rows:
@@ -77,6 +79,7 @@ class DglStep:
         self._weights = _on(entries.data[:, None], device)
         self._graph: Any = None
         self._wide: torch.Tensor | None = None
+        self._slice = max(1, min(_SLICE, _REPEATED // max(matrix.nnz, 1)))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_graph": None, "_wide": None}
@@ -89,7 +92,7 @@ class DglStep:
         if values.device.type != "cpu":
             return self._sum(values, self._weights.to(values.dtype))
         weights = self._repeated(values.dtype)
-        parts = [self._sum(part, weights[:, : part.shape[1]]) for part in values.split(_SLICE, dim=1)]
+        parts = [self._sum(part, weights[:, : part.shape[1]]) for part in values.split(self._slice, dim=1)]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
     def _sum(self, values: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
@@ -98,7 +101,7 @@ class DglStep:
     def _repeated(self, dtype: torch.dtype) -> torch.Tensor:
         """Weights once per feature of a slice: on the CPU, DGL is four times slower where it has to repeat them."""
         if self._wide is None or self._wide.dtype != dtype:
-            self._wide = self._weights.to(dtype).expand(-1, _SLICE).contiguous()
+            self._wide = self._weights.to(dtype).expand(-1, self._slice).contiguous()
         return self._wide
 
 
