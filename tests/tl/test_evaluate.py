@@ -78,6 +78,14 @@ def test_what_cannot_be_compared(make_section, trained):
 
 
 # --- which layer ------------------------------------------------------------------------------------------------------
+def test_several_layers_are_compared_and_not_scored_at_once(adata):
+    phg2st.tl.impute(adata, method="idw")
+    phg2st.tl.impute(adata, method="kriging")
+    with pytest.raises(TypeError, match=r"not \['idw', 'kriging'\]: name the others in `compare=`"):
+        score(adata, layer=["idw", "kriging"])
+    assert list(makers(score(adata, layer="idw", compare=["kriging"]))) == ["idw", "kriging"]
+
+
 def test_the_only_prediction_is_the_default(adata):
     phg2st.tl.impute(adata, method="idw")
     assert score(adata).attrs["layer"] == "idw"

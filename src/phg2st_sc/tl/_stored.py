@@ -109,6 +109,9 @@ def table_with_prediction(data: Any, layer: str | None) -> str | None:
 
 def find_layer(table: AnnData, layer: str | None) -> str:
     """Name of the prediction to score: the one asked for, else the default one, else the only one there is."""
+    if layer is not None and not isinstance(layer, str):
+        msg = f"`layer` is the name of one prediction, not {layer!r}: name the others in `compare=`."
+        raise TypeError(msg)
     found = predictions_in(table)
     if layer is None:
         layer = found[0] if len(found) == 1 and _keys.DEFAULT_RESULT not in found else _keys.DEFAULT_RESULT
