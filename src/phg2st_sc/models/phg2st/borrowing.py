@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._arrays import Prediction, Prompts, SlideArrays
-from ...linear import Field, RateScale, Working, even_subset, matched_folds
+from ...linear import Field, RateScale, Working
 from .conditioning import Encoded
 from .form import SLIDE, SLIDE_WITHOUT_IMAGE, Predictor, looked_at
 from .knowledge import Expectations
 from .lent import Fitted, Lent
 from .parts import COHORT_IMAGE, GUARD, PROPAGATION
 from .propagated import Looks
-from .stacking import MIN_PROMPTS, Stack, gene_groups, learn_mixture
+from .stacking import MIN_PROMPTS, Stack, gene_groups, learn_mixture, left_out_prompts
 from .trends import OTHER_PATIENTS
 
 Array = NDArray[np.float64]
@@ -38,7 +38,6 @@ _LEAST_TRUST, _MOST_TRUST = 0.15, 0.6
 a little of another tissue's did no harm anywhere."""
 _MISLED = 2.0
 """Standard errors by which the slide alone must be ahead of the mixture on left-out prompts to be taken as it is."""
-_MAX_STACKED = 300
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,14 +235,12 @@ class BorrowingPredictor:
         Priors are told anew in the genes of the prompts that are shown. How the slide alone weighs its image, and the scale on
         which predictions are compared, are known from all prompts: that favors the slide alone, if anything.
         """
-        few = prompts.subset(even_subset(prompts.n_prompts, _MAX_STACKED))
-        folds = matched_folds(slide.positions, few.index, seed=self.alone.seed)
-        spots, alone = few.index, forms[SLIDE].take(few.index)
+        spots, few, folds = left_out_prompts(slide, prompts, seed=self.alone.seed)
+        alone = forms[SLIDE].take(spots)
         images = {
             one.name: (one, None if image is None else image[spots])
             for one, image in zip(self.lent, seen.by_image, strict=True)
         }
-        few = replace(few, index=np.arange(few.n_prompts))
 
         def of(name: str, working: Working) -> Array:
             shown = few.subset(np.flatnonzero(np.isin(few.index, working.index)))

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.stats import spearmanr
 
 from ..._arrays import Prediction, Prompts, SlideArrays
-from ...linear import PRIOR_COUNTS, Working, even_subset, matched_folds
+from ...linear import PRIOR_COUNTS, Working
+from .agreement import level_agreement
 from .conditioning import Conditioned, Encoded, condition
 from .episodes import measured
 from .knowledge import Knowledge
 from .parts import COHORT_IMAGE, DEPTH, GENE_COVARIANCE, GUARD, HYPERGRAPH, IMAGE, NETWORK, PROPAGATION, SERIAL_SECTIONS
-from .stacking import MIN_PROMPTS, Predict, Stack, learn_stack
+from .stacking import MIN_PROMPTS, Predict, Stack, learn_stack, left_out_prompts
 
 if TYPE_CHECKING:
     from .network import NetworkMember
@@ -30,9 +30,6 @@ LEAST_AGREEMENT = 0.3
 patients have 0.45 to 0.8, brain and breast 0.05."""
 _MISLED = 3.0
 """Standard errors by which the slide alone must be ahead of the cohort on left-out prompts to come first."""
-_COUNTS_TO_AGREE = 1000
-_MAX_STACKED = 300
-"""Prompts that the stack is learned from: an even subset when there are more."""
 
 
 SLIDE, COHORT, SLIDE_WITHOUT_IMAGE = "slide", "cohort", "slide_without_image"
@@ -145,28 +142,19 @@ class Predictor:
 
     def _level_agreement(self, prompts: Prompts) -> float:
         """Rank correlation of the genes' levels between prompts and cohort; 1 where there is nothing to compare."""
-        counts = prompts.counts.sum(axis=0, dtype=np.float64)
-        if (
-            self.knowledge is None
-            or counts.sum() < _COUNTS_TO_AGREE
-            or np.ptp(counts) == 0
-            or np.ptp(self.knowledge.levels) == 0
-        ):
+        if self.knowledge is None:
             return 1.0
-        return float(spearmanr(counts, self.knowledge.levels).statistic)
+        found = level_agreement(prompts.counts.sum(axis=0, dtype=np.float64), self.knowledge.levels)
+        return 1.0 if found is None else found
 
     def _stack(self, slide: SlideArrays, forms: dict[str, Encoded], prompts: Prompts) -> Stack:
         """How far each form is to be trusted, from prompts left out in turn; nothing but prompts is predicted."""
-        kept = even_subset(prompts.n_prompts, _MAX_STACKED)
-        few = prompts.subset(kept)
-        spots = few.index
-        folds = matched_folds(slide.positions, few.index, seed=self.seed)
+        spots, few, folds = left_out_prompts(slide, prompts, seed=self.seed)
 
         def predicts(form: Encoded) -> Predict:
             here = form.take(spots)
             return lambda working: self._condition(here, working).whitened
 
-        few = replace(few, index=np.arange(few.n_prompts))
         return learn_stack([predicts(form) for form in forms.values()], few, folds, self._working)
 
     def _condition(self, encoded: Encoded, working: Working) -> Conditioned:

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 
 from ..._arrays import Prompts
 from ...linear import CohortRegression, GeneBasis, RateScale
+from .agreement import level_agreement
 from .knowledge import Knowledge
 
 Array = NDArray[np.float64]
@@ -24,8 +24,6 @@ _LEAST_SCALE = 1e-4
 _SPOTS_TO_TELL = 10
 _FEW_SPOTS_SHARE, _LEAST_SHARE = 0.1, 0.01
 """Of the variance between cells: where too few prompts can tell, as of spots of ten cells; and at least."""
-COUNTS_TO_AGREE = 1000
-"""Counts at the prompts from which on levels of genes can be compared."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +130,7 @@ def _fitted(prior: Lent, own: NDArray[np.int64], there: NDArray[np.int64], count
         ),
         known,
         few.T @ vectors[:, kept],
-        _agreement(counts[there], share),
+        level_agreement(counts[there], share),
     )
 
 
@@ -154,9 +152,3 @@ def _of_spots(knowledge: Knowledge, prompts: Prompts) -> Knowledge:
 def _shares(counts: Array) -> Array:
     counts = np.maximum(np.asarray(counts, dtype=np.float64), 0.5)
     return np.asarray(counts / counts.sum())
-
-
-def _agreement(counts: Array, share: Array) -> float | None:
-    if counts.sum() < COUNTS_TO_AGREE or np.ptp(counts) == 0 or np.ptp(share) == 0:
-        return None
-    return float(spearmanr(counts, share).statistic)

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from ..._arrays import Prompts
+from ..._arrays import Prompts, SlideArrays
 from ..._progress import part
-from ...linear import Field, Record, Working, join, record
+from ...linear import Field, Record, Working, even_subset, join, matched_folds, record
 
 Array = NDArray[np.float64]
 Predict = Callable[[Working], Array]
@@ -28,6 +28,8 @@ _PRIOR_PROMPTS = 25.0
 """Prompts that trusting the first prediction alone is worth."""
 _WORTH = 500.0
 """Of the weights that a mixture is trusted with before, in variances of the counting noise of one gene at one spot."""
+_MAX_STACKED = 300
+"""Prompts that weights are learned from: an even subset when there are more."""
 _N_GROUPS = 3
 _STANDARD_ERRORS = 3.0
 """By which another prediction must be better before it has a say: three comparisons are made on few prompts."""
@@ -67,6 +69,15 @@ def gene_groups(working: Working) -> NDArray[np.int64]:
     """Group of every gene by the counts expected of it: a third of the genes in each."""
     ranks = np.argsort(np.argsort(-working.scale.level, kind="stable"), kind="stable")
     return np.asarray(ranks * _N_GROUPS // ranks.size, dtype=np.int64)
+
+
+def left_out_prompts(
+    slide: SlideArrays, prompts: Prompts, *, seed: int
+) -> tuple[NDArray[np.int64], Prompts, NDArray[np.int64]]:
+    """Prompts that are left out in turn: their spots, themselves as if the slide had no other spots, and their folds."""
+    few = prompts.subset(even_subset(prompts.n_prompts, _MAX_STACKED))
+    folds = matched_folds(slide.positions, few.index, seed=seed)
+    return few.index, replace(few, index=np.arange(few.n_prompts)), folds
 
 
 def learn_stack(
@@ -132,8 +143,7 @@ def _group_mixture(parts: Sequence[_LeftOut], before: Array) -> Array:
     products = [part.products() for part in parts]
     gram = np.sum([one for one, _ in products], axis=0) + _WORTH * np.eye(before.size)
     cross = np.sum([one for _, one in products], axis=0) + _WORTH * before
-    factor = np.linalg.cholesky(gram)
-    weights = np.asarray(nnls(factor.T, np.linalg.solve(factor, cross))[0])
+    weights = nonnegative(gram, cross)
     return weights if weights.any() else before  # nothing is no prediction
 
 
@@ -203,5 +213,10 @@ def _weights(gram: Array, cross: Array, prior: float) -> Array:
     if power.max() <= 0:
         return first
     penalty = prior * np.diag(power)
-    factor = np.linalg.cholesky(gram + penalty + 1e-9 * np.diag(power))
-    return np.asarray(nnls(factor.T, np.linalg.solve(factor, cross + penalty @ first))[0])
+    return nonnegative(gram + penalty + 1e-9 * np.diag(power), cross + penalty @ first)
+
+
+def nonnegative(gram: Array, cross: Array) -> Array:
+    """Non-negative coefficients of least squares, from products of the predictions with each other and with the truth."""
+    factor = np.linalg.cholesky(gram)
+    return np.asarray(nnls(factor.T, np.linalg.solve(factor, cross))[0])

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
+from ..stacking import nonnegative
 from .draws import BLOCK, PATTERNS, SCATTERED
 
 Array = NDArray[np.float64]
@@ -102,6 +102,5 @@ def _share(gram: Array, cross: Array, before: float) -> float:
     size = np.trace(gram)
     if size <= 0:
         return before
-    factor = np.linalg.cholesky(gram + 1e-6 * size * np.eye(2))
-    both = nnls(factor.T, np.linalg.solve(factor, cross))[0]
+    both = nonnegative(gram + 1e-6 * size * np.eye(2), cross)
     return float(both[1] / both.sum()) if both.sum() > 0 else before
