@@ -126,6 +126,9 @@ image
     pictures, :func:`phg2st_sc.io.open_image` says which is meant.
 image:drawn
     Draw the picture. Counts are the same with and without it.
+image:under
+    Draw the picture of the tissue under the spots, where there is one: the thumbnail in ``uns["spatial"]`` of an AnnData, the
+    image of a SpatialData.
 tile_um
     Side of a tile in µm.
 device
@@ -247,6 +250,10 @@ theta:dispersion
     Overdispersion of the negative binomial; ``numpy.inf`` for Poisson.
 share
     Of the spots that count as strongest, above 0 and below 1; at least one spot.
+ax
+    Axes to draw into; by default those of a new figure.
+ax:grid
+    Array of axes to draw into, (rows, columns); by default those of a new figure.
 title
     Title of the figure.
 show

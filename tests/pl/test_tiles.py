@@ -13,12 +13,6 @@ from phg2st_sc._image import open_image
 from phg2st_sc.pl._tiles import thumbnail
 
 
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
-
-
 def _collection(ax, label):
     return next((c for c in ax.collections if c.get_label() == label), None)
 

@@ -1,8 +1,9 @@
-"""Pictures: tiles over the image, methods side by side."""
+"""Pictures: predictions over the tissue, tiles over the image, methods side by side."""
 
 from __future__ import annotations
 
 from ._benchmark import benchmark
+from ._prediction import prediction
 from ._tiles import tiles
 
-__all__ = ["benchmark", "tiles"]
+__all__ = ["benchmark", "prediction", "tiles"]

@@ -12,6 +12,7 @@ from .._docs import documented
 from .._image import SlideImage, Tiles, choose_level, context_grid, read_padded, tile_pixels
 from .._reading import Reading
 from .._slide import Slide
+from ._choose import choose
 from ._save import save_figure
 
 if TYPE_CHECKING:
@@ -72,10 +73,7 @@ def tiles(
         Longest side of the picture that is read, in pixels.
     linewidth
         Width of the outlines in points.
-    {slide_key} {table_key} {coordinate_system}
-    ax
-        Axes to draw into; by default those of a new figure.
-    {title}
+    {slide_key} {table_key} {coordinate_system} {ax} {title}
         Default: the slide's name.
     {show} {save}
 
@@ -105,7 +103,7 @@ def tiles(
 
     reading = Reading.among(locals())
     slides = reading.open(data, image=image, mpp=mpp, pitch_um=pitch_um, platform=platform)
-    chosen = _choose(slides, slide)
+    chosen = choose(slides, slide)
     opened = chosen.open_image()
     try:
         if ax is None:
@@ -124,16 +122,6 @@ def tiles(
     if show:
         plt.show()
     return ax
-
-
-def _choose(slides: list[Slide], name: str | None) -> Slide:
-    if name is None:
-        return slides[0]
-    for slide in slides:
-        if slide.name == str(name):
-            return slide
-    msg = f"No slide named {name!r}; there are: {', '.join(repr(s.name) for s in slides)}."
-    raise KeyError(msg)
 
 
 def _whole(positions: NDArray[np.float64], image: SlideImage) -> Box:
