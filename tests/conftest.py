@@ -14,7 +14,7 @@ from scipy import sparse
 
 mpl.use("Agg")
 
-pytest_plugins = ("planted", "sections")
+pytest_plugins = ("planted", "sections", "smooth_slides")
 
 _ROOT = Path(__file__).resolve().parents[1]
 _CANDIDATES = (os.environ.get("PHG2ST_DATA"), _ROOT.parent / "shared" / "data", _ROOT / "shared" / "data")

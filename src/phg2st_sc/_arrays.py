@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from ._evidence import LeftOut, Posterior
 from ._progress import part
 
 _MOST_ROWS = 1024
@@ -307,6 +308,10 @@ class Prediction:
         JSON-like facts on how the prediction was made (chosen method, fitted range, ...), kept as provenance.
     latent
         The same on the scale that the method works on, or ``None``.
+    left_out
+        Prompts that were predicted without having been seen, where the method did that anyway; or what makes it of that.
+    posterior
+        What the prompts leave open, where the method has a covariance; worked out when it is asked for.
 
     Examples
     --------
@@ -323,9 +328,12 @@ class Prediction:
         trust: NDArray[np.float32] | None = None,
         details: Mapping[str, Any] | None = None,
         latent: Latent | None = None,
+        left_out: LeftOut | Callable[[], LeftOut | None] | None = None,
+        posterior: Posterior | None = None,
     ) -> None:
         self._mean = mean if isinstance(mean, RowBlocks) else np.asarray(mean)
         self.std, self.trust, self.latent = std, trust, latent
+        self._left_out, self.posterior = left_out, posterior
         self.details: Mapping[str, Any] = {} if details is None else details
 
     def __repr__(self) -> str:
@@ -349,20 +357,32 @@ class Prediction:
         """The prediction some rows at a time."""
         return self._mean if isinstance(self._mean, RowBlocks) else RowBlocks.of(self._mean)
 
+    @property
+    def left_out(self) -> LeftOut | None:
+        """Prompts that were predicted without having been seen; ``None`` where the method did not do that."""
+        if callable(self._left_out):
+            self._left_out = self._left_out()
+        return self._left_out
+
     def take(self, genes: NDArray[np.int64]) -> Prediction:
         """The prediction of some genes of the panel, by position."""
-        std = None if self.std is None else self.std[:, genes]
-        trust = None if self.trust is None else self.trust[genes]
-        latent = None if self.latent is None else self.latent.take(genes)
         mean = self._mean
         few = (
             mean[:, genes] if not isinstance(mean, RowBlocks) else mean.change(lambda v: v[:, genes], width=len(genes))
         )
-        return Prediction(few, std, trust, self.details, latent)
+        return self.but(
+            mean=few,
+            std=None if self.std is None else self.std[:, genes],
+            trust=None if self.trust is None else self.trust[genes],
+            latent=None if self.latent is None else self.latent.take(genes),
+            left_out=lambda: None if self.left_out is None else self.left_out.take(genes),
+            posterior=None if self.posterior is None else self.posterior.take(genes),
+        )
 
-    def with_details(self, details: Mapping[str, Any]) -> Prediction:
-        """The same prediction with other facts on how it was made."""
-        return Prediction(self._mean, self.std, self.trust, details, self.latent)
+    def but(self, **changes: Any) -> Prediction:
+        """The same prediction with some of its parts changed."""
+        parts = {name: getattr(self, name) for name in ("std", "trust", "details", "latent", "posterior")}
+        return Prediction(**{"mean": self._mean, "left_out": self._left_out, **parts, **changes})
 
 
 def log_expression(rate: NDArray[np.floating], target_sum: float) -> NDArray[np.float32]:

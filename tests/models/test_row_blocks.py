@@ -50,7 +50,7 @@ def test_genes_taken_of_blocks_are_those_of_the_whole(blocks):
     few = Prediction(blocks, trust=np.array([1, 2, 3], dtype=np.float32), details={"a": 1}).take(np.array([2, 0]))
     np.testing.assert_array_equal(few.mean, np.arange(60).reshape(20, 3)[:, [2, 0]])
     assert few.trust.tolist() == [3, 1]
-    assert few.with_details({"b": 2}).details == {"b": 2}
+    assert few.but(details={"b": 2}).details == {"b": 2}
 
 
 def test_a_dense_mean_comes_in_blocks_too():

@@ -29,6 +29,8 @@ from ._judge import MAX_JUDGED, even_subset, neighborhoods
 from ._kernels import LENGTH_SCALES, MIXES, Kernel, Places
 from ._krige import MAX_EXACT, choose, krige_columns, predict_columns
 from ._landmarks import LEAST_SPOTS, without_spots
+from ._left_out import MIN_TO_LEAVE_OUT, around_prompts, left_out_prompts
+from ._posterior import posterior
 from ._rates import RateScale
 from ._stretch import MIN_TO_CHOOSE, MIN_TO_LENGTHEN
 from ._working import Working, gene_signal
@@ -40,6 +42,7 @@ __all__ = [
     "MAX_EXACT",
     "MAX_JUDGED",
     "MIN_TO_CHOOSE",
+    "MIN_TO_LEAVE_OUT",
     "MIN_TO_LENGTHEN",
     "MIXES",
     "NEIGHBOR_RADIUS",
@@ -65,6 +68,7 @@ __all__ = [
     "System",
     "TrainingEpisode",
     "Working",
+    "around_prompts",
     "beyond",
     "blocks",
     "check_training",
@@ -82,10 +86,12 @@ __all__ = [
     "learn_cohort_regression",
     "learn_gene_basis",
     "learn_regression",
+    "left_out_prompts",
     "map_rows",
     "matched_folds",
     "measured_spots",
     "neighborhoods",
+    "posterior",
     "predict_columns",
     "prompt_gene_basis",
     "record",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._arrays import Latent, Prediction, Prompts, RowBlocks, block_rows, log_expression
+from .._evidence import LeftOut, Posterior
 from ._field import Field
 from ._rates import RateScale
 from ._whitened import WhitenedCounts
@@ -86,6 +87,8 @@ class Working:
         *,
         details: Mapping[str, Any] | None = None,
         genes: NDArray[np.int64] | None = None,
+        left_out: Callable[[], LeftOut | None] | None = None,
+        posterior: Posterior | None = None,
     ) -> Prediction:
         """Expression of whitened predictions (n, G), made when it is asked for.
 
@@ -93,8 +96,9 @@ class Working:
         some, ``genes``, are to be returned.
         """
         field = whitened if isinstance(whitened, Field) else Field.of(whitened)
+        known = Prediction(np.empty((0, field.width), np.float32), None, None, details, None, left_out, posterior)
         if genes is not None and field.narrow is not None and genes.size <= _FEW:
-            return Prediction(self._few(field, genes), details=dict(details or {}))
+            return known.take(genes).but(mean=self._few(field, genes))
 
         amount, step = self.fraction * self.scale.level.sum(), block_rows(field.width)
 
@@ -107,9 +111,10 @@ class Working:
             values = field.at(rows)
             return values, amount / self.scale.rates(values).sum(axis=1)
 
-        latent = Latent(field.n, before, self.scale.level, self.scale.spread, step)
-        mean = RowBlocks(field.n, field.width if genes is None else genes.size, expression, step)
-        return Prediction(mean, details=dict(details or {}), latent=latent if genes is None else latent.take(genes))
+        made = known.but(latent=Latent(field.n, before, self.scale.level, self.scale.spread, step))
+        if genes is not None:
+            made = made.take(genes)
+        return made.but(mean=RowBlocks(field.n, made.shape[1], expression, step))
 
     def _few(self, field: Field, genes: NDArray[np.int64]) -> NDArray[np.float32]:
         """Expression of few genes of very many, which are gone through some at a time: what is left of them is their sum."""

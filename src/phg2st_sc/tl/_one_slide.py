@@ -66,16 +66,12 @@ class Question:
 
 def _with_gaps(prediction: Prediction, lacking: NDArray[np.bool_]) -> Prediction:
     """The prediction over all genes that are returned, with NaN at those that were not measured on the slide."""
-    from ..models import Prediction
-
     if not lacking.any():
         return prediction
-    return Prediction(
-        prediction.blocks.change(lambda values: _spread(values, lacking), width=lacking.size),
-        None if prediction.std is None else _spread(prediction.std, lacking),
-        None if prediction.trust is None else _spread(prediction.trust, lacking),
-        prediction.details,
-        prediction.latent,
+    return prediction.but(
+        mean=prediction.blocks.change(lambda values: _spread(values, lacking), width=lacking.size),
+        std=None if prediction.std is None else _spread(prediction.std, lacking),
+        trust=None if prediction.trust is None else _spread(prediction.trust, lacking),
     )
 
 
@@ -105,6 +101,4 @@ def _checked(prediction: Any, shape: tuple[int, int], estimator: Estimator) -> P
         refuse(type(prediction).__name__)
     if prediction.shape != shape:
         refuse(f"shape {prediction.shape}")
-    return Prediction(
-        prediction.blocks.change(finite), prediction.std, prediction.trust, prediction.details, prediction.latent
-    )
+    return prediction.but(mean=prediction.blocks.change(finite))

@@ -9,8 +9,7 @@ import pytest
 
 from phg2st_sc.linear._kernels import Places
 from phg2st_sc.linear._working import gene_signal
-from phg2st_sc.models.phg2st import conditioning
-from phg2st_sc.models.phg2st.conditioning import COHORT, OWN, Encoded, condition, unexplained
+from phg2st_sc.models.phg2st.conditioning import COHORT, OWN, Encoded, condition
 from phg2st_sc.models.phg2st.knowledge import Expectations
 from phg2st_sc.models.phg2st.trends import OTHER_PATIENTS
 
@@ -89,28 +88,3 @@ def test_without_propagation_only_the_level_is_left(small):
     np.testing.assert_array_equal(condition(None, encoded, working, propagation=False).whitened, 0.0)
     nobody = replace(working, index=working.index[:0], values=working.values[:0], noise=working.noise[:0], depth=0.0)
     np.testing.assert_array_equal(condition(None, encoded, nobody).whitened, 0.0)
-
-
-def test_unexplained_in_blocks(small, monkeypatch):
-    encoded, working = small
-    at_once = unexplained(encoded, working, OWN, np.ones(4))
-    monkeypatch.setattr(conditioning, "_BLOCK", 7)
-    np.testing.assert_allclose(unexplained(encoded, working, OWN, np.ones(4)), at_once, rtol=1e-12)
-
-
-def test_unexplained_is_a_share_that_grows_with_distance(make_working):
-    line = np.stack([np.arange(60.0), np.zeros(60)], axis=1)
-    encoded = Encoded(Places(line))
-    working = make_working(np.array([0, 1, 2]), np.zeros((3, 4)), np.ones(3))
-    for ratio in (0.01, 1.0, 1e4):
-        left = unexplained(encoded, working, OWN, np.full(4, ratio))
-        assert ((left >= 0) & (left <= 1)).all()
-        assert (np.diff(left[2:]) > 0).all()
-        assert left[:3].max() < left[10:].min()
-    assert unexplained(encoded, working, OWN, np.full(4, 1e4))[1] < 0.01
-    signal = OWN.signal(encoded.places, encoded.places)
-    among = signal[:3, :3] + np.eye(3)
-    expected = 1 - np.einsum("np,pq,nq->n", signal[:, :3], np.linalg.inv(among), signal[:, :3]) / 2.0
-    np.testing.assert_allclose(unexplained(encoded, working, OWN, np.ones(4)), expected, rtol=1e-9)
-    nobody = make_working(np.zeros(0, np.int64), np.zeros((0, 4)), np.zeros(0))
-    np.testing.assert_array_equal(unexplained(encoded, nobody, OWN, np.ones(4)), 1.0)

@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._arrays import Prediction, Prompts, SlideArrays
-from ...linear import Field, RateScale, Working
+from ...linear import MIN_TO_LEAVE_OUT, Field, RateScale, Working, left_out_prompts
 from .conditioning import Encoded
 from .form import SLIDE, SLIDE_WITHOUT_IMAGE, Predictor, looked_at
 from .knowledge import Expectations
 from .lent import Fitted, Lent
 from .parts import COHORT_IMAGE, GUARD, PROPAGATION
 from .propagated import Looks
-from .stacking import MIN_PROMPTS, Stack, gene_groups, learn_mixture, left_out_prompts
+from .stacking import Stack, gene_groups, learn_mixture
 from .trends import OTHER_PATIENTS
 
 Array = NDArray[np.float64]
@@ -155,24 +155,28 @@ class BorrowingPredictor:
         forms: dict[str, Any] = {SLIDE: alone, **helped}
         common, before = (
             self._common(list(helped.values())),
-            _before([one.prior for one in helped.values()], few=prompts.n_prompts < MIN_PROMPTS),
+            _before([one.prior for one in helped.values()], few=prompts.n_prompts < MIN_TO_LEAVE_OUT),
         )
         weights = before[None]
         told: dict[str, Any] = {"priors": {name: one.prior.told for name, one in helped.items()}}
-        if helped and prompts.n_prompts >= MIN_PROMPTS and not self._unguarded:
-            stack = self._stack(slide, seen, forms, before, prompts, common)
+        left_out = None
+        if helped and prompts.n_prompts >= MIN_TO_LEAVE_OUT and not self._unguarded:
+            stack, spots = self._stack(slide, seen, forms, before, prompts, common)
             weights, misled = _weights(stack, before)
             told["compared"] = _compared(stack, forms)
+            left_out = partial(stack.left_out, spots, first_alone=misled)
             told |= {"cohort_misleads": True} if misled else {}
         told["shares"] = {name: row.tolist() for name, row in zip(forms, weights.T, strict=True)}
         if (weights[:, 0] == 1).all() and not weights[:, 1:].any():
             working = alone.working(prompts)
             field, details = alone.field(working)
-            return working.finish(field, details={"form": SLIDE, **details, **told}, genes=genes)
+            details = {"form": SLIDE, **details, **told}
+            return working.finish(field, details=details, genes=genes, left_out=left_out)
         working = common._working(prompts)
         fields, details = self._fields(forms, weights, prompts, working)
         groups = gene_groups(working) if len(weights) > 1 else np.zeros(prompts.n_genes, dtype=np.int64)
-        return working.finish(Stack(groups, weights).combine(fields), details={**details, **told}, genes=genes)
+        mixed = Stack(groups, weights).combine(fields)
+        return working.finish(mixed, details={**details, **told}, genes=genes, left_out=left_out)
 
     def _fields(
         self, forms: dict[str, Any], weights: Array, prompts: Prompts, working: Working
@@ -199,8 +203,8 @@ class BorrowingPredictor:
     def _slide_alone(self, slide: SlideArrays, seen: Borrower, prompts: Prompts) -> _Alone:
         forms = {name: _Form(self.alone, one) for name, one in seen.encoded.items()}
         ordered = tuple(forms[name] for name in (SLIDE, SLIDE_WITHOUT_IMAGE) if name in forms)
-        judged = len(ordered) > 1 and prompts.n_prompts >= MIN_PROMPTS and not self._unguarded
-        return _Alone(ordered, self.alone._stack(slide, seen.encoded, prompts) if judged else None)
+        judged = len(ordered) > 1 and prompts.n_prompts >= MIN_TO_LEAVE_OUT and not self._unguarded
+        return _Alone(ordered, self.alone._stack(slide, seen.encoded, prompts)[0] if judged else None)
 
     def _helped(self, prior: Lent, by_image: Array | None, alone: _Alone, prompts: Prompts) -> _Helped | None:
         fitted = prior.to(prompts)
@@ -229,8 +233,8 @@ class BorrowingPredictor:
         before: Array,
         prompts: Prompts,
         common: Predictor,
-    ) -> Stack:
-        """How the mixture that is trusted before does on left-out prompts, and each form by itself.
+    ) -> tuple[Stack, NDArray[np.int64]]:
+        """How the mixture that is trusted before does on left-out prompts, whose spots these are, and each form by itself.
 
         Priors are told anew in the genes of the prompts that are shown. How the slide alone weighs its image, and the scale on
         which predictions are compared, are known from all prompts: that favors the slide alone, if anything.
@@ -248,7 +252,7 @@ class BorrowingPredictor:
             return self._brought(form, shown, working)[0].whole()
 
         predict = [partial(of, name) for name in forms]
-        return learn_mixture(predict, before, few, folds, common._working)
+        return learn_mixture(predict, before, few, folds, common._working), spots
 
 
 def _before(priors: Sequence[Fitted], *, few: bool) -> Array:

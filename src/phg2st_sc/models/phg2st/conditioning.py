@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._arrays import SlideArrays
+from ..._evidence import Posterior
 from ...linear import (
     MAX_EXACT,
     MAX_JUDGED,
@@ -28,6 +29,7 @@ from ...linear import (
     even_subset,
     gene_signal,
     krige_columns,
+    posterior,
 )
 from .knowledge import Expectations, Knowledge
 from .propagated import Looks, propagated_components
@@ -52,7 +54,6 @@ _PRIOR_PROMPTS = 20.0
 """Prompts that an amplitude of 1 is worth."""
 _LEAST_AMPLITUDE = 0.1
 _MOST_AMPLITUDE = 4.0
-_BLOCK = 4096
 _COLUMNS = 2048
 
 
@@ -106,6 +107,8 @@ class Conditioned:
         That were used; signal-to-noise ratios by column.
     details
         What to tell of it.
+    posterior
+        What the prompts leave open.
     """
 
     prediction: Field
@@ -116,6 +119,7 @@ class Conditioned:
     covariance: Covariance
     ratio: Array
     details: dict[str, Any] = field(default_factory=dict)
+    posterior: Posterior | None = None
 
     @property
     def whitened(self) -> Array:
@@ -196,6 +200,7 @@ def condition(
         components=out.components.times(amplitude),
         left_out=np.multiply(amplitude, out.left_out, out=out.left_out),
         details=told,
+        posterior=problem.posterior(out, vectors),
     )
 
 
@@ -283,6 +288,14 @@ class _Problem:
         kriged = krige_columns(self.places, working.index, working.noise, missed, rest)
         return kriged.change(lambda values, rows: expected[rows] + values)
 
+    def posterior(self, out: Conditioned, vectors: Array | None) -> Posterior | None:
+        """What the prompts leave open; ``None`` where they say nothing of other spots."""
+        if not self.propagation:
+            return None
+        return posterior(
+            self.places, self.working, out.covariance, out.ratio, vectors=vectors, remainder_ratio=_REMAINDER_RATIO
+        )
+
     def amplitude(self, out: Conditioned) -> float:
         """Factor by which left-out prompts say that predictions should be stretched, shrunk towards 1."""
         n_prompts = out.observed.shape[0]
@@ -316,23 +329,3 @@ def _left_out(covariance: Covariance, prompts: Places, noise: Array, columns: Ar
 
 def _zeros(n: int, width: int) -> Field:
     return Field.of(np.broadcast_to(0.0, (n, width)))
-
-
-def unexplained(encoded: Encoded, working: Working, covariance: Covariance, ratio: Array) -> Array:
-    """(n,) share of the variance of a typical column that the prompts leave open at every spot."""
-    typical = float(np.median(ratio)) if ratio.size else 1.0
-    kept = even_subset(working.index.size, MAX_JUDGED)
-    places = encoded.places
-    if kept.size == 0:
-        return np.ones(places.n)
-    prompts = places[working.index[kept]]
-    system = System.of(covariance, prompts, working.noise[kept], np.zeros((kept.size, 1)))
-    turn = system.vectors / system.root[:, None]
-    gain = typical / (typical * system.values + 1.0)
-    prior = covariance.signal(prompts[:1], prompts[:1])[0, 0]  # type: ignore[index]
-    out = np.empty(places.n)
-    every = np.arange(places.n)
-    for start in range(0, places.n, _BLOCK):
-        rows = every[start : start + _BLOCK]
-        out[rows] = (covariance.signal(places[rows], prompts) @ turn) ** 2 @ gain
-    return np.clip(1.0 - out / prior, 0.0, 1.0)

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ..._arrays import Prediction, Prompts, SlideArrays
-from ...linear import PRIOR_COUNTS, Working
+from ...linear import MIN_TO_LEAVE_OUT, PRIOR_COUNTS, Working, left_out_prompts
 from .agreement import level_agreement
 from .conditioning import Conditioned, Encoded, condition
 from .episodes import measured
 from .knowledge import Knowledge
 from .parts import COHORT_IMAGE, DEPTH, GENE_COVARIANCE, GUARD, HYPERGRAPH, IMAGE, NETWORK, PROPAGATION, SERIAL_SECTIONS
-from .stacking import MIN_PROMPTS, Predict, Stack, learn_stack, left_out_prompts
+from .stacking import Predict, Stack, learn_stack
 
 if TYPE_CHECKING:
     from .network import NetworkMember
@@ -108,16 +108,16 @@ class Predictor:
         if first == COHORT and encoded.tokens is not None and not {GENE_COVARIANCE, NETWORK} & self.without:
             out = self._with_network(forms[first], encoded.tokens, working, out)
             details["network"] = True
-        if GUARD in self.without or working.index.size < MIN_PROMPTS or PROPAGATION in self.without:
-            return working.finish(out.prediction, details=details, genes=genes)
-        stack = self._stack(slide, forms, prompts)
+        if GUARD in self.without or working.index.size < MIN_TO_LEAVE_OUT or PROPAGATION in self.without:
+            return working.finish(out.prediction, details=details, genes=genes, posterior=out.posterior)
+        stack, few = self._stack(slide, forms, prompts)
         if first == COHORT and stack.records[1].beats(stack.records[0], standard_errors=_MISLED):
             # weights are drawn towards the first form: few prompts would hardly leave a cohort that misleads
             first, forms = SLIDE, {SLIDE: forms[SLIDE], **forms}
             out = self._condition(forms[SLIDE], working)
             details = {"level_agreement": details["level_agreement"], "form": first, **out.details}
             details["cohort_misleads"] = True
-            stack = self._stack(slide, forms, prompts)
+            stack, few = self._stack(slide, forms, prompts)
         details["compared"] = {name: one.scores for name, one in zip(forms, stack.records, strict=True)}
         if not stack.first_alone:
             details["weights"] = [[float(weight) for weight in row] for row in stack.weights]
@@ -126,7 +126,13 @@ class Predictor:
             self._condition(one, working).prediction if stack.weights[:, number].any() else None
             for number, one in enumerate(others, start=1)
         ]
-        return working.finish(stack.combine([out.prediction, *used]), details=details, genes=genes)
+        return working.finish(
+            stack.combine([out.prediction, *used]),
+            details=details,
+            genes=genes,
+            left_out=lambda: stack.left_out(few),
+            posterior=out.posterior,
+        )
 
     def _with_network(self, encoded: Encoded, tokens: Any, working: Working, out: Conditioned) -> Conditioned:
         """The linear prediction with the network's averaged in."""
@@ -147,15 +153,17 @@ class Predictor:
         found = level_agreement(prompts.counts.sum(axis=0, dtype=np.float64), self.knowledge.levels)
         return 1.0 if found is None else found
 
-    def _stack(self, slide: SlideArrays, forms: dict[str, Encoded], prompts: Prompts) -> Stack:
-        """How far each form is to be trusted, from prompts left out in turn; nothing but prompts is predicted."""
+    def _stack(
+        self, slide: SlideArrays, forms: dict[str, Encoded], prompts: Prompts
+    ) -> tuple[Stack, NDArray[np.int64]]:
+        """How far each form is to be trusted, from prompts left out in turn, and their spots; nothing else is predicted."""
         spots, few, folds = left_out_prompts(slide, prompts, seed=self.seed)
 
         def predicts(form: Encoded) -> Predict:
             here = form.take(spots)
             return lambda working: self._condition(here, working).whitened
 
-        return learn_stack([predicts(form) for form in forms.values()], few, folds, self._working)
+        return learn_stack([predicts(form) for form in forms.values()], few, folds, self._working), spots
 
     def _condition(self, encoded: Encoded, working: Working) -> Conditioned:
         return condition(

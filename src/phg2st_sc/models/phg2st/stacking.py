@@ -14,22 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from ..._arrays import Prompts, SlideArrays
+from ..._arrays import Prompts
+from ..._evidence import LeftOut
 from ..._progress import part
-from ...linear import Field, Record, Working, even_subset, join, matched_folds, record
+from ...linear import Field, RateScale, Record, Working, join, record
 
 Array = NDArray[np.float64]
 Predict = Callable[[Working], Array]
 """From prompts on the working scale to whitened predictions (n, G)."""
 
-MIN_PROMPTS = 10
-"""Prompts below which nothing is stacked."""
 _PRIOR_PROMPTS = 25.0
 """Prompts that trusting the first prediction alone is worth."""
 _WORTH = 500.0
 """Of the weights that a mixture is trusted with before, in variances of the counting noise of one gene at one spot."""
-_MAX_STACKED = 300
-"""Prompts that weights are learned from: an even subset when there are more."""
 _N_GROUPS = 3
 _STANDARD_ERRORS = 3.0
 """By which another prediction must be better before it has a say: three comparisons are made on few prompts."""
@@ -47,11 +44,17 @@ class Stack:
         (groups, predictions).
     records
         How each did on the left-out prompts, over all genes.
+    folds
+        Predictions of the left-out prompts.
+    weigh
+        (groups, predictions) weights that some of the folds ask for.
     """
 
     groups: NDArray[np.int64]
     weights: Array
     records: tuple[Record, ...] = ()
+    folds: Sequence[_Fold] = ()
+    weigh: Callable[[Sequence[_Fold]], Array] | None = None
 
     @property
     def first_alone(self) -> bool:
@@ -64,20 +67,33 @@ class Stack:
         there = [(one, by_gene[:, number]) for number, one in enumerate(predictions) if one is not None]
         return reduce(Field.plus, [one.times(weight) for one, weight in there])
 
+    def left_out(self, spots: NDArray[np.int64], *, first_alone: bool = False) -> LeftOut | None:
+        """The left-out prompts as they are predicted, each fold under the weights that the others ask for.
+
+        Parameters
+        ----------
+        spots
+            Of the prompts that were left out.
+        first_alone
+            Whether the first prediction is taken as it is, whatever the weights.
+        """
+        if self.weigh is None or len(self.folds) < 2:
+            return None
+        rates = []
+        for number, fold in enumerate(self.folds):
+            others = [other for position, other in enumerate(self.folds) if position != number]
+            weights = np.eye(self.weights.shape[1])[:1] if first_alone else self.weigh(others)
+            rates.append(fold.shares(weights[np.zeros_like(self.groups) if len(weights) == 1 else self.groups]))
+        rows = np.concatenate([fold.rows for fold in self.folds])
+        numbers = np.repeat(np.arange(len(self.folds)), [fold.rows.size for fold in self.folds])
+        counts, totals = (np.concatenate([getattr(fold, what) for fold in self.folds]) for what in ("counts", "totals"))
+        return LeftOut(spots[rows], numbers, counts, totals, np.vstack(rates), self.folds[0].scale.spread)
+
 
 def gene_groups(working: Working) -> NDArray[np.int64]:
     """Group of every gene by the counts expected of it: a third of the genes in each."""
     ranks = np.argsort(np.argsort(-working.scale.level, kind="stable"), kind="stable")
     return np.asarray(ranks * _N_GROUPS // ranks.size, dtype=np.int64)
-
-
-def left_out_prompts(
-    slide: SlideArrays, prompts: Prompts, *, seed: int
-) -> tuple[NDArray[np.int64], Prompts, NDArray[np.int64]]:
-    """Prompts that are left out in turn: their spots, themselves as if the slide had no other spots, and their folds."""
-    few = prompts.subset(even_subset(prompts.n_prompts, _MAX_STACKED))
-    folds = matched_folds(slide.positions, few.index, seed=seed)
-    return few.index, replace(few, index=np.arange(few.n_prompts)), folds
 
 
 def learn_stack(
@@ -98,11 +114,10 @@ def learn_stack(
         Brings prompts to the working scale.
     """
     groups = gene_groups(working_of(prompts))
-    parts = _parts(predict, prompts, folds, working_of)
+    parts = _folds(predict, prompts, folds, working_of)
     prior = _PRIOR_PROMPTS / prompts.n_prompts
-    weights = [_group_weights([part.of(groups == group) for part in parts], prior) for group in range(_N_GROUPS)]
-    records = tuple(join(one) for one in zip(*(part.records() for part in parts), strict=True))
-    return Stack(groups, np.stack(weights), records)
+    weigh = _by_group(groups, lambda some: _group_weights(some, prior))
+    return Stack(groups, weigh(parts), _records(parts), parts, weigh)
 
 
 def learn_mixture(
@@ -128,18 +143,30 @@ def learn_mixture(
     Weights; of the records the first is that of the mixture with the weights ``before``.
     """
     groups = gene_groups(working_of(prompts))
-    parts = _parts(predict, prompts, folds, working_of)
-    weights = [_group_mixture([part.of(groups == group) for part in parts], before) for group in range(_N_GROUPS)]
+    parts = _folds(predict, prompts, folds, working_of)
+    weigh = _by_group(groups, lambda some: _group_mixture(some, before))
     mixed = [replace(part, made=[_mix(part.made, before), *part.made]) for part in parts]
-    records = tuple(join(one) for one in zip(*(part.records() for part in mixed), strict=True))
-    return Stack(groups, np.stack(weights), records)
+    return Stack(groups, weigh(parts), _records(mixed), parts, weigh)
+
+
+def _by_group(
+    groups: NDArray[np.int64], weights: Callable[[Sequence[_Fold]], Array]
+) -> Callable[[Sequence[_Fold]], Array]:
+    def weigh(folds: Sequence[_Fold]) -> Array:
+        return np.stack([weights([fold.of(groups == group) for fold in folds]) for group in range(_N_GROUPS)])
+
+    return weigh
+
+
+def _records(folds: Sequence[_Fold]) -> tuple[Record, ...]:
+    return tuple(join(one) for one in zip(*(fold.records() for fold in folds), strict=True))
 
 
 def _mix(made: Sequence[Array], weights: Array) -> Array:
     return np.asarray(sum(weight * one for weight, one in zip(weights, made, strict=True)))
 
 
-def _group_mixture(parts: Sequence[_LeftOut], before: Array) -> Array:
+def _group_mixture(parts: Sequence[_Fold], before: Array) -> Array:
     products = [part.products() for part in parts]
     gram = np.sum([one for one, _ in products], axis=0) + _WORTH * np.eye(before.size)
     cross = np.sum([one for _, one in products], axis=0) + _WORTH * before
@@ -147,23 +174,32 @@ def _group_mixture(parts: Sequence[_LeftOut], before: Array) -> Array:
     return weights if weights.any() else before  # nothing is no prediction
 
 
-def _parts(
+def _folds(
     predict: Sequence[Predict], prompts: Prompts, folds: NDArray[np.int64], working_of: Callable[[Prompts], Working]
-) -> list[_LeftOut]:
+) -> list[_Fold]:
     every = part(np.unique(folds), desc="leave prompts out", unit="fold")
-    return [_left_out(predict, prompts, folds == fold, working_of) for fold in every]
+    return [_fold(predict, prompts, folds == fold, working_of) for fold in every]
 
 
 @dataclass(frozen=True, eq=False)
-class _LeftOut:
-    """Predictions and truth at the left-out prompts of one fold."""
+class _Fold:
+    """Predictions and truth at the left-out prompts of one fold, which are ``rows`` among all, on the scale of the others."""
 
     made: list[Array]
     truth: Array
+    counts: NDArray[np.float32]
     totals: Array
+    rows: NDArray[np.int64]
+    scale: RateScale
 
-    def of(self, genes: NDArray[np.bool_]) -> _LeftOut:
-        return _LeftOut([one[:, genes] for one in self.made], self.truth[:, genes], self.totals)
+    def of(self, genes: NDArray[np.bool_]) -> _Fold:
+        return replace(self, made=[one[:, genes] for one in self.made], truth=self.truth[:, genes])
+
+    def shares(self, weights: Array) -> NDArray[np.float32]:
+        """(rows, G) shares of the panel's counts that predictions under (G, predictions) weights say."""
+        mixed = sum(weights[:, number] * one for number, one in enumerate(self.made))
+        rate = self.scale.rates(np.asarray(mixed))
+        return np.asarray(rate / rate.sum(axis=1, keepdims=True), dtype=np.float32)
 
     def records(self) -> list[Record]:
         noise = np.median(self.totals) / self.totals if self.totals.size else self.totals
@@ -175,7 +211,7 @@ class _LeftOut:
         return gram, np.array([(weight * a * self.truth).sum() for a in self.made])
 
 
-def _group_weights(parts: Sequence[_LeftOut], prior: float) -> Array:
+def _group_weights(parts: Sequence[_Fold], prior: float) -> Array:
     size = len(parts[0].made)
     first = np.eye(size)[0]
     if not parts[0].truth.shape[1]:
@@ -189,20 +225,22 @@ def _group_weights(parts: Sequence[_LeftOut], prior: float) -> Array:
     )
 
 
-def _left_out(
+def _fold(
     predict: Sequence[Predict],
     prompts: Prompts,
     held_out: NDArray[np.bool_],
     working_of: Callable[[Prompts], Working],
-) -> _LeftOut:
+) -> _Fold:
     kept = prompts.subset(np.flatnonzero(~held_out))
     working = working_of(kept)
     counts = prompts.counts[held_out]
     totals = counts.sum(axis=1, dtype=np.float64)
     seen = totals > 0
     truth = working.scale.whiten(counts[seen], totals[seen])
-    rows = prompts.index[held_out][seen]
-    return _LeftOut([one(working)[rows] for one in predict], truth, totals[seen])
+    rows = np.flatnonzero(held_out)[seen]
+    spots = prompts.index[rows]
+    made = [one(working)[spots] for one in predict]
+    return _Fold(made, truth, counts[seen], totals[seen], rows, working.scale)
 
 
 def _weights(gram: Array, cross: Array, prior: float) -> Array:

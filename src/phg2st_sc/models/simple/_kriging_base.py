@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
 from ..._docs import documented
+from ..._evidence import Posterior
 from ...linear import (
     COMPONENT_RATIOS,
     LENGTH_SCALES,
@@ -37,12 +38,21 @@ from ...linear import (
     image_components,
     krige_columns,
     learn_gene_basis,
+    posterior,
     require_features,
 )
 from .._base import Estimator
 from .._limits import AtLeast, Positive
 
 Array = NDArray[np.float64]
+
+
+class Kriged(NamedTuple):
+    """Whitened predictions (n, G), what to tell of them, and what the prompts leave open."""
+
+    field: Field
+    details: dict[str, Any]
+    posterior: Posterior | None = None
 
 
 @documented
@@ -100,15 +110,15 @@ class KrigingEstimator(Estimator):
 
     def _predict(self, slide: SlideArrays, prompts: Prompts, genes: NDArray[np.int64] | None) -> Prediction:
         working = self._working(prompts)
-        whitened, details = self._krige(self._encoded(slide), working, working.values)
-        return working.finish(whitened, details=details, genes=genes)
+        kriged = self._krige(self._encoded(slide), working, working.values)
+        return working.finish(kriged.field, details=kriged.details, genes=genes, posterior=kriged.posterior)
 
     def _working(self, prompts: Prompts) -> Working:
         return Working.of(prompts, prior=self.levels, prior_counts=PRIOR_COUNTS)
 
-    def _krige(self, places: Places, working: Working, values: Array) -> tuple[Field, dict[str, Any]]:
+    def _krige(self, places: Places, working: Working, values: Array) -> Kriged:
         if working.index.size == 0:
-            return Field.of(np.broadcast_to(0.0, (places.n, values.shape[1]))), {}
+            return Kriged(Field.of(np.broadcast_to(0.0, (places.n, values.shape[1]))), {})
         level = working.leave_one_out_level() if values is working.values else np.broadcast_to(0.0, values.shape)
         columns, levels = self._columns(values), self._columns(level)
         signal = self._signal(working)
@@ -124,7 +134,10 @@ class KrigingEstimator(Estimator):
             "amplitude": skill.amplitude,
         }
         kriged = self._under(places, working, values, covariance)
-        return kriged.times(skill.amplitude), details
+        ratio = covariance.ratio * np.broadcast_to(signal, columns.shape[1])
+        vectors = None if self.basis is None else self.basis.vectors
+        left = posterior(places, working, covariance, ratio, vectors=vectors, remainder_ratio=self.remainder_ratio)
+        return Kriged(kriged.times(skill.amplitude), details, left)
 
     def _stretch_from(self) -> float:
         if self.length_scale is not None:

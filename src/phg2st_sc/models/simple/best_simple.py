@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..._arrays import Prediction, Prompts, SlideArrays
 from ..._docs import documented
-from ...linear import Record, even_subset, matched_folds
+from ...linear import Record, around_prompts, matched_folds
 from .._base import Estimator, predict_genes
 from .._registry import METHODS, get_method, register
 from ._compare import compare
@@ -28,8 +27,6 @@ CANDIDATES = (
 MIN_TO_COMPARE = 10
 """Prompts below which the preferred method is taken without a comparison."""
 _MAX_COMPARED = 600
-_MAX_SPOTS = 2000
-"""Spots of the slide that the comparison predicts: enough for its image components, few enough for a slide of any size."""
 
 
 @register
@@ -79,7 +76,7 @@ class BestSimple(Estimator):
             scores = {m.name: record.scores for m, record in zip(methods, records, strict=True)}
             chosen = methods[_pick(methods, records)]
         prediction = predict_genes(chosen, slide, prompts, genes)
-        return prediction.with_details({"chosen": chosen.name, "compared": scores, **prediction.details})
+        return prediction.but(details={"chosen": chosen.name, "compared": scores, **prediction.details})
 
     def _able(self, slide: SlideArrays, prompts: Prompts) -> list[Estimator]:
         classes = [get_method(name) for name in self.candidates]
@@ -96,20 +93,9 @@ class BestSimple(Estimator):
 
     def _compare(self, methods: Sequence[Estimator], slide: SlideArrays, prompts: Prompts) -> list[Record]:
         kept = np.linspace(0, prompts.n_prompts - 1, min(prompts.n_prompts, _MAX_COMPARED)).astype(np.int64)
-        slide, prompts = _reduced(slide, prompts.subset(np.unique(kept)))
+        slide, prompts = around_prompts(slide, prompts.subset(np.unique(kept)))
         folds = matched_folds(slide.positions, prompts.index, seed=self.seed)
         return compare(methods, slide, prompts, folds)
-
-
-def _reduced(slide: SlideArrays, prompts: Prompts) -> tuple[SlideArrays, Prompts]:
-    """Slide with all prompts and an even subset of the other spots."""
-    if slide.n_spots <= _MAX_SPOTS:
-        return slide, prompts
-    others = np.setdiff1d(np.arange(slide.n_spots), prompts.index)
-    kept = np.union1d(prompts.index, others[even_subset(others.size, _MAX_SPOTS - prompts.n_prompts)])
-    features = None if slide.features is None else slide.features[kept]
-    smaller = SlideArrays(slide.name, slide.positions[kept], features, slide.feature_record, slide.patient)
-    return smaller, replace(prompts, index=np.searchsorted(kept, prompts.index))
 
 
 def _pick(methods: Sequence[Estimator], records: Sequence[Record]) -> int:

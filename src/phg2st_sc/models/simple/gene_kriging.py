@@ -63,5 +63,5 @@ class GeneKriging(KrigingEstimator):
         single = copy.copy(self)
         k = min(self.n_prompt_components, working.index.size // 3)
         single.basis = prompt_gene_basis(working.values, working.noise, k)
-        whitened, details = single._krige(single._encoded(slide), working, working.values)
-        return working.finish(whitened, details=details, genes=genes)
+        kriged = single._krige(single._encoded(slide), working, working.values)
+        return working.finish(kriged.field, details=kriged.details, genes=genes, posterior=kriged.posterior)

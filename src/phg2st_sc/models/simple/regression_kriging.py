@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from ..._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
 from ..._docs import documented
 from ...linear import (
     CohortRegression,
-    Field,
+    Working,
     check_training,
     image_components,
     learn_cohort_regression,
@@ -21,7 +21,7 @@ from ...linear import (
 )
 from .._limits import AtLeast
 from .._registry import register
-from ._kriging_base import KrigingEstimator
+from ._kriging_base import Kriged, KrigingEstimator
 from .image_ridge import at_prompt_level
 
 Array = NDArray[np.float64]
@@ -89,11 +89,11 @@ class RegressionKriging(KrigingEstimator):
         working = self._working(prompts)
         if self.regression is None:
             trend, left_out = within_slide(image_components(features), working.index, working.values, working.noise)
-            residual, facts = self._krige(self._encoded(slide), working, working.values - left_out)
-            return working.finish(_plus(trend, residual), details=facts, genes=genes)
+            residual = self._krige(self._encoded(slide), working, working.values - left_out)
+            return _about(trend, residual, working, genes)
         trend, amplitude = at_prompt_level(self._trend(slide, features), working)
-        residual, facts = self._krige(self._encoded(slide), working, working.values - trend[working.index])
-        return working.finish(_plus(trend, residual), details={**facts, "image_amplitude": amplitude}, genes=genes)
+        residual = self._krige(self._encoded(slide), working, working.values - trend[working.index])
+        return _about(trend, residual, working, genes, image_amplitude=amplitude)
 
     def _trend(self, slide: SlideArrays, features: NDArray[np.float32]) -> Array:
         if self.regression is None:
@@ -104,5 +104,8 @@ class RegressionKriging(KrigingEstimator):
         return _OUTSIDE_BASIS * trend + (1.0 - _OUTSIDE_BASIS) * (trend @ self.basis.vectors) @ self.basis.vectors.T
 
 
-def _plus(trend: Array, residual: Field) -> Field:
-    return residual.change(lambda values, rows: trend[rows] + values)
+def _about(
+    trend: Array, residual: Kriged, working: Working, genes: NDArray[np.int64] | None, **details: Any
+) -> Prediction:
+    field = residual.field.change(lambda values, rows: trend[rows] + values)
+    return working.finish(field, details={**residual.details, **details}, genes=genes, posterior=residual.posterior)

@@ -1,0 +1,99 @@
+"""What a prediction knows of its own errors: prompts that it was made without, and what the prompts leave open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class LeftOut:
+    """Prompts that were left out in turn, and how they were predicted.
+
+    Attributes
+    ----------
+    spots
+        (p,) their rows of the slide.
+    folds
+        (p,) with which of them each was left out.
+    counts
+        (p, G) raw counts.
+    totals
+        (p,) counts of the whole panel.
+    rate
+        (p, G) predicted shares of the panel's counts: every row adds up to 1.
+    spread
+        (G,) noise of the genes in units of the Poisson one; ``None`` where all are taken as Poisson.
+    """
+
+    spots: Index
+    folds: Index
+    counts: NDArray[np.float32]
+    totals: Array
+    rate: NDArray[np.float32]
+    spread: Array | None = None
+
+    @property
+    def level(self) -> Array:
+        """(G,) shares of the genes, pooled over the prompts."""
+        counts = self.counts.sum(axis=0, dtype=np.float64)
+        return np.asarray(np.maximum(counts, 0.5) / max(float(self.totals.sum()), 1.0))
+
+    def where(self, kept: NDArray[np.bool_]) -> LeftOut:
+        """The same of some of the prompts."""
+        by_prompt = {name: getattr(self, name)[kept] for name in ("spots", "folds", "counts", "totals", "rate")}
+        return replace(self, **by_prompt)
+
+    def take(self, genes: Index) -> LeftOut:
+        """The same of some genes; their shares stay those of the whole panel."""
+        spread = None if self.spread is None else self.spread[genes]
+        return replace(self, counts=self.counts[:, genes], rate=self.rate[:, genes], spread=spread)
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """Variance of whitened rates given the prompts, as the covariance says that predicted them.
+
+    Whitened rates are ``(rate - level) / sqrt(level) / spread``. At a spot the variance of gene g is the sum over l of
+    ``open[l] * loading[l, g]``.
+
+    Attributes
+    ----------
+    open
+        Of spots (rows,): (rows, L) what the prompts leave of the variance of a column of each ratio of signal to noise, in units
+        of its variance about a known level; with an unknown level up to 2.
+    loading
+        (L, G) variance of a gene that belongs to each ratio.
+    given
+        The same under some of the prompts, by position among them.
+    prompts
+        (p,) rows of the slide that the prompts are.
+    """
+
+    open: Callable[[Index], Array]
+    loading: Array
+    given: Callable[[Index], Posterior]
+    prompts: Index
+
+    def variance(self, rows: Index) -> Array:
+        """(rows, G) variance of the whitened rates of some spots."""
+        return self.open(rows) @ self.loading
+
+    def at_left_out(self, left_out: LeftOut) -> Array:
+        """(p, L) what is open at prompts that were left out, given those that were shown then."""
+        out = np.empty((left_out.spots.size, self.loading.shape[0]))
+        for fold in np.unique(left_out.folds):
+            here = left_out.folds == fold
+            shown = np.flatnonzero(np.isin(self.prompts, left_out.spots[~here]))
+            out[here] = self.given(shown).open(left_out.spots[here])
+        return out
+
+    def take(self, genes: Index) -> Posterior:
+        """The same of some genes."""
+        return replace(self, loading=self.loading[:, genes], given=lambda kept: self.given(kept).take(genes))
