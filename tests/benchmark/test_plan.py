@@ -118,5 +118,8 @@ def test_tiles_that_no_section_has_are_asked_for_before_anything_runs(give_featu
     slides = {name: one.copy() for name, one in both_forms[0].items()}
     for one in slides.values():
         give_features(one)
-    with pytest.raises(ValueError, match=r"Method 'triplex' needs the tiles around spots.*context=5"):
-        phg2st.tl.benchmark(slides, methods=["idw", "triplex"], **QUICK)
+    for method in ("triplex", "phg2st_paper"):
+        with pytest.raises(
+            ValueError, match=rf"Method '{method}' needs the tiles around spots.*encoder='texture'.*context=5"
+        ):
+            phg2st.tl.benchmark(slides, methods=["idw", method], folds={"a": [next(iter(slides))]}, **QUICK)

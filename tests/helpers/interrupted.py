@@ -102,7 +102,9 @@ def embeddings(folder: Path) -> dict[str, Any]:
     before = sorted([*made.obsm, *made.uns, *made.obs, *made.layers], key=str)
 
     def run() -> Any:
-        phg2st.pp.extract_embeddings(made, image="hires", encoder=encoder, input_px=32, batch_size=4, progress=False)
+        phg2st.pp.extract_embeddings(
+            made, image="hires", encoder=encoder, input_px=32, batch_size=4, context=5, progress=False
+        )
 
     raised = press(run, lambda: len(seen) > 3)
     return {"raised": raised, "untouched": before == sorted([*made.obsm, *made.uns, *made.obs, *made.layers], key=str)}

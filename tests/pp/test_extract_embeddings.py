@@ -105,11 +105,25 @@ def test_context_of_an_earlier_call_goes(spot_adata, he_image):
     assert sorted(spot_adata.uns[_keys.EMBEDDINGS]) == ["X_color", "X_other"]
 
 
-def test_texture_needs_no_context_and_others_get_five(spot_adata, he_image):
-    _extract(spot_adata, he_image)
+def test_tiles_around_the_spots_are_encoded_only_where_they_are_asked_for(spot_adata, he_image):
+    seen = []
+
+    def counted(tiles):
+        seen.append(len(tiles))
+        return color(tiles)
+
+    _extract(spot_adata, he_image, encoder=counted)
+    assert sum(seen) == spot_adata.n_obs
+    assert "X_counted_context_index" not in spot_adata.obsm
+    _extract(spot_adata, he_image, context="auto")
     assert spot_adata.obsm["X_color_context_index"].shape == (120, 25)
-    _extract(spot_adata, he_image, encoder="texture", input_px=None)
+    _extract(spot_adata, he_image, context="auto", encoder="texture", input_px=None)
     assert spot_adata.uns[_keys.EMBEDDINGS]["X_texture"]["context"] == 0
+
+
+def test_a_way_to_lay_tiles_that_are_not_asked_for_is_told(spot_adata, he_image):
+    with pytest.warns(UserWarning, match=r"says how they lie, and `context=None` asks for none.*`context=5`"):
+        _extract(spot_adata, he_image, context_mode="exact")
 
 
 def test_expression_is_never_read_nor_changed(spot_adata, he_image):
@@ -197,7 +211,7 @@ def test_interruption_leaves_nothing_behind(spot_adata, he_image):
 
     before = _state(spot_adata)
     with pytest.raises(KeyboardInterrupt):
-        _extract(spot_adata, he_image, encoder=stops)
+        _extract(spot_adata, he_image, encoder=stops, context=5)
     assert _state(spot_adata) == before
     assert seen == [64, 64]
 

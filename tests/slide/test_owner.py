@@ -27,7 +27,7 @@ def impute(adata, _image=None, key="mine"):
 
 def embed(adata, image, key="X_color"):
     phg2st.pp.extract_embeddings(
-        adata, image=image, encoder=color, input_px=8, pitch_um=200, key_added=key, progress=False
+        adata, image=image, encoder=color, context=5, input_px=8, pitch_um=200, key_added=key, progress=False
     )
 
 

@@ -78,24 +78,25 @@ class FoldData:
     sections: Mapping[str, Section]
     scoring: Scoring
     top_genes: Sequence[str] | None
-    _training: dict[bool, list[TrainingSlide]] = field(default_factory=dict)
-    _arrays: dict[tuple[str, bool], SlideArrays] = field(default_factory=dict)
+    _training: dict[tuple[bool, bool], list[TrainingSlide]] = field(default_factory=dict)
+    _arrays: dict[tuple[str, bool, bool], SlideArrays] = field(default_factory=dict)
 
-    def training(self, *, patches: bool) -> list[TrainingSlide]:
+    def training(self, *, patches: bool, context: bool) -> list[TrainingSlide]:
         """Training sections with their expression."""
-        if patches not in self._training:
+        if (patches, context) not in self._training:
             used = [self.sections[name] for name in self.fold.train]
-            read = [training_slide(s.reading, s.slide, s.rep, self.fold.genes, patches=patches)[0] for s in used]
+            genes = self.fold.genes
+            read = [training_slide(s.reading, s.slide, s.rep, genes, patches=patches, context=context)[0] for s in used]
             same_features([s.slide for s in used], [s.rep for s in used], read)
-            self._training[patches] = read
-        return self._training[patches]
+            self._training[patches, context] = read
+        return self._training[patches, context]
 
-    def arrays(self, name: str, *, patches: bool) -> SlideArrays:
+    def arrays(self, name: str, *, patches: bool, context: bool) -> SlideArrays:
         """Image side of a test section; the same object for all masks, so that methods encode it once."""
-        if (name, patches) not in self._arrays:
+        if (name, patches, context) not in self._arrays:
             one = self.sections[name]
-            self._arrays[name, patches] = slide_arrays(one.slide, one.rep, patches=patches)
-        return self._arrays[name, patches]
+            self._arrays[name, patches, context] = slide_arrays(one.slide, one.rep, patches=patches, context=context)
+        return self._arrays[name, patches, context]
 
     def forget(self) -> None:
         """Let go of what was read: every fold has its own genes, and reads anew."""
@@ -160,7 +161,7 @@ def run_method(data: FoldData, spec: MethodSpec, seed: int, protocols: Sequence[
     labels = {"method": spec.label, "learned": spec.learned, "seed": seed}
     rows = []
     if spec.learned == COHORT:
-        slides = data.training(patches=estimator.reads_patches)
+        slides = data.training(patches=estimator.reads_patches, context=estimator.reads_context)
         with Meter() as meter:
             estimator.fit(slides)
         fold = {**labels, "section": "", "patient": "", "regime": "", "mask": -1}
@@ -224,7 +225,7 @@ def _bare(error: Exception) -> Exception:
 
 def _run_case(data: FoldData, estimator: Estimator, case: Case, protocol: str) -> dict[str, float]:
     prompts = _prompts(data, case, protocol)
-    arrays = data.arrays(case.section.name, patches=estimator.reads_patches)
+    arrays = data.arrays(case.section.name, patches=estimator.reads_patches, context=estimator.reads_context)
     with Meter() as meter:
         prediction = estimator.adapt(arrays, prompts).predict(arrays, prompts)
         _ = prediction.mean  # made within the clock

@@ -18,11 +18,16 @@ from ._reading import Reading
 
 
 def slide_arrays(
-    slide: Slide, rep: str | None, *, hypergraph_key: str | None = None, patches: bool = False
+    slide: Slide,
+    rep: str | None,
+    *,
+    hypergraph_key: str | None = None,
+    patches: bool = False,
+    context: bool = False,
 ) -> SlideArrays:
-    """Image side of a slide, with the hypergraph stored as ``hypergraph_key``, and with its pictures where asked for."""
+    """Image side of a slide, with the hypergraph stored as ``hypergraph_key``; pictures, and the tiles around spots, where asked for."""
     features, record = features_of(slide, rep)
-    index, tiles = (None, None) if features is None else context_of(slide, str(rep))
+    index, tiles = (None, None) if features is None or not context else context_of(slide, str(rep))
     incidence = None if hypergraph_key is None else _stored_incidence(slide, hypergraph_key)
     pictures = SlidePatches.of(slide) if patches else None
     return SlideArrays(
@@ -49,12 +54,13 @@ def training_slide(
     *,
     hypergraph_key: str | None = None,
     patches: bool = False,
+    context: bool = False,
 ) -> tuple[TrainingSlide, str]:
     """A slide with its expression, and its fingerprint; targets, and spots without counts, are left out."""
     spots = np.flatnonzero(~is_target(slide.table, slide.rows))
     rows = slide.rows[spots]
     counts, totals = reading.counts(slide.table, rows, genes=genes, dense=True)
-    arrays = slide_arrays(slide, rep, hypergraph_key=hypergraph_key, patches=patches)
+    arrays = slide_arrays(slide, rep, hypergraph_key=hypergraph_key, patches=patches, context=context)
     used = totals > 0
     if used.sum() < slide.n_spots:
         arrays = arrays.take(spots[used])

@@ -70,6 +70,8 @@ class Estimator(ABC):
     """Whether the method has no form that works without image features."""
     uses_image: bool = False
     """Whether the method looks at image features where there are any."""
+    uses_context: bool = False
+    """Whether the method looks at the tiles around spots: a method that says neither this nor ``needs_context`` is handed none."""
     needs_context: bool = False
     """Whether the method has no form that works without the tiles around spots."""
     reads_patches: bool = False
@@ -97,6 +99,11 @@ class Estimator(ABC):
 
     record: dict[str, Any] = {}  # noqa: RUF012 - replaced, never changed in place
     """What a method has to say about its training; ``tl.train`` adds it to the card."""
+
+    @property
+    def reads_context(self) -> bool:
+        """Whether the method is handed the tiles around spots."""
+        return self.uses_context or self.needs_context
 
     @property
     def averages_networks(self) -> bool:

@@ -16,7 +16,7 @@ def _card(method: type[Estimator]) -> dict[str, object]:
         "one slide": not made.needs_fit,
         "cohort": method.fit is not Estimator.fit,
         "image": "needed" if made.needs_image else "used" if made.uses_image else "",
-        "tiles around": "needed" if made.needs_context else "",
+        "tiles around": "needed" if made.needs_context else "used" if made.uses_context else "",
         "pictures": "by `inputs`" if "inputs" in method.parameter_names() else made.reads_patches,
         "paper": method.paper,
     }

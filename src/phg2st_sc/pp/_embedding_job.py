@@ -114,6 +114,11 @@ def job_of(
 ) -> Job:
     """Check the settings and open the encoder."""
     mode = _context_mode(context_mode, exact_context)
+    if mode == "exact" and context is None:
+        warn_user(
+            'There are no tiles around the spots to lay: `context_mode="exact"` says how they lie, and `context=None` asks for none. '
+            "For methods that look at them, pass `context=5`."
+        )
     order = _order(encoder, key_added, input_px, options)
     rep, opened = _open(order, key_added, mode)
     return Job(

@@ -43,7 +43,7 @@ def extract_embeddings(
     pitch_um: float | None = None,
     platform: str | None = None,
     tile_um: float = 112.0,
-    context: int | Literal["auto"] | None = "auto",
+    context: int | Literal["auto"] | None = None,
     context_mode: ContextMode = "grid",
     pool_um: float | None = None,
     exact_context: bool = False,
@@ -66,8 +66,8 @@ def extract_embeddings(
     """Embed the image around every spot.
 
     A tile of ``tile_um`` is centred on each spot, read from the pyramid level that fits, resampled to the encoder's
-    input size and encoded. Tiles that reach beyond the image are padded with white. With ``context``, the tiles around
-    the spots are encoded too: on one grid per slide that neighbouring spots share (a spot's block is centred on it to
+    input size and encoded. Tiles that reach beyond the image are padded with white. With ``context=5``, the tiles around
+    the spots are encoded too, which ``"phg2st_paper"`` and ``"triplex"`` look at and the default method does not: on one grid per slide that neighbouring spots share (a spot's block is centred on it to
     half a tile), or, with ``context_mode="exact"``, centred on every spot exactly, at up to ``context ** 2`` times the work.
     Where spots lie closer than tiles, as bins of 8 µm do, ``context_mode="lattice"`` encodes no tile twice, and with a vision
     transformer ``context_mode="tokens"`` pools the patches of tiles at every spot.
@@ -88,8 +88,8 @@ def extract_embeddings(
         ``encoders`` extra and weights, ``"texture"`` neither.
     {mpp} {pitch_um} {platform} {pitch} {tile_um}
     context
-        Tiles along a side of the block around each spot (odd), or ``None`` for no block. ``"auto"`` takes 5, and none
-        for ``"texture"``, whose features cover that field already.
+        Tiles along a side of the block around each spot (odd), or ``None`` for no block. ``"auto"``, the default of earlier
+        releases, takes 5, and none for an encoder such as ``"texture"`` that looks at more than the tile already.
     context_mode
         ``"grid"``: a tile centred on every spot, and one grid of tiles around them that the spots share. ``"exact"``: a tile
         and a block centred on every spot. ``"lattice"``: one lattice of tiles, whatever the number of spots; what a spot

@@ -37,7 +37,8 @@ from .._cluster import check_client
 from .._deprecated import renamed_parameters
 from .._docs import documented
 from .._provenance import package_versions
-from .._reading import Reading, check_gene_names, context_of, feature_kinds
+from .._reading import Reading, check_gene_names, context_of, embedding_call, feature_kinds
+from .._slide import embedding_records
 from .._text import quoted
 from .._warn import one_message_per_fault, warn_user
 from ..metrics import PUBLISHED_WARNING
@@ -262,14 +263,17 @@ def _check_methods(specs: Sequence[MethodSpec], sections: Sequence[Section]) -> 
 
 def _check_pictures(sections: Sequence[Section], methods: Mapping[str, Estimator]) -> None:
     """A method that needs embeddings, or tiles around the spots, is told before anything runs that there are none."""
-    has_features = any(one.rep is not None for one in sections)
-    has_tiles = any(one.rep is not None and context_of(one.slide, one.rep)[0] is not None for one in sections)
+    embedded = [one for one in sections if one.rep is not None]
+    has_features = bool(embedded)
+    record = embedding_records(embedded[0].slide.table).get(str(embedded[0].rep)) if embedded else None
+    has_tiles = any(context_of(one.slide, str(one.rep))[0] is not None for one in embedded)
     for label, method in methods.items():
-        if (method.needs_image and not has_features) or (method.needs_context and not has_tiles):
-            what, more = ("the tiles around spots", ", context=5") if has_features else ("image features", "")
+        lacks_tiles = method.needs_context or (method.uses_context and has_features)
+        if (method.needs_image and not has_features) or (lacks_tiles and not has_tiles):
+            what, more = ("the tiles around spots", "context=5") if has_features else ("image features", "")
             msg = (
-                f"Method {label!r} needs {what}, and no section has any: call "
-                f"`phg2st_sc.pp.extract_embeddings(data{more})` on each, or leave this method out."
+                f"Method {label!r} needs {what}, and no section has any: call {embedding_call(record, more=more)} on each, or "
+                "leave this method out."
             )
             raise ValueError(msg)
 

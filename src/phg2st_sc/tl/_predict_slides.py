@@ -93,8 +93,9 @@ class Asked:
     @property
     def image_side(self) -> dict[str, Any]:
         """How :func:`slide_arrays` is to make the image side of the slides."""
-        key = self.estimator.card.get(_keys.HYPERGRAPH_KEY)
-        return {"rep": self.rep, "hypergraph_key": key, "patches": self.estimator.reads_patches}
+        estimator = self.estimator
+        looks = {"patches": estimator.reads_patches, "context": estimator.reads_context}
+        return {"rep": self.rep, "hypergraph_key": estimator.card.get(_keys.HYPERGRAPH_KEY), **looks}
 
     def here(self, progress: bool) -> Predicted:
         """Answers of this process, slide after slide."""

@@ -134,10 +134,8 @@ def train(
     panel = list(genes) if genes is not None else _shared_panel(slides, reading)
     reps = _reps(slides, estimator, reading)
     pairs = bar(list(zip(slides, reps, strict=True)), progress=progress, desc="read", unit="slide")
-    read = [
-        training_slide(reading, slide, rep, panel, hypergraph_key=hypergraph_key, patches=estimator.reads_patches)
-        for slide, rep in pairs
-    ]
+    looks = {"patches": estimator.reads_patches, "context": estimator.reads_context}
+    read = [training_slide(reading, slide, rep, panel, hypergraph_key=hypergraph_key, **looks) for slide, rep in pairs]
     training = [slide for slide, _ in read]
     features = same_features(slides, reps, training)
     if genes is not None:

@@ -315,6 +315,23 @@ def test_tiles_that_belong_to_other_spots_are_refused(simulated):
         phg2st.tl.impute(mixed, model=model)
 
 
+def test_only_methods_that_look_at_tiles_are_handed_them(simulated):
+    whole = simulated["P3_S1"].copy()
+    phg2st.pp.sample_prompts(whole, fraction=0.1, seed=0)
+    torn = whole.copy()
+    del torn.uns["phg2st_tiles"]
+    for one in (whole, torn):
+        phg2st.tl.impute(one)
+    np.testing.assert_array_equal(torn.layers["phg2st"], whole.layers["phg2st"])
+    looks = {
+        branches: phg2st.models.PHG2STPaper(branches=branches).uses_context for branches in ("both", "spot", "context")
+    }
+    assert looks == {"both": True, "spot": False, "context": True}
+    assert not phg2st.models.PHG2STPaper(network={"branches": "spot"}).uses_context
+    alone = phg2st.tl.train({"P1_S1": torn}, method="phg2st_paper", branches="spot", max_epochs=1, progress=False)
+    phg2st.tl.impute(torn, model=alone)
+
+
 def test_a_slice_of_spots_is_predicted_like_the_exact_blocks(simulated):
     """The index into the tiles survives slicing; blocks kept per spot give the same arrays."""
     from phg2st_sc._reading._context import context_of

@@ -122,6 +122,11 @@ class PHG2STPaper(NetworkEstimator):
 
             check_prompted(self, TrainingConfig)
 
+    @property
+    def uses_context(self) -> bool:  # type: ignore[override]
+        """Whether there is a branch that looks at the tiles around spots."""
+        return bool(self.network.get("branches", self.branches) != "spot")
+
     def network_config(self, **sizes: int) -> NetworkConfig:
         """Sizes and options of the network."""
         from ...nn import NetworkConfig

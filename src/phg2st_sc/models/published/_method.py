@@ -105,7 +105,7 @@ class NetworkMethod(NetworkEstimator):
     uses_image = True
     target: ClassVar[NaturalLog] = NaturalLog()
     """What the network predicts."""
-    uses_context: ClassVar[bool] = False
+    uses_context = False
     """Whether the network looks at the tiles around a spot."""
     tuning: ClassVar[tuple[int, ...]] = (0, 5, 20, 60, 150)
     """Values of ``fine_tune`` that left-out slides choose from."""

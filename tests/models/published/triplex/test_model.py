@@ -78,7 +78,7 @@ def test_untrained_it_learns_from_the_prompts_alone(new, draw):
 
 
 def test_slides_without_tiles_are_named(trained, cohort, slides, slide, draw):
-    mends = r"'s0' has none: call `phg2st_sc.pp.extract_embeddings\(data, context=5\)`\.$"  # too late to leave them out
+    mends = r"'s0' has none: call `phg2st_sc.pp.extract_embeddings\(data, encoder='planted', context=5\)`\.$"  # too late to leave them out
     with pytest.raises(ValueError, match=mends):
         trained.predict(slide.arrays, draw(slide, 20))
     with pytest.raises(ValueError, match=r"tiles around each spot, and slide 's2' has none.*\"neighbors\": False"):

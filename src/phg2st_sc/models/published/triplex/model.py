@@ -141,8 +141,10 @@ class TRIPLEX(NetworkMethod):
         instead = "" if self.is_fitted else ', or leave that branch out, network={"neighbors": False}'
         for slide in slides:
             if slide.tiles is None or slide.context_index is None:
+                encoder = slide.feature_record.get("encoder")
+                with_it = f"encoder={encoder!r}, " if encoder else ""
                 msg = (
                     f"Method {self.name!r} looks at the tiles around each spot, and slide {slide.name!r} has none: call "
-                    f"`phg2st_sc.pp.extract_embeddings(data, context=5)`{instead}."
+                    f"`phg2st_sc.pp.extract_embeddings(data, {with_it}context=5)`{instead}."
                 )
                 raise ValueError(msg)
