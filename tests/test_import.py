@@ -87,7 +87,7 @@ def test_every_public_name_exists(name: str) -> None:
 
 
 def test_dir_lists_the_submodules_and_unknown_names_raise() -> None:
-    assert {*SUBMODULES, *LOADING_TORCH, "__version__"} == set(dir(phg2st))
+    assert {*SUBMODULES, *LOADING_TORCH, "__version__", "settings"} == set(dir(phg2st))
     with pytest.raises(AttributeError, match="no attribute 'tools'"):
         phg2st.tools  # noqa: B018
 

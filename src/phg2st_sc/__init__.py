@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import datasets, encoders, graph, io, metrics, models, nn, pl, pp, prompts, tl, training
+    from ._settings import settings
 
 __version__ = version("phg2st-sc")
 __all__ = [
@@ -25,16 +26,21 @@ __all__ = [
     "pl",
     "pp",
     "prompts",
+    "settings",
     "tl",
     "training",
 ]
 
-_SUBMODULES = frozenset(__all__) - {"__version__"}
+_SUBMODULES = frozenset(__all__) - {"__version__", "settings"}
 
 
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return import_module(f"{__name__}.{name}")
+    if name == "settings":
+        from ._settings import settings
+
+        return settings
     msg = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(msg)
 

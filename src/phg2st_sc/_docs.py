@@ -80,10 +80,13 @@ client
     is in memory alone is sent to them. ``None``: this process works, also where a client is open, since its workers need not
     see the files or have the memory; :func:`distributed.get_client` returns the open one.
 progress
-    Show a progress bar; the environment variable ``TQDM_DISABLE=1`` turns all of them off.
+    Show a progress bar. ``None``: as :data:`phg2st_sc.settings` say, which show them unless told otherwise. The environment
+    variable ``TQDM_DISABLE=1`` turns all of them off.
 progress:long
-    Show progress bars where the call takes more than a few seconds; the environment variable ``TQDM_DISABLE=1`` turns all of
-    them off.
+    Show progress bars where the call takes more than a few seconds. ``None``: as :data:`phg2st_sc.settings` say, which show them
+    unless told otherwise. The environment variable ``TQDM_DISABLE=1`` turns all of them off.
+progress:method
+    Show a progress bar. :func:`phg2st_sc.tl.train` says so by its own ``progress``.
 copy
     Return a changed copy, and leave ``data`` as it is.
 write
@@ -132,9 +135,11 @@ image:under
 tile_um
     Side of a tile in µm.
 device
-    Where a network runs; by default the fastest there is.
+    Where a network runs, e.g. ``"cpu"`` or ``"cuda:1"``; ``"auto"`` is the fastest there is. ``None``: as
+    :data:`phg2st_sc.settings` say, ``"auto"`` unless told otherwise.
 precision:encoder
-    What a network computes in: ``"float32"`` (default), ``"bfloat16"`` or ``"float16"``.
+    What a network computes in: ``"float32"``, ``"bfloat16"`` or ``"float16"``. ``None``: as :data:`phg2st_sc.settings` say,
+    ``"float32"`` unless told otherwise.
 weights:encoder
     Folder or file of a network's weights; by default the Hugging Face hub's, or its cache's.
 strategy:prompts
@@ -189,13 +194,16 @@ batch_size:spots
 network
     Further settings of the network, by name.
 training
-    Further settings of the training, by name.
+    Further settings of the training, by name. ``logger`` and ``callbacks`` (a list) go to :class:`lightning.Trainer`, and are
+    not saved with the method.
 accelerator
-    Handed to :class:`lightning.Trainer`, as the three below.
+    Handed to :class:`lightning.Trainer`, as the three below. ``"auto"`` with ``devices=1`` is the device of
+    :data:`phg2st_sc.settings`, where they name one.
 devices
     How many, or which.
 precision
-    Of the computation.
+    Of the computation, as Lightning calls it, e.g. ``"bf16-mixed"``. ``None``: as :data:`phg2st_sc.settings` say, ``"32-true"``
+    unless told otherwise.
 strategy
     For several devices.
 checkpoint_dir
@@ -228,7 +236,8 @@ batch_size:published
 network:published
     Further settings of the network, by the names of its configuration.
 training:published
-    Further settings of the training, by the names of :class:`phg2st_sc.training.SpotConfig`.
+    Further settings of the training, by the names of :class:`phg2st_sc.training.SpotConfig`. ``logger`` and ``callbacks`` (a list)
+    go to :class:`lightning.Trainer`, and are not saved with the method.
 counts
     (n, G) raw counts, dense or sparse.
 totals
@@ -274,7 +283,7 @@ TEXTS = _parsed(_PARAMETERS)
 _PUBLISHED = """
 preset:published inputs:published weights:published patch_um:published standardize:published fine_tune:published
 fine_tune_lr:published max_epochs patience lr validation_fraction batch_size:published network:published training:published
-accelerator devices precision strategy checkpoint_dir resume_from progress seed
+accelerator devices precision strategy checkpoint_dir resume_from progress:method seed
 """
 _GROUPS = {
     "published_settings": _PUBLISHED.split(),

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
+from ._settings import settings
+
 _T = TypeVar("_T")
 
 _OFF = ("", "0", "false", "no")
@@ -18,13 +20,14 @@ _parts_shown: ContextVar[bool] = ContextVar("parts_shown", default=False)
 _nobody_looks: ContextVar[bool] = ContextVar("nobody_looks", default=False)
 
 
-def is_shown(progress: bool) -> bool:
-    """Whether to show a bar: ``progress`` says so, and the user's environment does not forbid it."""
+def is_shown(progress: bool | None) -> bool:
+    """Whether to show a bar: ``progress`` says so, or the settings where it says nothing, and the environment does not forbid it."""
     # asked at every call: tqdm reads its variable once, when it is imported, and takes "0" for a yes
-    return bool(progress) and not _nobody_looks.get() and os.environ.get("TQDM_DISABLE", "").strip().lower() in _OFF
+    wanted = settings.progress if progress is None else bool(progress)
+    return wanted and not _nobody_looks.get() and os.environ.get("TQDM_DISABLE", "").strip().lower() in _OFF
 
 
-def bar(items: Iterable[Any] | None = None, *, progress: bool, **looks: Any) -> Any:
+def bar(items: Iterable[Any] | None = None, *, progress: bool | None, **looks: Any) -> Any:
     """A bar of tqdm, over items or to be advanced by hand; ``looks`` are the settings of tqdm."""
     from tqdm.auto import tqdm
 
@@ -42,7 +45,7 @@ def no_bars() -> Iterator[None]:
 
 
 @contextmanager
-def parts(progress: bool) -> Iterator[None]:
+def parts(progress: bool | None) -> Iterator[None]:
     """Within it, :func:`part` shows bars where ``progress`` says so; outside there are none."""
     token = _parts_shown.set(is_shown(progress))
     try:

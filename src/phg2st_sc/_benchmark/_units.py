@@ -71,7 +71,9 @@ def make_units(
     return units
 
 
-def run_units(units: Sequence[Unit], data: Mapping[str, FoldData], store: UnitStore, *, progress: bool) -> pd.DataFrame:
+def run_units(
+    units: Sequence[Unit], data: Mapping[str, FoldData], store: UnitStore, *, progress: bool | None
+) -> pd.DataFrame:
     """Rows of all units: those that are kept, and those that are made, here, one after the other."""
     tables = []
     with bar(progress=progress, total=len(units)) as shown:
@@ -86,7 +88,7 @@ def run_units(units: Sequence[Unit], data: Mapping[str, FoldData], store: UnitSt
 
 
 def run_units_on(
-    client: Any, units: Sequence[Unit], sections: SentSections, store: UnitStore, *, progress: bool
+    client: Any, units: Sequence[Unit], sections: SentSections, store: UnitStore, *, progress: bool | None
 ) -> pd.DataFrame:
     """The same on the workers of a client, each unit a task; they are kept here, as they come."""
     tables = {number: store.get(unit.labels) for number, unit in enumerate(units)}

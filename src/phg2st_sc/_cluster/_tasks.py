@@ -31,7 +31,7 @@ def run_tasks(
     what: str,
     what_shared: str | None = None,
     smaller: str = IN_STORE,
-    progress: bool,
+    progress: bool | None,
     unit: str,
     desc: str | None = None,
 ) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from .._progress import no_bars
 from .._provenance import package_versions
+from .._settings import settings
 from .._warn import Told, told_later
 
 _ALONE = threading.Lock()
@@ -35,11 +36,14 @@ class Order:
         Name of the event that is set when nobody waits for the result any more.
     versions
         Of the software that sent it.
+    precision
+        Of the settings there: it changes results.
     """
 
     payload: bytes
     stop: str
     versions: dict[str, str] = field(default_factory=lambda: package_versions(_SOFTWARE))
+    precision: str | None = field(default_factory=lambda: settings.precision)
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,8 @@ def work(order: Order, shared: bytes | None) -> Answer:
 
     _check_software(order.versions)
     # chunks of images are read here, and not by tasks of their own
-    with _ALONE, dask.config.set(scheduler="threads"), no_bars(), told_later() as told:
+    same = settings.override(precision=order.precision)
+    with _ALONE, dask.config.set(scheduler="threads"), no_bars(), same, told_later() as told:
         token = _stop.set(order.stop)
         try:
             function, arguments = loads(order.payload)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .._threads import n_threads
 from .._warn import Said, context_of_threads, say
 from ._base import SlideImage
 from ._read_tile import choose_level, resampled, windows
@@ -119,7 +119,7 @@ def _threads(image: SlideImage) -> int:
     """Readers beside the thread that works on the tiles; one where an image of the user's may not bear several."""
     if not getattr(image, "bears_threads", False):
         return 1
-    return min(max((os.cpu_count() or 1) - 1, 1), _MOST_THREADS)
+    return min(max(n_threads() - 1, 1), _MOST_THREADS)
 
 
 def _finished(index: NDArray[np.int64], tiles: list[Future[NDArray[np.uint8]]], said: Said) -> Batch:

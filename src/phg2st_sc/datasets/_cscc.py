@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .._docs import documented
-from .._progress import bar
+from .._progress import bar, is_shown
 from .._warn import one_message_per_fault, warn_of_each
 from ._legacy import LegacyArray, read_legacy_section
 
@@ -24,7 +24,11 @@ _COUNTS = re.compile(r"^(?:GSM\d+_)?(?P<section>(?P<patient>P\d+)_ST_rep\d+)_std
 @one_message_per_fault
 @documented
 def cscc(
-    path: str | Path, *, sections: str | Iterable[str] | None = None, with_images: bool = True, progress: bool = True
+    path: str | Path,
+    *,
+    sections: str | Iterable[str] | None = None,
+    with_images: bool = True,
+    progress: bool | None = None,
 ) -> dict[str, AnnData]:
     """Read the squamous cell carcinoma sections as the Gene Expression Omnibus distributes them.
 
@@ -71,7 +75,7 @@ def cscc(
     root = Path(path)
     counts = _find_counts(root)
     wanted = _wanted(counts, sections, root)
-    shown = bar(wanted, progress=progress and len(wanted) > 1, desc="cscc", unit="section")
+    shown = bar(wanted, progress=is_shown(progress) and len(wanted) > 1, desc="cscc", unit="section")
     slides = {}
     for name in shown:
         slides[name] = _read(root, name, counts[name], with_images=with_images)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from .. import _keys
 from .._docs import documented
-from .._progress import bar
+from .._progress import bar, is_shown
 from ._legacy import LegacyArray, array_ids, read_legacy_section
 
 if TYPE_CHECKING:
@@ -24,7 +24,11 @@ COUNTS, SPOTS, IMAGES, LABELS = "ST-cnts", "ST-spotfiles", "ST-imgs", "ST-pat/lb
 
 @documented
 def her2st(
-    path: str | Path, *, sections: str | Iterable[str] | None = None, with_images: bool = True, progress: bool = True
+    path: str | Path,
+    *,
+    sections: str | Iterable[str] | None = None,
+    with_images: bool = True,
+    progress: bool | None = None,
 ) -> dict[str, AnnData]:
     """Read the HER2-positive breast tumour sections in the layout of their public repository.
 
@@ -80,7 +84,7 @@ def her2st(
     """
     root = _root(Path(path))
     names = _section_names(root, sections)
-    shown = bar(names, progress=progress and len(names) > 1, desc="her2st", unit="section")
+    shown = bar(names, progress=is_shown(progress) and len(names) > 1, desc="her2st", unit="section")
     return {name: _read(root, name, with_images=with_images) for name in shown}
 
 

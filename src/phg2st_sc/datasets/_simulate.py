@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix
 
 from .. import _keys
 from .._docs import documented
-from .._progress import bar
+from .._progress import bar, is_shown
 from ._containers import to_spatialdata, write_picture
 from ._expression import GeneDesign, design_genes, draw_counts, draw_depth, program_activity, true_rates
 from ._record import visium_record
@@ -74,7 +74,7 @@ def simulate(
     noise_fraction: float = 0.15,
     nonlinear_fraction: float = 0.0,
     seed: int = 0,
-    progress: bool = True,
+    progress: bool | None = None,
 ) -> Any:
     """Simulate tissue sections with an H&E-like picture, spots and counts whose truth is known.
 
@@ -181,7 +181,7 @@ def simulate(
     folder = None if image_dir is None else Path(image_dir)
     genes = settings.genes()
     slides: dict[str, AnnData | SpatialData] = {}
-    for index in bar(range(n_slides), progress=progress and n_slides > 1, desc="simulate", unit="section"):
+    for index in bar(range(n_slides), progress=is_shown(progress) and n_slides > 1, desc="simulate", unit="section"):
         patient = index % n_patients
         name = f"P{patient + 1}_S{index // n_patients + 1}"
         table, picture = _slide(settings, genes, index=index, patient=patient, name=name, image=image)

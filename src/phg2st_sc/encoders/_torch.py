@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .._settings import settings
+from .._threads import limit_torch
 from ._base import EncoderCard
 
 if TYPE_CHECKING:
@@ -149,10 +151,12 @@ class TorchEncoder:
 
 
 def resolve_device(device: str | torch.device | None = None) -> torch.device:
-    """Return the device asked for, or the fastest one there is: CUDA, then MPS, then the CPU."""
+    """Return the device asked for, here or by the settings; ``"auto"`` is the fastest there is: CUDA, then MPS, then the CPU."""
     import torch
 
-    if device in (None, "auto"):
+    limit_torch()
+    device = settings.device if device is None else device
+    if device == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
@@ -170,7 +174,7 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
 def check_precision(precision: str | None) -> Precision:
     """Refuse what is no precision."""
     if precision is None:
-        return "float32"
+        precision = settings.precision or "float32"
     if precision not in _PRECISIONS:
         msg = f"`precision` must be one of {', '.join(map(repr, _PRECISIONS))}, got {precision!r}."
         raise ValueError(msg)

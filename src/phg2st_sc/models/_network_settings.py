@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..training import Machine
 
 _NESTED = ("network", "training")
+_OF_LIGHTNING = ("logger", "callbacks")
 _TRAINING = ("max_epochs", "patience", "lr", "prompt_fraction", "validation_fraction", "batch_size")
 """Settings of the training configurations that have a parameter of their own; a method has some of them."""
 
@@ -28,12 +29,14 @@ class NetworkEstimator(Estimator):
     training: dict[str, Any]
     accelerator: str
     devices: int | str | Sequence[int]
-    precision: str
+    precision: str | None
     strategy: str
     checkpoint_dir: str | None
     resume_from: str | None
     progress: bool
     seed: int
+    lightning: dict[str, Any]
+    """Loggers and callbacks of ``training=``: of this process, and never saved."""
 
     def _keep(self, given: Mapping[str, Any]) -> None:
         """Take what the constructor was given as attributes; what is changed later in what was handed over changes nothing."""
@@ -42,6 +45,8 @@ class NetworkEstimator(Estimator):
                 continue
             if name in _NESTED:
                 value = dict(value or {})
+            if name == "training":
+                self.lightning = {one: value.pop(one) for one in _OF_LIGHTNING if one in value}
             elif name in FOLDERS and value is not None:
                 value = os.fspath(value)
             setattr(self, name, value)
@@ -62,6 +67,8 @@ class NetworkEstimator(Estimator):
             self.checkpoint_dir,
             self.resume_from,
             self.progress,
+            callbacks=tuple(self.lightning.get("callbacks", ())),
+            logger=self.lightning.get("logger", False),
         )
 
     def kept_parameters(self) -> dict[str, Any]:

@@ -86,7 +86,7 @@ class Job:
     pool_um: float | None
     skip_glass: bool
     batch_size: int | None
-    progress: bool
+    progress: bool | None
     keep_in: Path | None
     order: EncoderOrder
 
@@ -109,7 +109,7 @@ def job_of(
     exact_context: bool,
     skip_glass: bool | None,
     batch_size: int | None,
-    progress: bool,
+    progress: bool | None,
     keep_in: Path | None,
 ) -> Job:
     """Check the settings and open the encoder."""

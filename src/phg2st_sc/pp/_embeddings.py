@@ -15,6 +15,7 @@ from .._deprecated import renamed_parameters
 from .._docs import documented
 from .._reading import Reading, warn_of_one_picture
 from .._slide import KEPT_IN_STORE, THUMBNAILS, refuse_foreign, store_behind, write_slots
+from .._threads import limited_threads
 from .._warn import one_message_per_fault
 from ..encoders import drop_kept, needed
 from ._embedding_cluster import embed_on
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 @renamed_parameters(table="table_key")
 @one_message_per_fault
+@limited_threads()
 @documented
 def extract_embeddings(
     data: AnnData | SpatialData | Sequence[AnnData | SpatialData] | Mapping[str, AnnData | SpatialData],
@@ -54,7 +56,7 @@ def extract_embeddings(
     device: str | torch.device | None = None,
     precision: str | None = None,
     batch_size: int | None = None,
-    progress: bool = True,
+    progress: bool | None = None,
     slide_key: str | None = None,
     table_key: str | None = None,
     coordinate_system: str | None = None,

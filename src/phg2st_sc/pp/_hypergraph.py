@@ -16,6 +16,7 @@ from .._docs import documented
 from .._reading import Reading, choose_rep, features_of, hypergraph_update
 from .._slide import check_finite_centers, embedding_records, warn_off_lattice, write_slots
 from .._text import quoted
+from .._threads import limited_threads
 from .._warn import one_message_per_fault, warn_of_each
 from ..graph import Given, Hypergraph, HypergraphBuilder, get_builder, scatter_blocks
 
@@ -39,6 +40,7 @@ class _Built:
 
 @renamed_parameters(table="table_key")
 @one_message_per_fault
+@limited_threads()
 @documented
 def build_hypergraph(
     data: AnnData | SpatialData,

@@ -40,6 +40,7 @@ from .._provenance import package_versions
 from .._reading import Reading, check_gene_names, context_of, embedding_call, feature_kinds
 from .._slide import embedding_records
 from .._text import quoted
+from .._threads import limited_threads
 from .._warn import one_message_per_fault, warn_user
 from ..metrics import PUBLISHED_WARNING
 from ..models import check_seed
@@ -56,6 +57,7 @@ _TOP_GENES = 50
 
 @renamed_parameters(datas="adatas")
 @one_message_per_fault
+@limited_threads()
 @documented
 def benchmark(
     adatas: Any,
@@ -83,7 +85,7 @@ def benchmark(
     pitch_um: float | None = None,
     patient_key: str = _keys.PATIENT,
     client: Client | None = None,
-    progress: bool = True,
+    progress: bool | None = None,
 ) -> pd.DataFrame:
     """Score methods on sections whose patients they never saw, on the same prompts.
 

@@ -17,6 +17,7 @@ from .._progress import part, parts
 from .._reading import Reading, clear_columns, is_gene, open_source
 from .._slide import Slide, is_target, spots_table
 from .._text import quoted
+from .._threads import limited_threads
 from .._warn import one_message_per_fault, warn_user
 from ..metrics import published_counts, score_published, score_section, summarize
 from ._rivals import Rival, predict_rival, rivals
@@ -30,6 +31,7 @@ Protocol = Literal["honest", "published"]
 
 @renamed_parameters(table="table_key")
 @one_message_per_fault
+@limited_threads()
 @documented
 def evaluate(
     data: Any,
@@ -51,7 +53,7 @@ def evaluate(
     coordinate_system: str | None = None,
     pitch: float | Mapping[str, float] | None = None,
     pitch_um: float | None = None,
-    progress: bool = True,
+    progress: bool | None = None,
 ) -> pd.DataFrame:
     """Score a prediction at the held-out spots of every slide.
 

@@ -17,6 +17,7 @@ from .._progress import part, parts
 from .._reading import check_gene_names, full_mask
 from .._slide import ScatteredRows, new_table, spots_table, write_slots
 from .._text import quoted
+from .._threads import limited_threads
 from .._warn import one_message_per_fault
 from ._results import copied, is_table, layers_of, put_table, refuse_early, table_of
 from ._scores import Scores, low_rank_in
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 
 @one_message_per_fault
+@limited_threads()
 @documented
 def expand(
     data: AnnData | SpatialData,
@@ -37,7 +39,7 @@ def expand(
     table_key: str | None = None,
     copy: bool = False,
     write: bool | Literal["table"] = False,
-    progress: bool = True,
+    progress: bool | None = None,
 ) -> Any:
     """Make a layer of some genes from what ``tl.impute(low_rank=)`` kept.
 

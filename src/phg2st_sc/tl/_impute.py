@@ -11,9 +11,10 @@ import numpy as np
 from .._cluster import check_client
 from .._deprecated import renamed_parameters
 from .._docs import documented
-from .._progress import bar, parts
+from .._progress import bar, is_shown, parts
 from .._reading import Reading, check_gene_names
 from .._slide import write_slots
+from .._threads import limited_threads
 from .._warn import one_message_per_fault, warn_user
 from ..models import choose_estimator
 from ._predict_on import predict_on
@@ -38,6 +39,7 @@ _FEW_GENES = 0.1
 
 @renamed_parameters(table="table_key")
 @one_message_per_fault
+@limited_threads()
 @documented
 def impute(
     data: AnnData | SpatialData | Sequence[AnnData | SpatialData] | Mapping[str, AnnData | SpatialData],
@@ -65,7 +67,7 @@ def impute(
     write: bool | Literal["table"] = False,
     low_rank: int | None = None,
     client: Client | None = None,
-    progress: bool = True,
+    progress: bool | None = None,
     **parameters: Any,
 ) -> Any:
     """Predict depth-free expression at every spot from the prompts, and write it into the object.
@@ -169,7 +171,7 @@ def impute(
     if client is None:
         results = [
             predict_slides(target, reading, estimator, **asked, progress=progress)
-            for target in bar(targets, progress=progress and len(targets) > 1, desc="predict", unit="object")
+            for target in bar(targets, progress=is_shown(progress) and len(targets) > 1, desc="predict", unit="object")
         ]
     else:
         questions = [ask(target, reading, estimator, **asked) for target in targets]

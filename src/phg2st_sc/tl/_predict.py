@@ -11,6 +11,7 @@ from .._deprecated import renamed_parameters
 from .._docs import documented
 from .._progress import parts
 from .._reading import Reading, check_gene_names
+from .._threads import limited_threads
 from .._warn import one_message_per_fault
 from ..models import choose_estimator
 from ._predict_on import predict_on
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 @renamed_parameters(table="table_key")
 @one_message_per_fault
+@limited_threads()
 @documented
 def predict(
     data: AnnData | SpatialData,
@@ -50,7 +52,7 @@ def predict(
     patient_key: str | None = None,
     seed: int = 0,
     client: Client | None = None,
-    progress: bool = True,
+    progress: bool | None = None,
     **parameters: Any,
 ) -> AnnData:
     """Predict depth-free expression at every spot, and return it as an object of its own.

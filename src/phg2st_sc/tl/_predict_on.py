@@ -28,7 +28,7 @@ SENT_BYTES = 1 << 26
 
 
 def predict_on(
-    client: Any, objects: Sequence[Any], asked: Sequence[Asked], *, low_rank: int | None, progress: bool
+    client: Any, objects: Sequence[Any], asked: Sequence[Asked], *, low_rank: int | None, progress: bool | None
 ) -> list[Predicted]:
     """Answers of the workers of a client, for all slides of several objects at a time."""
     call = uuid4().hex

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._progress import bar, parts
+from .._progress import bar, is_shown, parts
 from .._provenance import trained_on
 from .._reading import (
     DEFAULT_TARGET_SUM,
@@ -97,10 +97,12 @@ class Asked:
         looks = {"patches": estimator.reads_patches, "context": estimator.reads_context}
         return {"rep": self.rep, "hypergraph_key": estimator.card.get(_keys.HYPERGRAPH_KEY), **looks}
 
-    def here(self, progress: bool) -> Predicted:
+    def here(self, progress: bool | None) -> Predicted:
         """Answers of this process, slide after slide."""
         with parts(progress):
-            slides = bar(self.measured, progress=progress and len(self.measured) > 1, desc="predict", unit="slide")
+            slides = bar(
+                self.measured, progress=is_shown(progress) and len(self.measured) > 1, desc="predict", unit="slide"
+            )
             return self.answered({one.slide.name: self._answer(one) for one in slides})
 
     def _answer(self, measured: Measured) -> Prediction:
@@ -131,7 +133,7 @@ class Asked:
         )
 
 
-def predict_slides(data: Any, said: Reading, estimator: Estimator, *, progress: bool, **asked: Any) -> Predicted:
+def predict_slides(data: Any, said: Reading, estimator: Estimator, *, progress: bool | None, **asked: Any) -> Predicted:
     """Predict every slide of an object from its prompts, in this process; see :func:`ask`."""
     return ask(data, said, estimator, **asked).here(progress)
 

@@ -27,8 +27,10 @@ from .._reading import (
     why_ignored,
     without_features,
 )
+from .._settings import settings
 from .._slide import is_target, is_true
 from .._text import quoted
+from .._threads import limited_threads
 from .._warn import one_message_per_fault, warn_user
 from ..models import check_parameters, check_seed
 
@@ -42,6 +44,7 @@ DEFAULT_COHORT_METHOD = "phg2st"
 
 @renamed_parameters(datas="adatas")
 @one_message_per_fault
+@limited_threads()
 @documented
 def train(
     adatas: Any,
@@ -61,7 +64,7 @@ def train(
     hypergraph_key: str | None = None,
     keep_sections: bool = True,
     seed: int = 0,
-    progress: bool = True,
+    progress: bool | None = None,
     **parameters: Any,
 ) -> Estimator:
     """Train a method on a cohort, to be used on slides it never saw.
@@ -123,7 +126,7 @@ def train(
     >>> phg2st.tl.impute(new, model=model)
     """
     check_gene_names(genes)
-    estimator = _create(method, seed, progress, parameters)
+    estimator = _create(method, seed, settings.progress if progress is None else progress, parameters)
     if not keep_sections:
         _check_without_sections(estimator)
     reading = Reading.among(locals())

@@ -23,6 +23,8 @@ from lightning.pytorch.strategies.launchers.multiprocessing import _MultiProcess
 from torch import Tensor
 
 from .._progress import is_shown
+from .._settings import settings
+from .._threads import limit_torch
 from ..nn import own_randomness
 from ._base import TrainingModule
 
@@ -34,7 +36,8 @@ class Machine:
     Attributes
     ----------
     accelerator, devices, precision, strategy
-        As Lightning names them.
+        As Lightning names them. With ``accelerator="auto"`` and ``devices=1``, and with no ``precision``,
+        :data:`phg2st_sc.settings` say where and in what.
     checkpoint_dir
         Folder for ``last.ckpt``, written after every epoch over that of an earlier run; ``None`` writes none.
     resume_from
@@ -43,16 +46,19 @@ class Machine:
         Show a progress bar.
     callbacks
         Further callbacks.
+    logger
+        Where Lightning logs loss and scores; ``False`` for nowhere.
     """
 
     accelerator: str = "auto"
     devices: Any = 1
-    precision: Any = "32-true"
+    precision: Any = None
     strategy: str = "auto"
     checkpoint_dir: str | None = None
     resume_from: str | None = None
     progress: bool = True
     callbacks: tuple[Callback, ...] = field(default=())
+    logger: Any = False
 
 
 @dataclass(frozen=True)
@@ -118,6 +124,7 @@ def run_training(
     """Train the network of a module; see :func:`train_network`."""
     _check_resumable(machine.resume_from)
     best = KeepBest(module.score)
+    limit_torch()
     with _quiet(), own_randomness(), _interruptible():
         trainer = _trainer(module, machine, best, validated=validated)
         _check_strategy(trainer)
@@ -198,18 +205,20 @@ def _trainer(module: TrainingModule, machine: Machine, best: KeepBest, *, valida
 
 
 def _new_trainer(config: Any, machine: Machine, callbacks: list[Callback]) -> L.Trainer:
+    accelerator, devices = _settled(machine.accelerator, machine.devices)
     return L.Trainer(
-        accelerator=machine.accelerator,
-        devices=machine.devices,
-        precision=machine.precision,
+        accelerator=accelerator,
+        devices=devices,
+        precision=machine.precision or _PRECISIONS[settings.precision or "float32"],
         strategy=machine.strategy,
         num_nodes=machines_of_job(machine.strategy, os.environ),
         max_epochs=config.max_epochs,
         gradient_clip_val=config.gradient_clip,
         callbacks=callbacks,
-        logger=False,
+        logger=machine.logger,
+        log_every_n_steps=1,
         use_distributed_sampler=False,  # steps are shared by `shared`, and every process validates on all slides
-        enable_checkpointing=machine.checkpoint_dir is not None,
+        enable_checkpointing=any(isinstance(one, ModelCheckpoint) for one in callbacks),
         enable_progress_bar=is_shown(machine.progress),
         enable_model_summary=False,
         num_sanity_val_steps=0,
@@ -245,8 +254,22 @@ _IRRELEVANT = (
 )
 
 
+_PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}
+"""What Lightning calls the precisions of the settings."""
+
+
+def _settled(accelerator: str, devices: Any) -> tuple[str, Any]:
+    """Accelerator and devices as asked for; where nothing is asked for, the device of the settings."""
+    if accelerator != "auto" or devices != 1 or settings.device == "auto":
+        return accelerator, devices
+    kind, _, number = settings.device.partition(":")
+    return kind, [int(number)] if number else devices
+
+
 def device_of(accelerator: str, devices: int | str | Sequence[int] = 1) -> str:
     """Where to predict: what training was asked to use, the first of several, as far as it is here."""
+    limit_torch()
+    accelerator, devices = _settled(accelerator, devices)
     if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
         return f"cuda:{_first(devices)}"
     return "mps" if accelerator == "mps" and torch.backends.mps.is_available() else "cpu"

@@ -77,7 +77,7 @@ class PHG2ST(NetworkEstimator):
         See :class:`phg2st_sc.nn.NetworkConfig`.
     {training}
         See :class:`phg2st_sc.training.EpisodeConfig`, whose values stand where ``None`` is given above.
-    {accelerator} {devices} {precision} {strategy} {checkpoint_dir} {resume_from} {progress} {seed}
+    {accelerator} {devices} {precision} {strategy} {checkpoint_dir} {resume_from} {progress:method} {seed}
     {branches}
         No effect any more: it was of the network that corrected the linear prediction.
     {n_neighbors:hyperedge}
@@ -144,7 +144,7 @@ class PHG2ST(NetworkEstimator):
         training: Mapping[str, Any] | None = None,
         accelerator: str = "auto",
         devices: int | str | Sequence[int] = 1,
-        precision: str = "32-true",
+        precision: str | None = None,
         strategy: str = "auto",
         checkpoint_dir: str | os.PathLike[str] | None = None,
         resume_from: str | os.PathLike[str] | None = None,

@@ -61,7 +61,7 @@ class PHG2STPaper(NetworkEstimator):
         See :class:`phg2st_sc.nn.NetworkConfig`.
     {training}
         See :class:`phg2st_sc.training.TrainingConfig`. The preset's values stand where ``None`` is given above.
-    {accelerator} {devices} {precision} {strategy} {checkpoint_dir} {resume_from} {progress} {seed}
+    {accelerator} {devices} {precision} {strategy} {checkpoint_dir} {resume_from} {progress:method} {seed}
 
     Examples
     --------
@@ -104,7 +104,7 @@ class PHG2STPaper(NetworkEstimator):
         training: Mapping[str, Any] | None = None,
         accelerator: str = "auto",
         devices: int | str | Sequence[int] = 1,
-        precision: str = "32-true",
+        precision: str | None = None,
         strategy: str = "auto",
         checkpoint_dir: str | os.PathLike[str] | None = None,
         resume_from: str | os.PathLike[str] | None = None,

@@ -131,7 +131,7 @@ class NetworkMethod(NetworkEstimator):
         training: Mapping[str, Any] | None = None,
         accelerator: str = "auto",
         devices: int | str | Sequence[int] = 1,
-        precision: str = "32-true",
+        precision: str | None = None,
         strategy: str = "auto",
         checkpoint_dir: str | os.PathLike[str] | None = None,
         resume_from: str | os.PathLike[str] | None = None,
