@@ -102,6 +102,8 @@ def test_keys_are_unique() -> None:
 
 
 def test_derived_keys_do_not_collide() -> None:
-    derived = [make("phg2st") for make in (_keys.std, _keys.trust, _keys.predicted, _keys.used_prompts)]
+    derived = [make("phg2st") for make in (_keys.std, _keys.predicted, _keys.used_prompts)]
+    names = {name for named in _keys.ASSESSED.values() for name in named}
+    derived += [_keys.assessed("phg2st", name) for name in names]
     assert len(set(derived)) == len(derived)
     assert _keys.context_index(_keys.embedding("uni")) == "X_uni_context_index"

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ._evidence import LeftOut, Posterior
+from ._evidence import Assessment, LeftOut, Posterior
 from ._progress import part
 
 _MOST_ROWS = 1024
@@ -301,7 +301,7 @@ class Prediction:
         (n, G) float32, log1p(s * rate) at every spot, prompts included; an array, or :class:`RowBlocks`, which are made
         when they are asked for.
     std
-        (n, G) float32 predictive standard deviation on the same scale, or ``None``.
+        (n, G) float32 standard deviation of the rate on the same scale, as ``mean``; or ``None``.
     trust
         (G,) float32 expected held-out correlation per gene, or ``None``.
     details
@@ -312,6 +312,8 @@ class Prediction:
         Prompts that were predicted without having been seen, where the method did that anyway; or what makes it of that.
     posterior
         What the prompts leave open, where the method has a covariance; worked out when it is asked for.
+    assessment
+        How far the prediction can be trusted, where that was asked.
 
     Examples
     --------
@@ -324,16 +326,17 @@ class Prediction:
     def __init__(
         self,
         mean: NDArray[np.float32] | RowBlocks,
-        std: NDArray[np.float32] | None = None,
+        std: NDArray[np.float32] | RowBlocks | None = None,
         trust: NDArray[np.float32] | None = None,
         details: Mapping[str, Any] | None = None,
         latent: Latent | None = None,
         left_out: LeftOut | Callable[[], LeftOut | None] | None = None,
         posterior: Posterior | None = None,
+        assessment: Assessment | None = None,
     ) -> None:
         self._mean = mean if isinstance(mean, RowBlocks) else np.asarray(mean)
-        self.std, self.trust, self.latent = std, trust, latent
-        self._left_out, self.posterior = left_out, posterior
+        self._std, self.trust, self.latent = std, trust, latent
+        self._left_out, self.posterior, self.assessment = left_out, posterior, assessment
         self.details: Mapping[str, Any] = {} if details is None else details
 
     def __repr__(self) -> str:
@@ -358,6 +361,18 @@ class Prediction:
         return self._mean if isinstance(self._mean, RowBlocks) else RowBlocks.of(self._mean)
 
     @property
+    def std(self) -> NDArray[np.float32] | None:
+        """(n, G) the whole standard deviation; ``None`` where it is not known."""
+        if isinstance(self._std, RowBlocks):
+            self._std = self._std.whole()
+        return self._std
+
+    @property
+    def std_blocks(self) -> RowBlocks | None:
+        """The standard deviation some rows at a time."""
+        return self._std if self._std is None or isinstance(self._std, RowBlocks) else RowBlocks.of(self._std)
+
+    @property
     def left_out(self) -> LeftOut | None:
         """Prompts that were predicted without having been seen; ``None`` where the method did not do that."""
         if callable(self._left_out):
@@ -366,23 +381,27 @@ class Prediction:
 
     def take(self, genes: NDArray[np.int64]) -> Prediction:
         """The prediction of some genes of the panel, by position."""
-        mean = self._mean
-        few = (
-            mean[:, genes] if not isinstance(mean, RowBlocks) else mean.change(lambda v: v[:, genes], width=len(genes))
-        )
         return self.but(
-            mean=few,
-            std=None if self.std is None else self.std[:, genes],
+            mean=_columns(self._mean, genes),
+            std=None if self._std is None else _columns(self._std, genes),
             trust=None if self.trust is None else self.trust[genes],
             latent=None if self.latent is None else self.latent.take(genes),
             left_out=lambda: None if self.left_out is None else self.left_out.take(genes),
             posterior=None if self.posterior is None else self.posterior.take(genes),
+            assessment=None if self.assessment is None else self.assessment.of_genes(lambda values: values[genes]),
         )
 
     def but(self, **changes: Any) -> Prediction:
         """The same prediction with some of its parts changed."""
-        parts = {name: getattr(self, name) for name in ("std", "trust", "details", "latent", "posterior")}
-        return Prediction(**{"mean": self._mean, "left_out": self._left_out, **parts, **changes})
+        parts = {name: getattr(self, name) for name in ("trust", "details", "latent", "posterior", "assessment")}
+        hidden = {"mean": self._mean, "std": self._std, "left_out": self._left_out}
+        return Prediction(**{**hidden, **parts, **changes})
+
+
+def _columns(values: NDArray[np.float32] | RowBlocks, genes: NDArray[np.int64]) -> NDArray[np.float32] | RowBlocks:
+    if isinstance(values, RowBlocks):
+        return values.change(lambda some: some[:, genes], width=len(genes))
+    return values[:, genes]
 
 
 def log_expression(rate: NDArray[np.floating], target_sum: float) -> NDArray[np.float32]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,3 +98,26 @@ class Posterior:
     def take(self, genes: Index) -> Posterior:
         """The same of some genes."""
         return replace(self, loading=self.loading[:, genes], given=lambda kept: self.given(kept).take(genes))
+
+
+@dataclass(frozen=True, eq=False)
+class Assessment:
+    """How far a prediction can be trusted, beside its standard deviation.
+
+    Attributes
+    ----------
+    genes
+        (G,) values by name of a column of ``var``.
+    spots
+        (n,) values by name of a column of ``obs``.
+    facts
+        Numbers, sentences and small arrays of the slide.
+    """
+
+    genes: Mapping[str, NDArray[Any]]
+    spots: Mapping[str, NDArray[Any]]
+    facts: Mapping[str, Any]
+
+    def of_genes(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Assessment:
+        """The same with other values of the genes."""
+        return replace(self, genes={name: change(values) for name, values in self.genes.items()})

@@ -197,9 +197,14 @@ def std(key_added: str) -> str:
     return f"{key_added}_std"
 
 
-def trust(key_added: str) -> str:
-    """``var`` key of the expected held-out correlation."""
-    return f"{key_added}_trust"
+TRUST, TRUST_SE, UNLIKE = "trust", "trust_se", "unlike"
+ASSESSED = {"var": (TRUST, TRUST_SE), "obs": (TRUST, UNLIKE)}
+"""Columns that say how far a prediction can be trusted; ``TRUST`` in ``uns[key_added]`` says that they were written with it."""
+
+
+def assessed(key_added: str, name: str) -> str:
+    """``var`` or ``obs`` key of what is said of the genes or spots of a prediction."""
+    return f"{key_added}_{name}"
 
 
 def scores(key_added: str) -> str:

@@ -125,7 +125,10 @@ class _Expanded:
     def layer(self) -> ScatteredRows:
         return ScatteredRows(self.table.shape, self.columns, self._pieces)
 
-    def std(self) -> None:
+    def std_layer(self) -> None:
+        return None
+
+    def assessed(self) -> None:
         return None
 
     def facts(self) -> dict[str, Any]:

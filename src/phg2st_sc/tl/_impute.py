@@ -66,6 +66,7 @@ def impute(
     copy: bool = False,
     write: bool | Literal["table"] = False,
     low_rank: int | None = None,
+    uncertainty: bool = False,
     client: Client | None = None,
     progress: bool | None = None,
     **parameters: Any,
@@ -94,6 +95,9 @@ def impute(
     low_rank
         Keep so many numbers a spot, say 64, in place of a layer: scores in ``obsm``, from which
         :func:`phg2st_sc.tl.expand` makes the expression of the genes that are asked for. For panels too large for a layer.
+    uncertainty
+        Whether to say how far the prediction can be trusted, by gene, by spot, and at every gene and spot. Prompts are left
+        out in turn for that; with fewer than 10 there is nothing to say.
     {client}
         Each slide is a task. This process reads the prompts and writes the results, so that a prediction passes through its memory
         as a whole, ``write=True`` or not; ``low_rank`` is made by the workers.
@@ -128,7 +132,9 @@ def impute(
 
     - ``layers[key_added]``: float32 log1p(s * rate) at every spot, prompts included (measurements are not echoed); NaN at
       genes that were not predicted, and on slides that never measured a gene;
-    - ``layers["<key_added>_std"]`` where the method has one (none does yet);
+    - with ``uncertainty=True``: ``layers["<key_added>_std"]``, the standard deviation of the rate on the scale of the prediction;
+      ``obs["<key_added>_trust"]``, the share of what varies that the prompts tell of a spot, 0 to 1;
+      ``uns[key_added]["trust"]``, what it rests on, by slide;
     - ``var["<key_added>_predicted"]``: the predicted genes;
     - ``obs["<key_added>_prompt"]``: the mask that was used;
     - ``uns[key_added]``: provenance.
@@ -159,13 +165,14 @@ def impute(
     targets = [copied(one) if copy and not (alone and is_table(one)) else one for one in objects]
     for target in targets:
         if not alone:
-            refuse_early(target, key, write, low_rank=low_rank is not None)
+            refuse_early(target, key, write, low_rank=low_rank is not None, assessed=uncertainty)
     asked: dict[str, Any] = {
         "prompt_mask": prompt_mask,
         "genes": genes,
         "seed": seed,
         "by_default": by_default,
         "given": given,
+        "uncertainty": uncertainty,
     }
     # all are predicted before any is written
     if client is None:

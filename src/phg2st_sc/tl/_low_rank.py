@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .. import _keys
 from .._arrays import Latent, log_expression, positive_rates
+from .._evidence import Assessment
 from .._progress import part
 
 if TYPE_CHECKING:
@@ -89,13 +90,14 @@ class Factored:
 
     Attributes
     ----------
-    details
+    details, assessment
         Of the prediction.
     scores, factor, components
         What :func:`factored` made of it.
     """
 
     details: Mapping[str, Any]
+    assessment: Assessment | None
     scores: NDArray[np.float32]
     factor: NDArray[np.float32]
     components: Components

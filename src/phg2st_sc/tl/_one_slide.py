@@ -29,12 +29,18 @@ class Question:
         Positions among those of the genes that are returned.
     lacking
         (genes,) which of all that are returned the slide did not measure.
+    assessed
+        Whether it is also asked how far the prediction can be trusted.
+    seed
+        Of the prompts that are left out for that.
     """
 
     n_spots: int
     prompts: Prompts
     genes: NDArray[np.int64]
     lacking: NDArray[np.bool_]
+    assessed: bool = False
+    seed: int = 0
 
     @classmethod
     def of(
@@ -61,6 +67,10 @@ class Question:
 
         prediction = predict_genes(estimator.adapt(arrays, self.prompts), arrays, self.prompts, self.genes)
         checked = _checked(prediction, (self.n_spots, self.genes.size), estimator)
+        if self.assessed:
+            from ..uncertainty import assess
+
+            checked = assess(checked, estimator, arrays, self.prompts, self.genes, seed=self.seed)
         return _with_gaps(checked, self.lacking)
 
 
@@ -68,10 +78,16 @@ def _with_gaps(prediction: Prediction, lacking: NDArray[np.bool_]) -> Prediction
     """The prediction over all genes that are returned, with NaN at those that were not measured on the slide."""
     if not lacking.any():
         return prediction
+
+    def spread(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        return _spread(values, lacking)
+
+    std, assessment = prediction.std_blocks, prediction.assessment
     return prediction.but(
-        mean=prediction.blocks.change(lambda values: _spread(values, lacking), width=lacking.size),
-        std=None if prediction.std is None else _spread(prediction.std, lacking),
-        trust=None if prediction.trust is None else _spread(prediction.trust, lacking),
+        mean=prediction.blocks.change(spread, width=lacking.size),
+        std=None if std is None else std.change(spread, width=lacking.size),
+        trust=None if prediction.trust is None else spread(prediction.trust),
+        assessment=None if assessment is None else assessment.of_genes(spread),
     )
 
 

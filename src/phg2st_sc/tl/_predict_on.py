@@ -150,8 +150,8 @@ def _answer(
     """Predict one slide, on a worker."""
     found = question.answer(estimators[number], side.read())
     if low_rank is not None:
-        return Factored(found.details, *factored(found, low_rank, question.lacking, target_sum))
-    return Prediction(found.mean, found.std, found.trust, found.details)
+        return Factored(found.details, found.assessment, *factored(found, low_rank, question.lacking, target_sum))
+    return Prediction(found.mean, found.std, found.trust, found.details, assessment=found.assessment)
 
 
 def _parts(arrays: SlideArrays) -> list[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -148,6 +148,7 @@ def ask(
     seed: int,
     by_default: bool,
     given: Offered | None = None,
+    uncertainty: bool = False,
 ) -> Asked:
     """Read the prompts of every slide of an object, and see what is to be predicted.
 
@@ -165,6 +166,8 @@ def ask(
         Whether the method was not chosen by the user, who is then told where it does without the image.
     given
         Priors to help the default.
+    uncertainty
+        Whether it is also asked how far the predictions can be trusted.
     """
     reading = said.after(reading_of(estimator.card), data, of="The model was trained")
     slides = reading.slides(data)
@@ -187,7 +190,10 @@ def ask(
     warn_of_memory(
         estimator, {one.slide.name: sizes_of(one.slide, rep, n_prompts=one.index.size, **sizes) for one in measured}
     )
-    questions = {one.slide.name: Question.of(one, estimator, panel, shown, scale) for one in measured}
+    questions = {
+        one.slide.name: replace(Question.of(one, estimator, panel, shown, scale), assessed=uncertainty, seed=seed)
+        for one in measured
+    }
     cards = {name: (given or Offered()).by_name[name].card for name in helped_by.get("used", {})}
     return Asked(
         table, slides, estimator, reading, rep, seed, measured, panel, shown, scale, questions, helped_by, cards

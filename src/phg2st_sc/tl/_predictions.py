@@ -13,6 +13,7 @@ from .. import _keys
 from .._provenance import FINGERPRINTS, names_hash, package_versions
 from .._reading import Reading, identity
 from .._slide import ScatteredRows, Slide, embedding_records, new_table
+from ._assessed import Assessed, assessed_columns
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -82,6 +83,12 @@ class Predicted:
         """(n_obs, n_vars) of all rows; NaN where no slide is, and at genes that were not predicted."""
         return ScatteredRows(self.table.shape, self.columns, self._pieces)
 
+    def std_layer(self) -> ScatteredRows | None:
+        """(n_obs, n_vars) standard deviation of all rows; ``None`` where no prediction has one."""
+        if all(self.by_slide[slide.name].std_blocks is None for slide in self.slides):
+            return None
+        return ScatteredRows(self.table.shape, self.columns, self._std_pieces)
+
     @property
     def columns(self) -> NDArray[np.int64]:
         """Columns of the table that its genes are."""
@@ -92,30 +99,34 @@ class Predicted:
             for rows, values in self.by_slide[slide.name].blocks.parts():
                 yield slide.rows[rows], values
 
-    def std(self) -> NDArray[np.float32] | None:
-        """(n_obs, genes) of all rows; ``None`` where no prediction has one."""
-        found = {slide.name: self.by_slide[slide.name].std for slide in self.slides}
-        if all(one is None for one in found.values()):
-            return None
-        out = np.full((self.table.n_obs, len(self.genes)), np.nan, dtype=np.float32)
+    def _std_pieces(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         for slide in self.slides:
-            if found[slide.name] is not None:
-                out[slide.rows] = found[slide.name]
-        return out
+            std = self.by_slide[slide.name].std_blocks
+            for rows, values in () if std is None else std.parts():
+                yield slide.rows[rows], values
+
+    def assessed(self) -> Assessed:
+        """What is said of the genes and spots of all slides, by slot and name; empty where that was not asked."""
+        return assessed_columns(
+            {slide.name: slide.rows for slide in self.slides},
+            {slide.name: self.by_slide[slide.name].assessment for slide in self.slides},
+            (self.table.n_obs, len(self.genes)),
+        )
 
     def as_table(self, *, values: bool = True) -> AnnData:
         """Predictions as an object of their own; without their values where these are to be added later."""
         positions = np.full((self.table.n_obs, 2), np.nan)
         for slide in self.slides:
             positions[slide.rows] = slide.positions
-        std = self.std()
+        std, assessed = self.std_layer(), self.assessed()
         return new_table(
             self.mean().whole() if values else None,
             self.table,
             self.genes,
-            obs={_keys.PROMPT: self.mask},
+            obs={_keys.PROMPT: self.mask, **assessed["obs"]},
+            var=assessed["var"],
             obsm={_keys.SPATIAL: positions},
-            layers={} if std is None else {_keys.STD: std},
+            layers={} if std is None else {_keys.STD: std.whole()[:, self.columns]},
             uns=self.facts(),
         )
 
@@ -139,12 +150,18 @@ class Predicted:
             _keys.FEATURES: storable(identity(record)),
             "n_prompts": _by_slide({slide.name: int(self.mask[slide.rows].sum()) for slide in slides}),
             _keys.DETAILS: _by_slide({s.name: storable(self.by_slide[s.name].details) for s in slides}),
+            **self._trust(),
             **self._gaps(),
             **({_keys.PITCH: _by_slide(pitches)} if pitches else {}),
             "seed": self.seed,
             _keys.NAMES_HASH: names_hash(self.table.obs_names),
             "versions": package_versions(),
         }
+
+    def _trust(self) -> dict[str, Any]:
+        found = {slide.name: self.by_slide[slide.name].assessment for slide in self.slides}
+        said = {name: storable(one.facts) for name, one in found.items() if one is not None}
+        return {_keys.TRUST: _by_slide(said)} if said else {}
 
     def _gaps(self) -> dict[str, Any]:
         lacking = {name: np.array(genes, dtype=object) for name, genes in self.not_measured.items() if len(genes)}

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
 
+    from ._assessed import Assessed
 
 MOST_IN_MEMORY = 1 << 27
 """Values, 512 MB, from which on what is written into a store is not held in memory too."""
@@ -45,8 +46,12 @@ class Result(Protocol):
         """(n_obs, n_vars)."""
         ...
 
-    def std(self) -> NDArray[np.float32] | None:
-        """(n_obs, genes), where there is one."""
+    def std_layer(self) -> ScatteredRows | None:
+        """(n_obs, n_vars), where there is one."""
+        ...
+
+    def assessed(self) -> Assessed | None:
+        """What is said of genes and spots, by slot and name; ``None`` where what stands there is to stay."""
         ...
 
     def facts(self) -> dict[str, Any]:
@@ -75,6 +80,7 @@ def owner_of(key: str) -> Owner:
     parts = (
         (scores_keys(key), Owner((key, _keys.LOW_RANK), ())),
         ((("layers", _keys.std(key)),), Owner((key,), (_keys.HAS_STD,))),
+        (assessed_keys(key), Owner((key, _keys.TRUST), ())),
     )
     return Owner((key,), (_keys.METHOD, "scale"), parts=parts)
 
@@ -84,7 +90,14 @@ def scores_keys(key: str) -> tuple[SlotKey, ...]:
     return ("obsm", _keys.scores(key)), ("obs", _keys.factor(key)), ("obs", _keys.components(key))
 
 
-def refuse_early(data: AnnData | SpatialData, key: str, write: object, *, low_rank: bool = False) -> None:
+def assessed_keys(key: str) -> tuple[SlotKey, ...]:
+    """Columns that say how far a prediction can be trusted."""
+    return tuple((slot, _keys.assessed(key, name)) for slot, names in _keys.ASSESSED.items() for name in names)
+
+
+def refuse_early(
+    data: AnnData | SpatialData, key: str, write: object, *, low_rank: bool = False, assessed: bool = False
+) -> None:
     """Refuse a view, a key that holds something of the user's, and a missing store, before the work rather than after it."""
     if write:
         store_behind(data)
@@ -92,34 +105,51 @@ def refuse_early(data: AnnData | SpatialData, key: str, write: object, *, low_ra
         check_table(data)
         owner = owner_of(key)
         slots = [("layers", key), ("uns", key), ("obs", _keys.used_prompts(key)), ("var", _keys.predicted(key))]
-        refuse_foreign(data, [*slots, *(scores_keys(key) if low_rank else ())], owner)
+        slots += scores_keys(key) if low_rank else ()
+        slots += [("layers", _keys.std(key)), *assessed_keys(key)] if assessed else ()
+        refuse_foreign(data, slots, owner)
 
 
 def slots_of(done: Result, key: str) -> SlotUpdate:
     """What every result writes beside its values."""
     predicted = np.zeros(done.table.n_vars, dtype=bool)
     predicted[done.columns] = True
-    return SlotUpdate(
+    update = SlotUpdate(
         var={_keys.predicted(key): predicted},
         obs={_keys.used_prompts(key): done.mask},
         uns={key: done.facts()},
         owner=owner_of(key),
     )
+    assessed = done.assessed()
+    if assessed is not None:
+        update.var |= {_keys.assessed(key, name): _at(values, done) for name, values in assessed["var"].items()}
+        update.obs |= {_keys.assessed(key, name): values for name, values in assessed["obs"].items()}
+        gone = [(slot, name) for slot, name in assessed_keys(key) if name not in getattr(update, slot)]
+        update.remove = {slot: [name for where, name in gone if where == slot] for slot in _keys.ASSESSED}
+    return update
+
+
+def _at(values: NDArray[Any], done: Result) -> NDArray[Any]:
+    """Values of the predicted genes at all genes of the table."""
+    out = np.full(done.table.n_vars, np.nan, dtype=np.float32)
+    out[done.columns] = values
+    return out
 
 
 def layers_of(done: Result, key: str, *, write: bool) -> SlotUpdate:
     """A result as layers; blocks for the store where they are too large for memory."""
     update = slots_of(done, key)
-    layer, std = done.layer(), done.std()
-    update.layers[key] = layer if write and _stays_on_disk(layer) else layer.whole()
-    if std is not None:
-        update.layers[_keys.std(key)] = spread = np.full(layer.shape, np.nan, dtype=np.float32)
-        spread[:, done.columns] = std
+    layers = {key: done.layer(), _keys.std(key): done.std_layer()}
+    for name, layer in layers.items():
+        if layer is not None:
+            update.layers[name] = layer if write and _stays_on_disk(layer) else layer.whole()
+    if _keys.std(key) in update.layers:
         update.uns[key][_keys.HAS_STD] = True
     # also where only the table in the store has them
-    update.remove = {"layers": [name for name in (_keys.std(key),) if name not in update.layers]}
+    update.remove["layers"] = [name for name in layers if name not in update.layers]
     if _keys.LOW_RANK not in update.uns[key]:  # of an earlier call under this name
-        update.remove |= {"obsm": [_keys.scores(key)], "obs": [_keys.factor(key), _keys.components(key)]}
+        stale = [_keys.factor(key), _keys.components(key)]
+        update.remove |= {"obsm": [_keys.scores(key)], "obs": [*update.remove.get("obs", ()), *stale]}
     return update
 
 

@@ -56,7 +56,7 @@ def scores_of(done: Predicted, key: str, n_components: int) -> SlotUpdate:
     update.obsm[_keys.scores(key)] = np.ascontiguousarray(scores[:, :most])
     update.obs[_keys.factor(key)] = factor
     update.obs[_keys.components(key)] = pd.Categorical(names)
-    update.remove = {"layers": [key, _keys.std(key)]}
+    update.remove["layers"] = [key, _keys.std(key)]
     return update
 
 

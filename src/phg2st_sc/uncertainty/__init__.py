@@ -1,5 +1,6 @@
 """How far a prediction can be trusted: by its covariance, and by prompts that it was made without."""
 
-from .leave_out import leave_out, shares
+from .assess import assess
+from .leave_out import leave_out
 
-__all__ = ["leave_out", "shares"]
+__all__ = ["assess", "leave_out"]
