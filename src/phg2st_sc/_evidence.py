@@ -69,18 +69,29 @@ class Posterior:
     open
         Of spots (rows,): (rows, L) what the prompts leave of the variance of a column of each ratio of signal to noise, in units
         of its variance about a known level; with an unknown level up to 2.
-    loading
-        (L, G) variance of a gene that belongs to each ratio.
+    root
+        (L, G) signed roots of the variance of a gene that belongs to each ratio.
+    shared
+        (L,) whether the genes share one field of that ratio, else each has its own.
     given
         The same under some of the prompts, by position among them.
+    fields
+        Draws (L,) numbers of fields of each ratio: their values (rows, number) at some spots, of unit variance before any prompt.
     prompts
         (p,) rows of the slide that the prompts are.
     """
 
     open: Callable[[Index], Array]
-    loading: Array
+    root: Array
+    shared: NDArray[np.bool_]
     given: Callable[[Index], Posterior]
+    fields: Callable[[Index, np.random.Generator], Callable[[Index], list[Array]]]
     prompts: Index
+
+    @property
+    def loading(self) -> Array:
+        """(L, G) variance of a gene that belongs to each ratio."""
+        return np.asarray(self.root**2)
 
     def variance(self, rows: Index) -> Array:
         """(rows, G) variance of the whitened rates of some spots."""
@@ -88,7 +99,7 @@ class Posterior:
 
     def at_left_out(self, left_out: LeftOut) -> Array:
         """(p, L) what is open at prompts that were left out, given those that were shown then."""
-        out = np.empty((left_out.spots.size, self.loading.shape[0]))
+        out = np.empty((left_out.spots.size, self.shared.size))
         for fold in np.unique(left_out.folds):
             here = left_out.folds == fold
             shown = np.flatnonzero(np.isin(self.prompts, left_out.spots[~here]))
@@ -97,7 +108,7 @@ class Posterior:
 
     def take(self, genes: Index) -> Posterior:
         """The same of some genes."""
-        return replace(self, loading=self.loading[:, genes], given=lambda kept: self.given(kept).take(genes))
+        return replace(self, root=self.root[:, genes], given=lambda kept: self.given(kept).take(genes))
 
 
 @dataclass(frozen=True, eq=False)

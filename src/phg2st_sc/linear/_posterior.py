@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._evidence import Posterior
+from ._draws import draw_fields
 from ._gaussian import Covariance, System
 from ._groups import groups
 from ._judge import even_subset
@@ -53,13 +55,16 @@ def posterior(
         return None
     if vectors is None:
         ratios, which = np.unique(ratio, return_inverse=True)
-        loading = np.zeros((ratios.size, which.size))
-        loading[which, np.arange(which.size)] = ratios[which]
+        shares = np.zeros((ratios.size, which.size))
+        shares[which, np.arange(which.size)] = 1.0
+        shared = np.zeros(ratios.size, dtype=bool)
     else:
         ratios = np.append(ratio, remainder_ratio)
         missed = np.clip(1.0 - (vectors**2).sum(axis=1), 0.0, 1.0)
-        loading = ratios[:, None] * np.vstack([vectors.T**2, missed])
-    return _Open(places, working.index, working.noise, covariance, ratios).as_posterior(loading / working.depth)
+        shares = np.vstack([vectors.T, np.sqrt(missed)])
+        shared = np.arange(ratios.size) < ratios.size - 1
+    root = np.sqrt(ratios / working.depth)[:, None] * shares
+    return _Open(places, working.index, working.noise, covariance, ratios).as_posterior(root, shared)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,10 +77,12 @@ class _Open:
     covariance: Covariance
     ratios: Array
 
-    def as_posterior(self, loading: Array) -> Posterior:
+    def as_posterior(self, root: Array, shared: NDArray[np.bool_]) -> Posterior:
         def given(kept: Index) -> Posterior:
-            fewer = _Open(self.places, self.index[kept], self.noise[kept], self.covariance, self.ratios)
-            return fewer.as_posterior(loading)
+            return replace(self, index=self.index[kept], noise=self.noise[kept]).as_posterior(root, shared)
+
+        def fields(numbers: Index, rng: np.random.Generator) -> Callable[[Index], list[Array]]:
+            return draw_fields(self.places, self.index, self.noise, self.covariance.kernel, self.ratios, numbers, rng)
 
         known: list[tuple[Array, Array, Places]] = []
 
@@ -86,7 +93,7 @@ class _Open:
                 known.append(self._system(np.arange(self.index.size)))
             return self._left(rows, known[0])
 
-        return Posterior(at, loading, given, self.index)
+        return Posterior(at, root, shared, given, fields, self.index)
 
     def _by_place(self, rows: Index) -> Array:
         out = np.empty((rows.size, self.ratios.size))
