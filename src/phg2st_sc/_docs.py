@@ -57,6 +57,8 @@ prompt_mask:stored
 model:use
     A fitted method, the folder it was saved to, or its repository ``owner/name`` on the Hugging Face hub. Excludes
     ``method``. Genes are matched by name; genes of the model that the object lacks are not predicted.
+model:drawn
+    A fitted method, the folder it was saved to, or its repository ``owner/name`` on the Hugging Face hub.
 prior
     What was learned from other sections of the tissue, and holds nothing of theirs: the name of one
     (:func:`phg2st_sc.models.priors`), its folder or hub repository, what ``model.prior()`` returned, or a list of these.
@@ -105,6 +107,11 @@ markers
     Genes that ``extra="markers"`` summarises; default the whole panel.
 scores:benchmark
     What :func:`phg2st_sc.tl.benchmark` returned.
+scores:evaluate
+    What :func:`phg2st_sc.tl.evaluate` returned.
+scores:by_share
+    By share of the spots, what :func:`phg2st_sc.tl.benchmark` or :func:`phg2st_sc.tl.evaluate` returned for it; or one
+    DataFrame of these with a column ``fraction``.
 protocol:rows
     Which protocol's rows, ``"honest"`` or ``"published"``.
 mpp

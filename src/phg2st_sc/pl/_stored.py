@@ -65,6 +65,11 @@ class Shown:
         """The predicted genes."""
         return list(self.table.var_names[is_true(self.table.var[_keys.predicted(self.key)])])
 
+    def panel(self, slide: Slide) -> list[str]:
+        """The predicted genes that a slide measured."""
+        lacking = set(self.record.get(_keys.NOT_MEASURED, {}).get(_keys.slide_entry(slide.name), ()))
+        return [gene for gene in self.genes if gene not in lacking]
+
     @property
     def has_std(self) -> bool:
         """Whether it says how sure it is."""
