@@ -20,15 +20,18 @@ from ._places import warn_off_lattice
 from ._record import check_table
 from ._reference import InStore, by_path, for_elsewhere, read_again
 from ._scattered import ScatteredRows
+from ._stores import H5AD, ZARR, kind_of_store, read_store
 from ._targets import is_target, is_true
 from ._update import SlotUpdate
 from ._write import write_slots
 from ._write_table import write_table
 
 __all__ = [
+    "H5AD",
     "KEPT_IN_STORE",
     "PLATFORM_PITCH_UM",
     "THUMBNAILS",
+    "ZARR",
     "Added",
     "HeldInterrupts",
     "InStore",
@@ -50,6 +53,7 @@ __all__ = [
     "is_spatialdata",
     "is_target",
     "is_true",
+    "kind_of_store",
     "leave_out",
     "n_columns",
     "new_table",
@@ -59,6 +63,7 @@ __all__ = [
     "overlap",
     "picture_source",
     "read_again",
+    "read_store",
     "recover",
     "refuse_foreign",
     "spot_numbers",

@@ -11,6 +11,7 @@ from ._expand import expand
 from ._impute import impute
 from ._learn_prior import learn_prior
 from ._predict import predict
+from ._stored import predictions_in as predictions_in
 from ._train import train
 
 __all__ = [
