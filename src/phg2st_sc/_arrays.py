@@ -6,7 +6,7 @@ the expression of the measured spots and of no other. Leaking is thereby impossi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -15,12 +15,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ._evidence import Assessment, LeftOut, Posterior
-from ._progress import part
+from ._row_blocks import RowBlocks
 
-_MOST_ROWS = 1024
-_BLOCK_VALUES = 1 << 22
-"""Values of a block: 16 MB in single precision."""
-_STEP = 64
 _MAX_SHRINK = 50.0
 """Bound on how far below its level a predicted rate may fall, in e-folds; only guards the exponential."""
 
@@ -186,75 +182,6 @@ class TrainingSlide:
 
 
 @dataclass(frozen=True, eq=False)
-class RowBlocks:
-    """Values (n, width) that are made some rows at a time, where all at once would not fit into memory.
-
-    Attributes
-    ----------
-    n
-        Number of rows.
-    width
-        Number of columns.
-    make
-        Values (rows, width) of a slice of the rows.
-    step
-        Rows of a block. Values are asked for in these blocks alone, so that they are the same bits whoever asks.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from phg2st_sc.models import RowBlocks
-    >>> rows = np.arange(5, dtype=np.float32)
-    >>> blocks = RowBlocks(5, 2, lambda some: np.stack([rows[some], -rows[some]], axis=1), step=2)
-    >>> [part.shape for _, part in blocks.parts()]
-    [(2, 2), (2, 2), (1, 2)]
-    """
-
-    n: int
-    width: int
-    make: Callable[[slice], NDArray[np.float32]]
-    step: int
-
-    @classmethod
-    def of(cls, values: NDArray[np.float32]) -> RowBlocks:
-        """Values that are there already."""
-        n, width = values.shape
-        return cls(n, width, values.__getitem__, block_rows(width))
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return self.n, self.width
-
-    def slices(self) -> list[slice]:
-        """The blocks."""
-        return [slice(start, min(start + self.step, self.n)) for start in range(0, self.n, self.step)]
-
-    def parts(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-        """Every block, one after the other, and its rows."""
-        for rows in part(self.slices(), desc="predict", unit="block"):
-            yield rows, self.make(rows)
-
-    def whole(self) -> NDArray[np.float32]:
-        """All values at once."""
-        out = np.empty(self.shape, dtype=np.float32)
-        for rows, values in self.parts():
-            out[rows] = values
-        return out
-
-    def change(
-        self, by: Callable[[NDArray[np.float32]], NDArray[np.float32]], *, width: int | None = None
-    ) -> RowBlocks:
-        """What ``by`` makes of the values of a block."""
-        return RowBlocks(self.n, self.width if width is None else width, lambda rows: by(self.make(rows)), self.step)
-
-
-def block_rows(width: int) -> int:
-    """Rows of a block of so many columns."""
-    return int(np.clip(_BLOCK_VALUES // max(width, 1) // _STEP * _STEP, _STEP, _MOST_ROWS))
-
-
-@dataclass(frozen=True, eq=False)
 class Latent:
     """A prediction on the scale that a method works on, before rates are positive and add up.
 
@@ -314,6 +241,8 @@ class Prediction:
         What the prompts leave open, where the method has a covariance; worked out when it is asked for.
     assessment
         How far the prediction can be trusted, where that was asked.
+    samples
+        Maps (n, G) drawn from what is not known of the prediction.
 
     Examples
     --------
@@ -333,10 +262,12 @@ class Prediction:
         left_out: LeftOut | Callable[[], LeftOut | None] | None = None,
         posterior: Posterior | None = None,
         assessment: Assessment | None = None,
+        samples: Sequence[RowBlocks] = (),
     ) -> None:
         self._mean = mean if isinstance(mean, RowBlocks) else np.asarray(mean)
         self._std, self.trust, self.latent = std, trust, latent
         self._left_out, self.posterior, self.assessment = left_out, posterior, assessment
+        self.samples = tuple(samples)
         self.details: Mapping[str, Any] = {} if details is None else details
 
     def __repr__(self) -> str:
@@ -389,11 +320,13 @@ class Prediction:
             left_out=lambda: None if self.left_out is None else self.left_out.take(genes),
             posterior=None if self.posterior is None else self.posterior.take(genes),
             assessment=None if self.assessment is None else self.assessment.of_genes(lambda values: values[genes]),
+            samples=tuple(_columns(one, genes) for one in self.samples),
         )
 
     def but(self, **changes: Any) -> Prediction:
         """The same prediction with some of its parts changed."""
-        parts = {name: getattr(self, name) for name in ("trust", "details", "latent", "posterior", "assessment")}
+        open_ = ("trust", "details", "latent", "posterior", "assessment", "samples")
+        parts = {name: getattr(self, name) for name in open_}
         hidden = {"mean": self._mean, "std": self._std, "left_out": self._left_out}
         return Prediction(**{**hidden, **parts, **changes})
 

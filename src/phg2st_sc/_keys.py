@@ -107,6 +107,9 @@ GEX_ONLY = "gex_only"
 COMPONENTS = "components"
 HAS_STD = "has_std"
 """In ``uns[key_added]``, where ``layers["<key_added>_std"]`` was written with it: else that is the user's."""
+N_SAMPLES = "n_samples"
+"""In ``uns[key_added]``: number of the layers :func:`sample` that were written with it."""
+MOST_SAMPLES = 100
 LEVEL = "level"
 SPREAD = "spread"
 LINEAR = "linear"
@@ -195,6 +198,11 @@ STD = "std"
 def std(key_added: str) -> str:
     """``layers`` key of the predictive standard deviation."""
     return f"{key_added}_std"
+
+
+def sample(key_added: str, number: int) -> str:
+    """``layers`` key of a map that is as likely as the prediction."""
+    return f"{key_added}_sample_{number}"
 
 
 TRUST, TRUST_SE, UNLIKE = "trust", "trust_se", "unlike"

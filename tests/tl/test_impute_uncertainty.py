@@ -109,3 +109,46 @@ def test_scores_in_place_of_a_layer_keep_what_is_said_of_spots(section):
     trust = section.obs["phg2st_trust"].copy()
     phg2st.tl.expand(section, progress=False)
     np.testing.assert_array_equal(section.obs["phg2st_trust"], trust)
+
+
+def test_drawn_maps_have_the_mean_and_the_spread_of_the_prediction(section):
+    impute(section, n_samples=60)
+    drawn = np.stack([section.layers[f"phg2st_sample_{number}"] for number in range(60)])
+    mean, std = section.layers["phg2st"], section.layers["phg2st_std"]
+    inner = mean > 3.0 * std  # not cut off at zero
+    assert inner.mean() > 0.1
+    np.testing.assert_allclose(drawn.mean(axis=0)[inner], mean[inner], atol=0.6 * std[inner].max())
+    assert 0.85 < np.median(drawn.std(axis=0)[inner] / std[inner]) < 1.15
+    assert (drawn >= 0).all()
+
+
+def test_errors_of_neighbors_hang_together(section):
+    impute(section, n_samples=40)
+    mean = section.layers["phg2st"]
+    off = np.stack([section.layers[f"phg2st_sample_{number}"] - mean for number in range(40)])
+    places = section.obsm["spatial"]
+    distance = np.linalg.norm(places[:, None] - places[None], axis=2)
+    pitch = np.sort(distance, axis=1)[:, 1].min()
+    gene = int(np.argmax(mean.mean(axis=0)))
+    together = np.corrcoef(off[:, :, gene].T)
+    near, far = (distance > 0) & (distance < 1.2 * pitch), distance > 8 * pitch
+    assert together[near].mean() > together[far].mean() + 0.2
+
+
+def test_maps_go_with_the_next_call_and_are_the_same_for_a_seed(section):
+    impute(section, n_samples=3)
+    before = section.layers["phg2st_sample_2"].copy()
+    impute(section, n_samples=1)
+    assert [name for name in section.layers if "sample" in name] == ["phg2st_sample_0"]
+    impute(section, n_samples=3)
+    np.testing.assert_array_equal(section.layers["phg2st_sample_2"], before)
+    impute(section, uncertainty=False)
+    assert not [name for name in section.layers if "sample" in name]
+
+
+@pytest.mark.parametrize("wrong", [-1, 101, 2.5, True])
+def test_a_number_of_maps_that_is_none(section, wrong):
+    with pytest.raises(ValueError, match="n_samples"):
+        impute(section, n_samples=wrong)
+    with pytest.raises(ValueError, match="low_rank"):
+        impute(section, n_samples=2, low_rank=5)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._arrays import Latent, Prediction, Prompts, RowBlocks, block_rows, log_expression
+from .._arrays import Latent, Prediction, Prompts, log_expression
 from .._evidence import LeftOut, Posterior
+from .._row_blocks import RowBlocks, block_rows
 from ._field import Field
 from ._rates import RateScale
 from ._whitened import WhitenedCounts

@@ -1,7 +1,8 @@
 """Methods: every one behind the same protocol (``fit``, ``encode``, ``predict``, ``adapt``, ``save``, ``load``)."""
 
-from .._arrays import Prediction, Prompts, RowBlocks, SlideArrays, TrainingSlide
+from .._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
 from .._registry import open_rooms
+from .._row_blocks import RowBlocks
 from ._arguments import check_parameters as check_parameters
 from ._arguments import check_seed as check_seed
 from ._base import Estimator

@@ -11,10 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._arrays import block_rows
 from .._docs import documented
 from .._progress import part, parts
 from .._reading import check_gene_names, full_mask
+from .._row_blocks import block_rows
 from .._slide import ScatteredRows, new_table, spots_table, write_slots
 from .._text import quoted
 from .._threads import limited_threads
@@ -125,8 +125,8 @@ class _Expanded:
     def layer(self) -> ScatteredRows:
         return ScatteredRows(self.table.shape, self.columns, self._pieces)
 
-    def std_layer(self) -> None:
-        return None
+    def layers_beside(self) -> dict[str, ScatteredRows]:
+        return {}
 
     def assessed(self) -> None:
         return None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from .. import _keys
 from .._cluster import check_client
 from .._deprecated import renamed_parameters
 from .._docs import documented
@@ -67,6 +68,7 @@ def impute(
     write: bool | Literal["table"] = False,
     low_rank: int | None = None,
     uncertainty: bool = False,
+    n_samples: int = 0,
     client: Client | None = None,
     progress: bool | None = None,
     **parameters: Any,
@@ -98,6 +100,9 @@ def impute(
     uncertainty
         Whether to say how far the prediction can be trusted, by gene, by spot, and at every gene and spot. Prompts are left
         out in turn for that; with fewer than 10 there is nothing to say.
+    n_samples
+        Draw so many maps that are as likely as the prediction, at most 100, to carry what is not known through an analysis: what
+        differs between them is not known. Implies ``uncertainty``. Each takes the memory of a layer.
     {client}
         Each slide is a task. This process reads the prompts and writes the results, so that a prediction passes through its memory
         as a whole, ``write=True`` or not; ``low_rank`` is made by the workers.
@@ -135,6 +140,7 @@ def impute(
     - with ``uncertainty=True``: ``layers["<key_added>_std"]``, the standard deviation of the rate on the scale of the prediction;
       ``obs["<key_added>_trust"]``, the share of what varies that the prompts tell of a spot, 0 to 1;
       ``uns[key_added]["trust"]``, what it rests on, by slide;
+    - with ``n_samples``: ``layers["<key_added>_sample_0"]`` and so on;
     - ``var["<key_added>_predicted"]``: the predicted genes;
     - ``obs["<key_added>_prompt"]``: the mask that was used;
     - ``uns[key_added]``: provenance.
@@ -162,6 +168,7 @@ def impute(
     key = key_added or estimator.name
     alone = write == "table"
     check_low_rank(low_rank, write)
+    uncertainty = _check_samples(n_samples, low_rank) or uncertainty
     targets = [copied(one) if copy and not (alone and is_table(one)) else one for one in objects]
     for target in targets:
         if not alone:
@@ -173,6 +180,7 @@ def impute(
         "by_default": by_default,
         "given": given,
         "uncertainty": uncertainty,
+        "n_samples": n_samples,
     }
     # all are predicted before any is written
     if client is None:
@@ -189,6 +197,21 @@ def impute(
             return None if all(one is None for one in tables) else _like(data, tables)
         _put_slots(targets, results, key, low_rank, write=bool(write))
     return _like(data, targets) if copy else None
+
+
+def _check_samples(n_samples: Any, low_rank: int | None) -> bool:
+    """Whether maps are to be drawn."""
+    if (
+        isinstance(n_samples, bool)
+        or not isinstance(n_samples, (int, np.integer))
+        or not 0 <= n_samples <= _keys.MOST_SAMPLES
+    ):
+        msg = f"n_samples={n_samples!r} must be a number of maps from 0 to {_keys.MOST_SAMPLES}, e.g. 20."
+        raise ValueError(msg)
+    if n_samples and low_rank is not None:
+        msg = f"`low_rank` keeps no layers, so that n_samples={n_samples} maps have no place: leave one of them out, or give `genes=`."
+        raise ValueError(msg)
+    return bool(n_samples)
 
 
 def _put_tables(targets: Sequence[Any], results: Sequence[Predicted], key: str, *, copy: bool) -> list[Any]:

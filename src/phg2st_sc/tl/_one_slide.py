@@ -31,8 +31,10 @@ class Question:
         (genes,) which of all that are returned the slide did not measure.
     assessed
         Whether it is also asked how far the prediction can be trusted.
+    n_samples
+        Maps to draw from what is not known.
     seed
-        Of the prompts that are left out for that.
+        Of the prompts that are left out for that, and of the maps.
     """
 
     n_spots: int
@@ -40,6 +42,7 @@ class Question:
     genes: NDArray[np.int64]
     lacking: NDArray[np.bool_]
     assessed: bool = False
+    n_samples: int = 0
     seed: int = 0
 
     @classmethod
@@ -68,9 +71,12 @@ class Question:
         prediction = predict_genes(estimator.adapt(arrays, self.prompts), arrays, self.prompts, self.genes)
         checked = _checked(prediction, (self.n_spots, self.genes.size), estimator)
         if self.assessed:
-            from ..uncertainty import assess
+            from ..uncertainty import assess, with_samples
 
             checked = assess(checked, estimator, arrays, self.prompts, self.genes, seed=self.seed)
+            if self.n_samples:
+                known = (arrays, self.prompts, self.genes)
+                checked = with_samples(checked, *known, self.n_samples, seed=self.seed)
         return _with_gaps(checked, self.lacking)
 
 
@@ -88,6 +94,7 @@ def _with_gaps(prediction: Prediction, lacking: NDArray[np.bool_]) -> Prediction
         std=None if std is None else std.change(spread, width=lacking.size),
         trust=None if prediction.trust is None else spread(prediction.trust),
         assessment=None if assessment is None else assessment.of_genes(spread),
+        samples=tuple(one.change(spread, width=lacking.size) for one in prediction.samples),
     )
 
 

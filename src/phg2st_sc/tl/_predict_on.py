@@ -14,6 +14,7 @@ import numpy as np
 from .._arrays import Prediction, SlideArrays
 from .._cluster import run_tasks
 from .._reading import Reading, SlidePatches, slide_arrays
+from .._row_blocks import RowBlocks
 from .._slide import InStore, Slide, by_path
 from ._low_rank import Factored, factored
 from ._one_slide import Question
@@ -151,7 +152,8 @@ def _answer(
     found = question.answer(estimators[number], side.read())
     if low_rank is not None:
         return Factored(found.details, found.assessment, *factored(found, low_rank, question.lacking, target_sum))
-    return Prediction(found.mean, found.std, found.trust, found.details, assessment=found.assessment)
+    samples = [RowBlocks.of(one.whole()) for one in found.samples]
+    return Prediction(found.mean, found.std, found.trust, found.details, assessment=found.assessment, samples=samples)
 
 
 def _parts(arrays: SlideArrays) -> list[Any]:

@@ -149,6 +149,7 @@ def ask(
     by_default: bool,
     given: Offered | None = None,
     uncertainty: bool = False,
+    n_samples: int = 0,
 ) -> Asked:
     """Read the prompts of every slide of an object, and see what is to be predicted.
 
@@ -166,8 +167,8 @@ def ask(
         Whether the method was not chosen by the user, who is then told where it does without the image.
     given
         Priors to help the default.
-    uncertainty
-        Whether it is also asked how far the predictions can be trusted.
+    uncertainty, n_samples
+        Whether it is also asked how far the predictions can be trusted, and maps to draw from what is not known.
     """
     reading = said.after(reading_of(estimator.card), data, of="The model was trained")
     slides = reading.slides(data)
@@ -190,10 +191,8 @@ def ask(
     warn_of_memory(
         estimator, {one.slide.name: sizes_of(one.slide, rep, n_prompts=one.index.size, **sizes) for one in measured}
     )
-    questions = {
-        one.slide.name: replace(Question.of(one, estimator, panel, shown, scale), assessed=uncertainty, seed=seed)
-        for one in measured
-    }
+    more: dict[str, Any] = {"assessed": uncertainty, "n_samples": n_samples, "seed": seed}
+    questions = {one.slide.name: replace(Question.of(one, estimator, panel, shown, scale), **more) for one in measured}
     cards = {name: (given or Offered()).by_name[name].card for name in helped_by.get("used", {})}
     return Asked(
         table, slides, estimator, reading, rep, seed, measured, panel, shown, scale, questions, helped_by, cards

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -18,6 +19,7 @@ from ._assessed import Assessed, assessed_columns
 if TYPE_CHECKING:
     from anndata import AnnData
 
+    from .._row_blocks import RowBlocks
     from ..models import Estimator, Prediction
 
 _T = TypeVar("_T")
@@ -83,11 +85,17 @@ class Predicted:
         """(n_obs, n_vars) of all rows; NaN where no slide is, and at genes that were not predicted."""
         return ScatteredRows(self.table.shape, self.columns, self._pieces)
 
-    def std_layer(self) -> ScatteredRows | None:
-        """(n_obs, n_vars) standard deviation of all rows; ``None`` where no prediction has one."""
-        if all(self.by_slide[slide.name].std_blocks is None for slide in self.slides):
-            return None
-        return ScatteredRows(self.table.shape, self.columns, self._std_pieces)
+    def layers_beside(self) -> dict[str, ScatteredRows]:
+        """(n_obs, n_vars) layers that go with it, by what is added to its name: standard deviation, and drawn maps."""
+        found = {_keys.STD: [self.by_slide[slide.name].std_blocks for slide in self.slides]}
+        for number in range(max(len(self.by_slide[slide.name].samples) for slide in self.slides)):
+            of_slides = (self.by_slide[slide.name].samples for slide in self.slides)
+            found[_keys.sample("", number)[1:]] = [one[number] if number < len(one) else None for one in of_slides]
+        return {
+            name: ScatteredRows(self.table.shape, self.columns, partial(self._of_slides, blocks))
+            for name, blocks in found.items()
+            if any(one is not None for one in blocks)
+        }
 
     @property
     def columns(self) -> NDArray[np.int64]:
@@ -95,14 +103,11 @@ class Predicted:
         return np.asarray(self.table.var_names.get_indexer(list(self.genes)), dtype=np.int64)
 
     def _pieces(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        for slide in self.slides:
-            for rows, values in self.by_slide[slide.name].blocks.parts():
-                yield slide.rows[rows], values
+        return self._of_slides([self.by_slide[slide.name].blocks for slide in self.slides])
 
-    def _std_pieces(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        for slide in self.slides:
-            std = self.by_slide[slide.name].std_blocks
-            for rows, values in () if std is None else std.parts():
+    def _of_slides(self, blocks: Sequence[RowBlocks | None]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        for slide, one in zip(self.slides, blocks, strict=True):
+            for rows, values in () if one is None else one.parts():
                 yield slide.rows[rows], values
 
     def assessed(self) -> Assessed:
@@ -118,7 +123,7 @@ class Predicted:
         positions = np.full((self.table.n_obs, 2), np.nan)
         for slide in self.slides:
             positions[slide.rows] = slide.positions
-        std, assessed = self.std_layer(), self.assessed()
+        assessed = self.assessed()
         return new_table(
             self.mean().whole() if values else None,
             self.table,
@@ -126,7 +131,7 @@ class Predicted:
             obs={_keys.PROMPT: self.mask, **assessed["obs"]},
             var=assessed["var"],
             obsm={_keys.SPATIAL: positions},
-            layers={} if std is None else {_keys.STD: std.whole()[:, self.columns]},
+            layers={name: layer.whole()[:, self.columns] for name, layer in self.layers_beside().items()},
             uns=self.facts(),
         )
 

@@ -46,8 +46,8 @@ class Result(Protocol):
         """(n_obs, n_vars)."""
         ...
 
-    def std_layer(self) -> ScatteredRows | None:
-        """(n_obs, n_vars), where there is one."""
+    def layers_beside(self) -> dict[str, ScatteredRows]:
+        """(n_obs, n_vars) layers that go with it, by what is added to its name."""
         ...
 
     def assessed(self) -> Assessed | None:
@@ -79,7 +79,8 @@ def owner_of(key: str) -> Owner:
     """How to tell that an earlier call wrote a result."""
     parts = (
         (scores_keys(key), Owner((key, _keys.LOW_RANK), ())),
-        ((("layers", _keys.std(key)),), Owner((key,), (_keys.HAS_STD,))),
+        (layers_beside(key)[:1], Owner((key,), (_keys.HAS_STD,))),
+        (layers_beside(key)[1:], Owner((key,), (_keys.N_SAMPLES,))),
         (assessed_keys(key), Owner((key, _keys.TRUST), ())),
     )
     return Owner((key,), (_keys.METHOD, "scale"), parts=parts)
@@ -88,6 +89,12 @@ def owner_of(key: str) -> Owner:
 def scores_keys(key: str) -> tuple[SlotKey, ...]:
     """Slots of a low-rank prediction beside those of every other."""
     return ("obsm", _keys.scores(key)), ("obs", _keys.factor(key)), ("obs", _keys.components(key))
+
+
+def layers_beside(key: str) -> tuple[SlotKey, ...]:
+    """Layers that go with a prediction: its standard deviation, and drawn maps."""
+    drawn = (_keys.sample(key, number) for number in range(_keys.MOST_SAMPLES))
+    return tuple(("layers", name) for name in (_keys.std(key), *drawn))
 
 
 def assessed_keys(key: str) -> tuple[SlotKey, ...]:
@@ -106,7 +113,7 @@ def refuse_early(
         owner = owner_of(key)
         slots = [("layers", key), ("uns", key), ("obs", _keys.used_prompts(key)), ("var", _keys.predicted(key))]
         slots += scores_keys(key) if low_rank else ()
-        slots += [("layers", _keys.std(key)), *assessed_keys(key)] if assessed else ()
+        slots += [*layers_beside(key), *assessed_keys(key)] if assessed else ()
         refuse_foreign(data, slots, owner)
 
 
@@ -139,14 +146,14 @@ def _at(values: NDArray[Any], done: Result) -> NDArray[Any]:
 def layers_of(done: Result, key: str, *, write: bool) -> SlotUpdate:
     """A result as layers; blocks for the store where they are too large for memory."""
     update = slots_of(done, key)
-    layers = {key: done.layer(), _keys.std(key): done.std_layer()}
-    for name, layer in layers.items():
-        if layer is not None:
-            update.layers[name] = layer if write and _stays_on_disk(layer) else layer.whole()
-    if _keys.std(key) in update.layers:
+    beside = {f"{key}_{name}": layer for name, layer in done.layers_beside().items()}
+    for name, layer in {key: done.layer(), **beside}.items():
+        update.layers[name] = layer if write and _stays_on_disk(layer) else layer.whole()
+    if _keys.std(key) in beside:
         update.uns[key][_keys.HAS_STD] = True
+        update.uns[key][_keys.N_SAMPLES] = len(beside) - 1
     # also where only the table in the store has them
-    update.remove["layers"] = [name for name in layers if name not in update.layers]
+    update.remove["layers"] = [name for _, name in layers_beside(key) if name not in beside]
     if _keys.LOW_RANK not in update.uns[key]:  # of an earlier call under this name
         stale = [_keys.factor(key), _keys.components(key)]
         update.remove |= {"obsm": [_keys.scores(key)], "obs": [*update.remove.get("obs", ()), *stale]}

@@ -15,7 +15,7 @@ from .._slide import SlotUpdate, numbers
 from .._text import quoted
 from ._low_rank import Components, Factored, factored
 from ._predictions import Predicted
-from ._results import slots_of
+from ._results import layers_beside, slots_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -56,7 +56,7 @@ def scores_of(done: Predicted, key: str, n_components: int) -> SlotUpdate:
     update.obsm[_keys.scores(key)] = np.ascontiguousarray(scores[:, :most])
     update.obs[_keys.factor(key)] = factor
     update.obs[_keys.components(key)] = pd.Categorical(names)
-    update.remove["layers"] = [key, _keys.std(key)]
+    update.remove["layers"] = [key, *(name for _, name in layers_beside(key))]
     return update
 
 

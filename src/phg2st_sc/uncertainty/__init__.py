@@ -2,5 +2,6 @@
 
 from .assess import assess
 from .leave_out import leave_out
+from .samples import with_samples
 
-__all__ = ["assess", "leave_out"]
+__all__ = ["assess", "leave_out", "with_samples"]

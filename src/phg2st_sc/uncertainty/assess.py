@@ -8,13 +8,10 @@ from numpy.typing import NDArray
 from .. import _keys
 from .._arrays import Prompts, SlideArrays
 from .._evidence import Assessment, Posterior
-from ..linear import Covariance, Kernel, Places, Working, gene_signal, posterior
 from ..models import Estimator, Prediction
+from .by_place import by_place
 from .deviation import deviation, error_factor
 from .leave_out import leave_out
-
-_ANY = Covariance(Kernel(5.0), 0.06)
-"""Of methods without a covariance: what is near a prompt is better known than what is far."""
 
 
 def assess(
@@ -50,19 +47,11 @@ def assess(
             "sentence": f"{prompts.n_prompts} prompts are too few to leave some out and see how they are predicted."
         }
         return prediction.but(assessment=Assessment({}, {}, said))
-    left = prediction.posterior or _by_place(slide, prompts).take(genes)
+    left = prediction.posterior or by_place(slide, prompts).take(genes)
     factor = error_factor(left_out, left)
     std = deviation(prediction, left_out, left, factor, _share(prompts) * prompts.target_sum)
     facts = {"n_left_out": left_out.spots.size, "error_factor": factor}
     return prediction.but(std=std, assessment=Assessment({}, {_keys.TRUST: _told(slide, left)}, facts))
-
-
-def _by_place(slide: SlideArrays, prompts: Prompts) -> Posterior:
-    working = Working.of(prompts)
-    found = posterior(Places.of(slide.positions), working, _ANY, _ANY.ratio * gene_signal(working))
-    if found is None:
-        raise ValueError("No prompt has counts in the panel.")
-    return found
 
 
 def _share(prompts: Prompts) -> float:

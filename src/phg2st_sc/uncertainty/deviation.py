@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .._arrays import RowBlocks, block_rows
 from .._evidence import LeftOut, Posterior
+from .._row_blocks import RowBlocks, block_rows
 from ..models import Prediction
 
 Array = NDArray[np.float64]

@@ -7,17 +7,27 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from .._arrays import RowBlocks
+from .._arrays import Prompts, SlideArrays
 from .._evidence import Posterior
+from .._row_blocks import RowBlocks
 from ..models import Prediction
+from .by_place import by_place
 
 Array = NDArray[np.float64]
 
 _LEAST = 1e-12
 
 
-def draw_samples(prediction: Prediction, left: Posterior, n_samples: int, *, seed: int) -> list[RowBlocks]:
-    """Draw maps of a prediction with a standard deviation.
+def with_samples(
+    prediction: Prediction,
+    slide: SlideArrays,
+    prompts: Prompts,
+    genes: NDArray[np.int64],
+    n_samples: int,
+    *,
+    seed: int,
+) -> Prediction:
+    """The prediction with maps drawn from what is not known of it; as it is where it has no standard deviation.
 
     At every spot and gene they have the mean and the standard deviation of the prediction, on its own scale and not below
     zero. Errors of places that are close, or look alike, hang together as the covariance of the method says, and so do those of
@@ -27,23 +37,27 @@ def draw_samples(prediction: Prediction, left: Posterior, n_samples: int, *, see
     ----------
     prediction
         Of the slide, with a standard deviation.
-    left
-        What the prompts leave open.
+    slide, prompts
+        From what it was made.
+    genes
+        Which genes of the panel are predicted.
     n_samples
-        How many.
+        How many maps.
     seed
         Of the drawing.
     """
-    rng = np.random.default_rng(seed)
-    n_genes = left.root.shape[1]
-    numbers = np.where(left.shared, 1, n_genes)
-    return [_sample(prediction, left, left.fields(numbers, one)) for one in rng.spawn(n_samples)]
+    if prediction.std_blocks is None:
+        return prediction
+    left = prediction.posterior or by_place(slide, prompts).take(genes)
+    numbers = np.where(left.shared, 1, left.root.shape[1])
+    drawn = [left.fields(numbers, one) for one in np.random.default_rng(seed).spawn(n_samples)]
+    return prediction.but(samples=tuple(_sample(prediction, left, fields) for fields in drawn))
 
 
 def _sample(prediction: Prediction, left: Posterior, fields: Callable[[NDArray[np.int64]], list[Array]]) -> RowBlocks:
     mean, std = prediction.blocks, prediction.std_blocks
     if std is None:
-        raise ValueError("Samples need a prediction with a standard deviation.")
+        return mean
 
     def make(rows: slice) -> NDArray[np.float32]:
         spots = np.arange(rows.start, rows.stop)

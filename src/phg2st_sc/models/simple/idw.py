@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from ..._arrays import Prediction, Prompts, RowBlocks, SlideArrays, block_rows, log_expression
+from ..._arrays import Prediction, Prompts, SlideArrays, log_expression
+from ..._row_blocks import RowBlocks, block_rows
 from .._base import Estimator
 from .._limits import AtLeast, Positive
 from .._registry import register
