@@ -206,7 +206,10 @@ def _depth_free(counts: NDArray[Any], totals: NDArray[np.float64], scale: float)
 
 def _not_there(column: str, key: str, name: str) -> str:
     if column == _STD:
-        return f"layers['{key}_std'] is not there: the method of {key!r} does not say how sure it is. Leave {column!r} out."
+        return (
+            f"{key!r} was predicted without a standard deviation: call `phg2st_sc.tl.impute(data, uncertainty=True)`, or leave "
+            f"{column!r} out of `columns=`."
+        )
     spots = "no spot but the prompts was measured" if column == _MEASURED else "no prompt has a count"
     return f"There is nothing to draw in column {column!r}: {spots} on slide {name!r}. Leave it out of `columns=`."
 
