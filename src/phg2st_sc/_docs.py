@@ -49,6 +49,9 @@ target_sum
 prompt_mask
     Which spots were measured: boolean array over all rows, boolean Series by obs name, or an ``obs`` column. ``None``
     reads ``obs["prompt"]``.
+prompt_mask:so_far
+    Which spots were measured so far: boolean array over all rows, boolean Series by obs name, or an ``obs`` column. ``None``
+    reads ``obs["prompt"]`` where there is one; else nothing was measured yet.
 prompt_mask:every
     Which spots were measured: boolean array over all rows, boolean Series by obs name, or an ``obs`` column. ``None``
     reads **every** spot.

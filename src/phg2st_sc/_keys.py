@@ -87,6 +87,10 @@ DEFAULT_RESULT = "phg2st"
 """``key_added`` of predictions when the default method is used."""
 DERIVED_TABLE = "phg2st_table"
 """``uns`` of a table of its own: which table of the SpatialData it belongs to."""
+SUGGESTED = "suggested"
+"""``obs``: bool, the spots that :func:`phg2st_sc.tl.suggest_spots` would measure next; ``uns["phg2st_suggested"]``: how they were chosen."""
+DESIGN = "design"
+"""Field of that record."""
 UNFINISHED = "phg2st_unfinished"
 """``uns`` of a table in a store while results are exchanged on it: until it is gone, they are neither old nor new."""
 METHOD = "method"
@@ -183,6 +187,16 @@ def distances(key: str) -> str:
 
 def prompt_record(key: str) -> str:
     """``uns`` key of the record that tells how the prompts in ``obs[key]`` were drawn."""
+    return f"phg2st_{key}"
+
+
+def rank(key: str) -> str:
+    """``obs`` key of the order in which spots were suggested: 1 for the first, 0 for a spot that was not."""
+    return f"{key}_rank"
+
+
+def suggestion_record(key: str) -> str:
+    """``uns`` key of the record that tells how the spots in ``obs[key]`` were suggested."""
     return f"phg2st_{key}"
 
 

@@ -26,6 +26,7 @@ from ._registry import ENCODERS, get_encoder, list_encoders, register_encoder
 from ._registry import TileFunction as TileFunction
 from ._registry import check_name as check_name
 from ._texture import TextureEncoder
+from ._texture import feature_names as feature_names
 from ._timm import load_weights as load_weights
 from ._tokens import TokenPlan as TokenPlan
 from ._tokens import plan_tokens as plan_tokens

@@ -22,7 +22,7 @@ from ._field import Field
 from ._folds import matched_folds
 from ._gaussian import COMPONENT_RATIOS, RATIOS, Covariance, Skill, System
 from ._gene_basis import GeneBasis, beyond, learn_gene_basis, prompt_gene_basis
-from ._groups import groups
+from ._groups import groups, surrounding
 from ._image_regression import Radial, within_slide
 from ._image_space import Rows, Standardized, blocks, image_components, map_rows, require_features, sum_of
 from ._judge import MAX_JUDGED, even_subset, neighborhoods
@@ -98,6 +98,7 @@ __all__ = [
     "require_features",
     "spot_weight",
     "sum_of",
+    "surrounding",
     "within_slide",
     "without_spots",
 ]

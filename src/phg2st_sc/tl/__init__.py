@@ -12,6 +12,7 @@ from ._impute import impute
 from ._learn_prior import learn_prior
 from ._predict import predict
 from ._stored import predictions_in as predictions_in
+from ._suggest_spots import suggest_spots
 from ._train import train
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "impute",
     "learn_prior",
     "predict",
+    "suggest_spots",
     "summarize_benchmark",
     "train",
 ]

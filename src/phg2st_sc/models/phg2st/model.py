@@ -27,9 +27,11 @@ from .knowledge import Knowledge, Learned, learn
 from .lent import Lent
 from .of_cells import knowledge_of_cells
 from .parts import GENE_COVARIANCE, NETWORK, check_parts
+from .survey import survey
 from .without_sections import knowledge_without_sections, prior_card, settings_without_paths
 
 if TYPE_CHECKING:
+    from ...design import Survey
     from .network import NetworkMember
 
 _FEWEST_IMAGED = 2
@@ -359,6 +361,18 @@ class PHG2ST(NetworkEstimator):
             return BorrowingPredictor(self._lent, Predictor(None, None, frozenset(self.without), self.seed))
         parts = frozenset(self.without)
         return Predictor(self._knowledge, self._member, parts, self.seed, self.accelerator, self.devices)
+
+    def survey(self, slide: SlideArrays, prompts: Prompts | None) -> Survey:
+        """The slide as those who plan a measurement see it: under the covariance that its prompts, or the cohort, ask for.
+
+        Parameters
+        ----------
+        slide
+            The slide.
+        prompts
+            Measured so far; ``None`` for none.
+        """
+        return survey(Predictor(self._knowledge, None, frozenset(self.without), self.seed), slide, prompts)
 
     def encode(self, slide: SlideArrays) -> Forms | Borrower:
         """The slide under all that a prediction may rest on."""
