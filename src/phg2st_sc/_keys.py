@@ -220,6 +220,10 @@ def sample(key_added: str, number: int) -> str:
 
 
 TRUST, TRUST_SE, UNLIKE = "trust", "trust_se", "unlike"
+INTERVALS = "intervals"
+"""In ``uns[key_added][TRUST]`` of a slide: what :func:`phg2st_sc.tl.intervals` needs beside the standard deviation."""
+LOWER, UPPER = "lower", "upper"
+"""``layers`` of what it returns."""
 ASSESSED = {"var": (TRUST, TRUST_SE), "obs": (TRUST, UNLIKE)}
 """Columns that say how far a prediction can be trusted; ``TRUST`` in ``uns[key_added]`` says that they were written with it."""
 

@@ -123,7 +123,9 @@ def test_what_is_missing_is_named_with_the_call(predicted):
         pl.prediction(predicted, "g0")
     with pytest.raises(ValueError, match="1 of the 2 genes were not predicted in layers.*'nothing'"):
         pl.prediction(predicted, ["g0", "nothing"], key="kriging")
-    with pytest.raises(ValueError, match=r"'kriging' was predicted without a standard deviation: call .*uncertainty=True"):
+    with pytest.raises(
+        ValueError, match=r"'kriging' was predicted without a standard deviation: call .*uncertainty=True"
+    ):
         pl.prediction(predicted, "g0", key="kriging", columns="std")
     with pytest.raises(ValueError, match="not 'truth'"):
         pl.prediction(predicted, "g0", key="kriging", columns="truth")

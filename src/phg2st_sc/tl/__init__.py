@@ -9,6 +9,7 @@ from ._estimate import estimate
 from ._evaluate import evaluate
 from ._expand import expand
 from ._impute import impute
+from ._intervals import intervals
 from ._learn_prior import learn_prior
 from ._predict import predict
 from ._stored import predictions_in as predictions_in
@@ -21,6 +22,7 @@ __all__ = [
     "evaluate",
     "expand",
     "impute",
+    "intervals",
     "learn_prior",
     "predict",
     "suggest_spots",

@@ -99,7 +99,7 @@ def impute(
         :func:`phg2st_sc.tl.expand` makes the expression of the genes that are asked for. For panels too large for a layer.
     uncertainty
         Whether to say how far the prediction can be trusted, by gene, by spot, and at every gene and spot. Prompts are left
-        out in turn for that; with fewer than 10 there is nothing to say.
+        out in turn for that; with fewer than 10, and no model, there is nothing to say. See :func:`phg2st_sc.tl.intervals`.
     n_samples
         Draw so many maps that are as likely as the prediction, at most 100, to carry what is not known through an analysis: what
         differs between them is not known. Implies ``uncertainty``. Each takes the memory of a layer.
@@ -139,6 +139,7 @@ def impute(
       genes that were not predicted, and on slides that never measured a gene;
     - with ``uncertainty=True``: ``layers["<key_added>_std"]``, the standard deviation of the rate on the scale of the prediction;
       ``obs["<key_added>_trust"]``, the share of what varies that the prompts tell of a spot, 0 to 1;
+      ``obs["<key_added>_unlike"]``, whether a spot looks like no prompt in the image;
       ``uns[key_added]["trust"]``, what it rests on, by slide;
     - with ``n_samples``: ``layers["<key_added>_sample_0"]`` and so on;
     - ``var["<key_added>_predicted"]``: the predicted genes;

@@ -1,7 +1,8 @@
 """How far a prediction can be trusted: by its covariance, and by prompts that it was made without."""
 
 from .assess import assess
+from .counts import Curves, below, count_interval, rate_interval
 from .leave_out import leave_out
 from .samples import with_samples
 
-__all__ = ["assess", "leave_out", "with_samples"]
+__all__ = ["Curves", "assess", "below", "count_interval", "leave_out", "rate_interval", "with_samples"]
