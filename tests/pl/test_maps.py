@@ -27,13 +27,15 @@ def test_every_spot_is_suggested_measured_or_another(predicted):
 
 
 def test_the_order_of_suggested_spots_is_written_into_them(predicted):
-    order = np.full(120, np.nan)
-    order[[5, 9, 2]] = 1, 2, 3
-    predicted.obs["next"] = order
+    phg2st.tl.suggest_spots(predicted, n=3, key_added="next", progress=False)
     ax = pl.suggested(predicted, key="next", image=False)
     where = {text.get_text(): text.get_position() for text in ax.texts}
-    assert where["2"] == tuple(predicted.obsm["spatial"][9])
-    assert {"1", "2", "3"} <= set(where)
+    rank = predicted.obs["next_rank"].to_numpy()
+    assert {number: where[number] for number in "123"} == {
+        str(number): tuple(predicted.obsm["spatial"][rank == number][0]) for number in (1, 2, 3)
+    }
+    phg2st.tl.suggest_spots(predicted, n=9, region="block", key_added="area", progress=False)
+    assert not pl.suggested(predicted, key="area", prompt_mask="next").texts
 
 
 def test_without_suggestions_the_call_is_named(predicted):

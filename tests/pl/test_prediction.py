@@ -24,6 +24,7 @@ def test_a_row_a_gene_and_every_spot_once(predicted, places, tmp_path):
     assert axes.shape == (2, 3)
     assert [ax.get_title() for ax in axes[0]] == ["measured", "prompts", "predicted"]
     assert [ax.get_ylabel() for ax in axes[:, 0]] == ["g0", "g7"]
+    assert axes[1, 2].get_xlabel() == f"log1p({predicted.uns['kriging']['target_sum']:,.0f} · share)"
     mask = predicted.obs["kriging_prompt"].to_numpy()
     assert [len(places(ax)) for ax in axes[1]] == [120, 24, 120]
     assert {tuple(one) for one in places(axes[0, 1])} == {tuple(one) for one in predicted.obsm["spatial"][mask]}
@@ -47,8 +48,17 @@ def test_one_scale_for_what_is_compared_and_another_for_its_spread(predicted):
     for line in axes:
         assert _limits(line[0]) == _limits(line[1]) == _limits(line[2]) != _limits(line[3])
     assert _limits(axes[0, 0]) != _limits(axes[1, 0])
+    (spread,) = pl.prediction(predicted, "g0", key="kriging", columns="std")[0]
+    assert len(spread.collections[-1].get_offsets()) == 120
     axes = pl.prediction(predicted, "g0", key="kriging", vmin=0.0, vmax=7.0)
     assert _limits(axes[0, 0]) == (0.0, 7.0)
+
+
+def test_a_map_that_says_nothing_does_not_have_all_colors(predicted):
+    predicted.layers["kriging"][:, 0] = np.linspace(2.0, 2.002, 120)
+    (ax,) = pl.prediction(predicted, "g0", key="kriging", columns="predicted")[0]
+    low, high = _limits(ax)
+    assert high - low == pytest.approx(0.2, rel=0.01)
 
 
 def test_the_spots_lie_on_the_thumbnail(predicted):

@@ -201,9 +201,9 @@ def _draw(axis: Axes, held: _HeldOut, bins: Sequence[NDArray[np.int64]], score: 
     low, high = np.transpose([np.nanpercentile(one, _QUARTILES) for one in values])
     axis.fill_between(where, low, high, color=BLUE, alpha=0.18, linewidth=0, label="middle half of genes")
     axis.plot(where, means, "o-", color=BLUE, markersize=4, linewidth=1.4, label="mean over genes")
-    for x, one in zip(where, bins, strict=True):
+    for number, (x, one) in enumerate(zip(where, bins, strict=True)):
         axis.annotate(
-            f"n={one.size:,}", (x, 0), (0, 3), xycoords=axis.get_xaxis_transform(), textcoords="offset points", ha="center",
+            f"{'' if number else 'n='}{one.size:,}", (x, 0), (0, 3), xycoords=axis.get_xaxis_transform(), textcoords="offset points", ha="center",
             fontsize="x-small", color=GRAY,
         )  # fmt: skip
     axis.set(xlabel="distance to the nearest prompt (lattice pitches)", ylabel=score)

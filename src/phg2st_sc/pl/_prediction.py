@@ -31,10 +31,14 @@ Column = Literal["measured", "prompts", "predicted", "std"]
 _MEASURED, _PROMPTS, _PREDICTED, _STD = COLUMNS = ("measured", "prompts", "predicted", "std")
 _MAP = 1.55
 """Width of a map in inches; with this four of them stay legible in one column of a page."""
-_BAR = 0.75
-_TITLE = 0.35
+_BAR = 0.55
+_TITLE = 0.55
 _WIDER = 1.4
-"""Prompts, which stand alone, are drawn so much wider: else their color is not seen in a small map."""
+"""Prompts that stand alone are drawn so much wider: else their color is not seen in a small map."""
+_NEAR = 1.5
+"""Pitches to the next prompt up to which they do not."""
+_LEAST = 0.1
+"""Least span of colors, as a part of the largest value: else a map that says nothing has all colors."""
 _ENDS = (1.0, 99.0)
 """Percentiles at which colors end, so that one spot of few counts does not take all of them."""
 
@@ -135,18 +139,18 @@ def prediction(
     tissue = Tissue.of(data, shown.reading, slide, image=image)
     values = _values(shown, tissue.slide, asked, _asked(columns), radius)
     figure, axes = _grid(ax, len(asked), list(values), tissue.aspect, figsize)
-    scale = f"log1p({shown.target_sum(tissue.slide):,.0f} · share)"
     for row, (gene, line) in enumerate(zip(asked, axes, strict=True)):
         limits = _limits([found[:, row] for name, (_, found) in values.items() if name != _STD], vmin, vmax)
         for name, axis in zip(values, line, strict=True):
             ends, colors = (limits, cmap) if name != _STD else (_limits([values[_STD][1][:, row]]), cmap_std)
-            width = size * (_WIDER if name == _PROMPTS else 1.0)
+            width = size * (_alone(tissue.slide, values[name][0]) if name == _PROMPTS else 1.0)
             _map(axis, tissue, *values[name], row, size=width, cmap=colors, limits=ends)
-        _bars(figure, line, list(values), scale)
+        _bars(figure, line, list(values))
         line[0].set_ylabel(gene, fontstyle="italic")
     for name, axis in zip(values, axes[0], strict=True):
         axis.set_title(name, fontsize="medium")
     tissue.scale_bar(axes[-1, 0])
+    _say_scale(axes[-1], list(values), f"log1p({shown.target_sum(tissue.slide):,.0f} · share)")
     if title is not None:
         figure.suptitle(title)
     finish(axes, save=save, show=show)
@@ -237,8 +241,10 @@ def _limits(
     values: Sequence[NDArray[Any]], vmin: float | None = None, vmax: float | None = None
 ) -> tuple[float, float]:
     """Ends of one color scale for all that is compared."""
-    finite = np.concatenate([one[np.isfinite(one)] for one in values])
+    finite = np.concatenate([np.empty(0), *(one[np.isfinite(one)] for one in values)])
     low, high = np.percentile(finite, _ENDS) if finite.size else (0.0, 1.0)
+    wider = max(0.0, _LEAST * abs(high) - (high - low)) / 2
+    low, high = low - wider, high + wider
     low, high = float(low if vmin is None else vmin), float(high if vmax is None else vmax)
     return (low, high) if high > low else (low, low + 1.0)
 
@@ -252,7 +258,25 @@ def _map(
     tissue.colored(axis, which, values[:, gene], size=size, **style)
 
 
-def _bars(figure: Figure, line: NDArray[Any], names: Sequence[str], scale: str) -> None:
+def _alone(slide: Slide, which: NDArray[np.bool_]) -> float:
+    """How much wider spots are drawn that stand alone."""
+    from scipy.spatial import cKDTree
+
+    places = slide.pitch_positions()[which]
+    if len(places) < 2 or np.median(cKDTree(places).query(places, k=2)[0][:, 1]) > _NEAR:
+        return _WIDER
+    return 1.0
+
+
+def _say_scale(line: NDArray[Any], names: Sequence[str], words: str) -> None:
+    """Write below the last map of expression what its colors are, once: beside each color bar it is longer than a flat map is high."""
+    compared = [axis for axis, name in zip(line, names, strict=True) if name != _STD]
+    if compared:
+        pad = 14.0 if compared[-1] is line[0] else 3.0  # where the scale bar is
+        compared[-1].set_xlabel(words, fontsize="small", labelpad=pad, loc="right")
+
+
+def _bars(figure: Figure, line: NDArray[Any], names: Sequence[str]) -> None:
     """One color bar for what shares a scale, and one of its own for the standard deviation."""
     for group in ([n for n in names if n != _STD], [n for n in names if n == _STD]):
         if group:
@@ -261,5 +285,3 @@ def _bars(figure: Figure, line: NDArray[Any], names: Sequence[str], scale: str) 
             bar.outline.set_visible(False)
             bar.ax.tick_params(labelsize="small", length=2)
             bar.ax.locator_params(nbins=4)
-            if group[0] != _STD:
-                bar.set_label(scale, fontsize="small")

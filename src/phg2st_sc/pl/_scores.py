@@ -136,7 +136,7 @@ def _lines(axis: Axes, found: pd.DataFrame, ceiling: pd.Series, score: str) -> N
 
 
 def _cloud(axis: Axes, found: pd.DataFrame, ceiling: pd.Series, score: str) -> None:
-    places, small = np.arange(1, len(found) + 1), float(np.clip(600 / len(found), 1.2, 3))
+    places, small = np.arange(1, len(found) + 1), float(np.clip(3000 / len(found), 0.6, 3))
     many = len(found) > _RASTER
     axis.plot(places, ceiling, "o", color=NOTHING, markersize=small, label=_words(ceiling), rasterized=many)
     for name, color, marker in zip(found, cycle(LINES), cycle(MARKERS)):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from .. import _keys
 from .._docs import documented
 from .._reading import Reading, full_mask
 from .._slide import is_true, spots_table
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from spatialdata import SpatialData
 
+_BLOCK = "block"
+"""In the record of how spots were suggested."""
 _MOST_NUMBERS = 25
 """Suggested spots up to which their order is written into them."""
 _WIDER, _OTHERS = 1.4, 0.4
@@ -35,7 +37,7 @@ def suggested(
     data: AnnData | SpatialData,
     *,
     key: str = "suggested",
-    prompt_key: str = "prompt",
+    prompt_mask: Any = None,
     slide: str | None = None,
     image: bool = True,
     slide_key: str | None = None,
@@ -54,9 +56,9 @@ def suggested(
     {data}
         :func:`phg2st_sc.tl.suggest_spots` was run on it.
     key
-        Column of ``obs`` with the suggested spots: True, or numbers from 1 in the order in which to measure.
-    prompt_key
-        Column of ``obs`` with the spots that were measured; drawn where it is there.
+        Column of ``obs`` with the suggested spots, the ``key_added`` of :func:`phg2st_sc.tl.suggest_spots`. Up to 25 are numbered
+        in the order in which to measure them; a block is of one measurement.
+    {prompt_mask:so_far}
     slide
         Which slide to draw, where ``data`` holds several; by default the first.
     {image:under} {slide_key} {table_key} {coordinate_system}
@@ -75,13 +77,13 @@ def suggested(
 
     Notes
     -----
-    Reads ``obs[key]``, ``obs[prompt_key]``, ``obsm["spatial"]`` and ``uns["spatial"]``; writes nothing.
+    Reads ``obs[key]``, ``obs["<key>_rank"]``, ``obs["prompt"]``, ``obsm["spatial"]`` and ``uns["spatial"]``; writes nothing.
 
     Examples
     --------
     >>> import phg2st_sc as phg2st
     >>> adata = phg2st.datasets.simulate(n_spots=80, n_genes=30, image=False, progress=False)
-    >>> phg2st.pp.sample_prompts(adata, n=8, key_added="suggested")
+    >>> phg2st.tl.suggest_spots(adata, n=8, progress=False)
     >>> ax = phg2st.pl.suggested(adata)
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['8 suggested', '72 others']
@@ -94,10 +96,10 @@ def suggested(
         raise KeyError(msg)
     tissue = Tissue.of(data, reading, slide, image=image)
     rows = tissue.slide.rows
-    which, order = _wanted(table.obs[key].iloc[rows])
+    which, order = is_true(table.obs[key])[rows], _order(table, key, rows)
     measured = np.zeros(which.size, dtype=bool)
-    if prompt_key in table.obs:
-        measured = full_mask(table, prompt_key)[rows] & ~which
+    if prompt_mask is not None or _keys.PROMPT in table.obs:
+        measured = full_mask(table, prompt_mask)[rows] & ~which
     axis = new_axes(ax)
     tissue.draw(axis)
     tissue.scale_bar(axis)
@@ -105,8 +107,8 @@ def suggested(
     tissue.spots(axis, others, size=_OTHERS * size, facecolors=NOTHING)
     tissue.spots(axis, measured, size=size, facecolors=BLUE)
     tissue.spots(axis, which, size=_WIDER * size, facecolors=RED, edgecolors="white", linewidths=0.5)
-    if order is not None and order.size <= _MOST_NUMBERS:
-        for (x, y), number in zip(tissue.slide.positions[which], order, strict=True):
+    if order is not None and which.sum() <= _MOST_NUMBERS:
+        for (x, y), number in zip(tissue.slide.positions[which], order[which], strict=True):
             axis.text(x, y, str(number), ha="center", va="center", fontsize="x-small")
     _legend(axis, which.sum(), measured.sum(), others.sum())
     axis.set_title(title or "")
@@ -114,13 +116,12 @@ def suggested(
     return axis
 
 
-def _wanted(column: pd.Series) -> tuple[NDArray[np.bool_], NDArray[np.int64] | None]:
-    """Which spots are suggested, and their places in the order where that is known."""
-    if not pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
-        return is_true(column), None
-    order = column.to_numpy(dtype=float, na_value=np.nan)
-    which = order > 0
-    return which, order[which].astype(np.int64)
+def _order(table: AnnData, key: str, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """Place of each spot in the order of the suggestions, where that means something."""
+    record = table.uns.get(_keys.suggestion_record(key), {})
+    if _keys.rank(key) not in table.obs or _BLOCK in str(record.get(_keys.DESIGN, "")):
+        return None
+    return table.obs[_keys.rank(key)].to_numpy(dtype=np.int64)[rows]
 
 
 def _legend(axis: Axes, n_suggested: int, n_measured: int, n_others: int) -> None:
