@@ -26,6 +26,7 @@ def test_every_spot_is_suggested_measured_or_another(predicted):
     assert ax.images[0].get_extent() == [0, 560, 480, 0]
 
 
+@pytest.mark.filterwarnings("ignore:No image features")
 def test_the_order_of_suggested_spots_is_written_into_them(predicted):
     phg2st.tl.suggest_spots(predicted, n=3, key_added="next", progress=False)
     ax = pl.suggested(predicted, key="next", image=False)
