@@ -32,6 +32,13 @@ def test_a_point_for_every_gene_that_has_both(scores, tmp_path):
     assert (tmp_path / "t.png").stat().st_size > 1000
 
 
+def test_what_noise_leaves_within_reach_is_told(scores):
+    scores.attrs = {"sections": {"s": {"promise": {"rank_reachable": 0.987}}}}
+    assert "of 0.99 within reach" in pl.trust(scores).texts[0].get_text()
+    scores.attrs = {"sections": {"s": {"promise": {"rank_reachable": np.nan}}}}
+    assert "within reach" not in pl.trust(scores).texts[0].get_text()
+
+
 def test_without_ceilings_all_points_have_one_color(scores):
     ax = pl.trust(scores.drop(columns="ceiling"))
     assert ax.collections[0].get_array() is None
@@ -84,3 +91,11 @@ def test_a_line_and_a_band_for_every_design():
         pl.budget(frame.drop(columns="expected"))
     with pytest.raises(ValueError, match="No row has both a fraction and an expected accuracy"):
         pl.budget(frame.assign(expected=np.nan))
+
+
+def test_a_budget_is_of_one_slide():
+    frame = pd.DataFrame({"slide": list("aabb"), "fraction": [0.1, 0.2] * 2, "expected": [0.1, 0.2, 0.3, 0.4]})
+    assert [list(line.get_ydata()) for line in pl.budget(frame).lines] == [[0.1, 0.2]]
+    assert list(pl.budget(frame, slide="b").lines[0].get_ydata()) == [0.3, 0.4]
+    with pytest.raises(KeyError, match="No slide named 'c'; there are: 'a', 'b'"):
+        pl.budget(frame, slide="c")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from .._docs import documented
+from .._text import quoted
 from ._columns import check_columns, have
 from ._style import LINES, MARKERS, finish, new_axes, open_frame, shares_on_x
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-_DESIGN = "design"
+_DESIGN, _SLIDE = "design", "slide"
 _CALL = "phg2st_sc.tl.expected_accuracy(data)"
 
 
@@ -24,6 +25,7 @@ _CALL = "phg2st_sc.tl.expected_accuracy(data)"
 def budget(
     accuracy: pd.DataFrame,
     *,
+    slide: str | None = None,
     ax: Axes | None = None,
     title: str | None = None,
     show: bool = False,
@@ -38,6 +40,8 @@ def budget(
     accuracy
         Columns ``fraction``, the share of spots that is measured, ``expected``, ``lower``, ``upper`` and ``design``, as
         :func:`phg2st_sc.tl.expected_accuracy` returns them; ``lower``, ``upper`` and ``design`` may be left out.
+    slide
+        Which slide to draw, where there is a column ``slide`` with several; by default the first.
     {ax} {title} {show} {save}
 
     Returns
@@ -47,7 +51,7 @@ def budget(
     Raises
     ------
     KeyError
-        If there is no column ``fraction`` or ``expected``.
+        If there is no column ``fraction`` or ``expected``, or no slide of that name.
     ValueError
         If no row has both.
 
@@ -60,7 +64,7 @@ def budget(
     'expected correlation'
     """
     check_columns(accuracy, ["fraction", "expected"], made_by=_CALL)
-    rows = have(accuracy, "fraction", "expected").sort_values("fraction", kind="stable")
+    rows = have(_of_slide(accuracy, slide), "fraction", "expected").sort_values("fraction", kind="stable")
     if rows.empty:
         raise ValueError(f"No row has both a fraction and an expected accuracy. `{_CALL}` makes them.")
     axis = new_axes(ax)
@@ -79,3 +83,12 @@ def budget(
     open_frame(axis)
     finish(axis, save=save, show=show)
     return axis
+
+
+def _of_slide(accuracy: pd.DataFrame, slide: str | None) -> pd.DataFrame:
+    if _SLIDE not in accuracy:
+        return accuracy
+    there = list(dict.fromkeys(accuracy[_SLIDE].astype(str)))
+    if slide is not None and str(slide) not in there:
+        raise KeyError(f"No slide named {slide!r}; there are: {quoted(there)}.")
+    return accuracy[accuracy[_SLIDE].astype(str) == (there[0] if slide is None else str(slide))]

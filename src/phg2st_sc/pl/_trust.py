@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-_CEILING = "ceiling"
+_CEILING, _PRIMARY = "ceiling", "pcc"
 _CALL = "phg2st_sc.tl.evaluate(data)"
 _MARGIN = 0.05
 
@@ -25,7 +25,7 @@ _MARGIN = 0.05
 def trust(
     scores: pd.DataFrame,
     *,
-    score: str = "pcc",
+    score: str = _PRIMARY,
     method: str | None = None,
     ax: Axes | None = None,
     title: str | None = None,
@@ -80,7 +80,7 @@ def trust(
     axis.plot([low, high], [low, high], "--", color=GRAY, linewidth=1, zorder=1)
     axis.set(xlim=(low, high), ylim=(low, high), aspect="equal", xlabel="promised", ylabel=f"reached ({score})")
     axis.locator_params(nbins=5)
-    words = _words(promised, reached)
+    words = _words(promised, reached, _reachable(scores) if score == _PRIMARY else None)
     axis.text(0.0, 1.02, words, transform=axis.transAxes, va="bottom", fontsize="small")  # inside are points
     axis.set_title(title or "", pad=over(1 + words.count("\n")))
     open_frame(axis)
@@ -111,10 +111,21 @@ def _points(axis: Axes, promised: np.ndarray, reached: np.ndarray, rows: pd.Data
     bar.solids.set_alpha(1.0)
 
 
-def _words(promised: np.ndarray, reached: np.ndarray) -> str:
+def _reachable(scores: pd.DataFrame) -> float | None:
+    """Rank correlation that noise in the held-out counts leaves within reach, where one section was scored."""
+    sections = scores.attrs.get("sections", {})
+    if len(sections) != 1:
+        return None
+    value = next(iter(sections.values())).get("promise", {}).get("rank_reachable")
+    return None if value is None or not np.isfinite(value) else float(value)
+
+
+def _words(promised: np.ndarray, reached: np.ndarray, reachable: float | None) -> str:
     means = f"mean: {promised.mean():.2f} promised, {reached.mean():.2f} reached"
     if promised.size < 3 or np.ptp(promised) == 0 or np.ptp(reached) == 0:
         return means
     from scipy.stats import spearmanr
 
-    return f"{means}\nrank correlation {spearmanr(promised, reached).statistic:.2f}, {promised.size:,} genes"
+    within_reach = "" if reachable is None else f" of {reachable:.2f} within reach"
+    ranks = f"rank correlation {spearmanr(promised, reached).statistic:.2f}{within_reach}"
+    return f"{means}\n{ranks}, {promised.size:,} genes"
