@@ -23,7 +23,15 @@ def _public(room: str) -> Iterator[Any]:
             yield pytest.param(thing, id=f"{room}.{name}")
 
 
-NEEDS_DATA = ("her2st", "cscc", "read_section")
+NEEDS_DATA = (
+    "her2st",
+    "cscc",
+    "read_section",
+    "als_spinal_cord",
+    "mouse_colon_visium",
+    "mouse_olfactory_bulb",
+    "ra_synovium",
+)
 """Their examples read files that a user has downloaded."""
 PUBLIC = [one for room in ROOMS for one in _public(room)]
 FUNCTIONS = [one for one in PUBLIC if inspect.isfunction(one.values[0])]

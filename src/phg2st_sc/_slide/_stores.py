@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from .. import _keys
+
 if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
@@ -24,7 +26,7 @@ def kind_of_store(path: Path) -> StoreKind:
     if path.is_file() and path.suffix == H5AD:
         return "anndata"
     attributes = _attributes(path) if path.is_dir() else {}
-    if "spatialdata_attrs" in attributes:
+    if _keys.SPATIALDATA_ATTRS in attributes:
         return "spatialdata"
     if attributes.get("encoding-type") == "anndata":
         return "anndata"

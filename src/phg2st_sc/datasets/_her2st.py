@@ -11,6 +11,7 @@ from .. import _keys
 from .._docs import documented
 from .._progress import bar, is_shown
 from ._legacy import LegacyArray, array_ids, read_legacy_section
+from ._sources import Source, chosen, fetch, known
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,11 +21,22 @@ if TYPE_CHECKING:
 REPOSITORY = "https://github.com/almaan/her2st"
 ARRAY = LegacyArray(pitch_um=200.0, spot_um=100.0)
 COUNTS, SPOTS, IMAGES, LABELS = "ST-cnts", "ST-spotfiles", "ST-imgs", "ST-pat/lbl"
+_OF_PATIENTS = {"A": 6, "B": 6, "C": 6, "D": 6, "E": 3, "F": 3, "G": 3, "H": 3}
+SOURCE = known(
+    Source(
+        name="her2st",
+        what="HER2-positive breast tumours, ST",
+        sections=tuple(f"{patient}{i}" for patient, n in _OF_PATIENTS.items() for i in range(1, n + 1)),
+        citation="Andersson et al., Nature Communications 12, 6012 (2021)",
+        license="See the repository.",
+        repository=REPOSITORY,
+    )
+)
 
 
 @documented
 def her2st(
-    path: str | Path,
+    path: str | Path | None = None,
     *,
     sections: str | Iterable[str] | None = None,
     with_images: bool = True,
@@ -39,7 +51,8 @@ def her2st(
     Parameters
     ----------
     path
-        The repository's ``data`` folder, or the clone itself.
+        The repository's ``data`` folder, or the clone itself. ``None``: downloaded to :data:`phg2st_sc.settings` ``.cache`` when
+        it is not there yet: counts and spots of all 36 sections, labels of eight, pictures of B4 and C2 to C6.
     sections
         Sections to read, such as ``"C4"`` or ``["C3", "C4"]``; all that have counts by default. One section too comes in
         a dict: ``her2st(path, sections="C4")["C4"]``.
@@ -62,6 +75,8 @@ def her2st(
 
     Raises
     ------
+    ConnectionError
+        When a file is not in the cache, and cannot be downloaded.
     FileNotFoundError
         When the layout or a section's file is not there; the message lists what was looked for.
     ValueError
@@ -82,10 +97,24 @@ def her2st(
     >>> slides["C4"].obsm["spatial"].shape  # doctest: +SKIP
     (184, 2)
     """
-    root = _root(Path(path))
-    names = _section_names(root, sections)
+    if path is None:
+        names = chosen(SOURCE, sections)
+        root = fetch(SOURCE, _files(names, with_images), progress=progress)
+    else:
+        root = _root(Path(path))
+        names = _section_names(root, sections)
     shown = bar(names, progress=is_shown(progress) and len(names) > 1, desc="her2st", unit="section")
     return {name: _read(root, name, with_images=with_images) for name in shown}
+
+
+def _files(names: list[str], with_images: bool) -> list[str]:
+    """What can be downloaded of some sections."""
+    folders = (COUNTS, SPOTS, LABELS, IMAGES) if with_images else (COUNTS, SPOTS, LABELS)
+    return [
+        file
+        for file in SOURCE.files
+        if file.startswith(folders) and any(part.split("_")[0].split(".")[0] in names for part in file.split("/"))
+    ]
 
 
 def _root(path: Path) -> Path:
