@@ -27,8 +27,9 @@ def test_a_point_for_every_gene_that_has_both(scores, tmp_path):
     assert len(points) == 48
     assert ax.get_xlim() == ax.get_ylim()
     words = ax.texts[0].get_text()
-    assert f"mean: {rows['trust'].mean():.2f} promised, {rows['pcc'].mean():.2f} reached" in words
-    assert "48 genes" in words
+    assert f"mean {rows['trust'].mean():.2f} promised, {rows['pcc'].mean():.2f} reached" in words
+    assert ax.get_xlabel() == "promised (48 genes)"
+    assert "Spearman 0.9" in words
     assert (tmp_path / "t.png").stat().st_size > 1000
 
 
@@ -83,9 +84,12 @@ def test_a_line_and_a_band_for_every_design():
     frame = pd.DataFrame({"fraction": [0.2, 0.02, 0.1] * 2, "expected": [0.3, 0.1, 0.2, 0.25, 0.05, 0.15]})
     frame = frame.assign(lower=frame["expected"] - 0.05, upper=frame["expected"] + 0.05, design=["s"] * 3 + ["r"] * 3)
     ax = pl.budget(frame)
-    assert [list(line.get_ydata()) for line in ax.lines] == [[0.1, 0.2, 0.3], [0.05, 0.15, 0.25]]
+    curves = [line for line in ax.lines if line.get_linestyle() == "-"]
+    assert [list(line.get_ydata()) for line in curves] == [[0.1, 0.2, 0.3], [0.05, 0.15, 0.25]]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["s", "r"]
     assert len(ax.collections) == 2
+    dotted = [line for line in ax.lines if line.get_linestyle() == ":"]
+    assert [line.get_ydata()[0] for line in dotted] == pytest.approx([0.05, 0.15, 0.0, 0.1])
     assert sorted(float(label.get_text()) for label in ax.get_xticklabels()) == [2, 10, 20]
     with pytest.raises(KeyError, match=r"no column 'expected'.*tl.expected_accuracy"):
         pl.budget(frame.drop(columns="expected"))

@@ -33,7 +33,7 @@ def budget(
 ) -> Axes:
     """Draw the accuracy that is to be expected of a budget, before anything more is measured.
 
-    A line for each way to choose the spots; the band is what the expectation leaves open.
+    A line for each way to choose the spots; dotted are its bounds.
 
     Parameters
     ----------
@@ -74,7 +74,9 @@ def budget(
             part["fraction"], part["expected"], marker=marker, markersize=4, color=color, linewidth=1.4, label=str(name)
         )
         if {"lower", "upper"} <= set(part):
-            axis.fill_between(part["fraction"], part["lower"], part["upper"], color=color, alpha=0.15, linewidth=0)
+            axis.fill_between(part["fraction"], part["lower"], part["upper"], color=color, alpha=0.08, linewidth=0)
+            for bound in ("lower", "upper"):
+                axis.plot(part["fraction"], part[bound], ":", color=color, linewidth=1.2)
     shares_on_x(axis, rows["fraction"])
     axis.set_ylabel("expected correlation")
     axis.set_title(title or "")

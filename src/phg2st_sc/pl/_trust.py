@@ -64,7 +64,7 @@ def trust(
     >>> import phg2st_sc as phg2st
     >>> scores = pd.DataFrame({"trust": [0.1, 0.3, 0.5], "pcc": [0.2, 0.2, 0.6], "ceiling": [0.4, 0.7, 0.9]})
     >>> phg2st.pl.trust(scores).get_xlabel()
-    'promised'
+    'promised (3 genes)'
     """
     check_columns(scores, ["trust", score], made_by=_CALL)
     rows = have(_of_method(scores, method), "trust", score)
@@ -78,7 +78,13 @@ def trust(
     _points(axis, promised, reached, rows)
     low, high = min(promised.min(), reached.min(), 0.0) - _MARGIN, max(promised.max(), reached.max()) + _MARGIN
     axis.plot([low, high], [low, high], "--", color=GRAY, linewidth=1, zorder=1)
-    axis.set(xlim=(low, high), ylim=(low, high), aspect="equal", xlabel="promised", ylabel=f"reached ({score})")
+    axis.set(
+        xlim=(low, high),
+        ylim=(low, high),
+        aspect="equal",
+        xlabel=f"promised ({len(rows):,} genes)",
+        ylabel=f"reached ({score})",
+    )
     axis.locator_params(nbins=5)
     words = _words(promised, reached, _reachable(scores) if score == _PRIMARY else None)
     axis.text(0.0, 1.02, words, transform=axis.transAxes, va="bottom", fontsize="small")  # inside are points
@@ -121,11 +127,10 @@ def _reachable(scores: pd.DataFrame) -> float | None:
 
 
 def _words(promised: np.ndarray, reached: np.ndarray, reachable: float | None) -> str:
-    means = f"mean: {promised.mean():.2f} promised, {reached.mean():.2f} reached"
+    means = f"mean {promised.mean():.2f} promised, {reached.mean():.2f} reached"
     if promised.size < 3 or np.ptp(promised) == 0 or np.ptp(reached) == 0:
         return means
     from scipy.stats import spearmanr
 
     within_reach = "" if reachable is None else f" of {reachable:.2f} within reach"
-    ranks = f"rank correlation {spearmanr(promised, reached).statistic:.2f}{within_reach}"
-    return f"{means}\n{ranks}, {promised.size:,} genes"
+    return f"{means}\nSpearman {spearmanr(promised, reached).statistic:.2f}{within_reach}"
