@@ -225,12 +225,12 @@ def sample(key_added: str, number: int) -> str:
     return f"{key_added}_sample_{number}"
 
 
-TRUST, TRUST_SE, UNLIKE = "trust", "trust_se", "unlike"
+TRUST, TRUST_SE, TRUST_NULL, UNLIKE = "trust", "trust_se", "trust_null", "unlike"
 INTERVALS = "intervals"
 """In ``uns[key_added][TRUST]`` of a slide: what :func:`phg2st_sc.tl.intervals` needs beside the standard deviation."""
 LOWER, UPPER = "lower", "upper"
 """``layers`` of what it returns."""
-ASSESSED = {"var": (TRUST, TRUST_SE), "obs": (TRUST, UNLIKE)}
+ASSESSED = {"var": (TRUST, TRUST_SE, TRUST_NULL), "obs": (TRUST, UNLIKE)}
 """Columns that say how far a prediction can be trusted; ``TRUST`` in ``uns[key_added]`` says that they were written with it."""
 
 

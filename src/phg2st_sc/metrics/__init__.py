@@ -6,6 +6,7 @@ Everything that prints or plots a score goes through :func:`score_section`, so t
 from .._deprecated import deprecated_names
 from ._autocorrelation import morans_i, morans_i_ratio
 from ._ceiling import ceiling_of, noise_ceiling
+from ._ceiling import half_correlations as half_correlations
 from ._correlation import ccc, mae, partial_pcc, pcc
 from ._extras import EXTRAS
 from ._gene_correlation import GeneCorrelation, gene_correlation

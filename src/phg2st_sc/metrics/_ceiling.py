@@ -95,7 +95,7 @@ def ceiling_of(r: ArrayLike) -> NDArray[np.float64]:
 
 
 def half_correlations(
-    counts: Counts, operators: Sequence[sparse.csr_array | None], *, seed: int, n_splits: int, theta: float
+    counts: Counts, operators: Sequence[sparse.csr_array | None], *, seed: int, n_splits: int, theta: float = THETA
 ) -> NDArray[np.float64]:
     """Correlation (operators, G) of two halves' targets, for several neighbourhoods from the same splits."""
     if n_splits < 1:

@@ -11,7 +11,9 @@ from ._expand import expand
 from ._impute import impute
 from ._intervals import intervals
 from ._learn_prior import learn_prior
+from ._noise_ceiling import noise_ceiling
 from ._predict import predict
+from ._reliable_genes import reliable_genes
 from ._stored import predictions_in as predictions_in
 from ._suggest_spots import suggest_spots
 from ._train import train
@@ -24,7 +26,9 @@ __all__ = [
     "impute",
     "intervals",
     "learn_prior",
+    "noise_ceiling",
     "predict",
+    "reliable_genes",
     "suggest_spots",
     "summarize_benchmark",
     "train",

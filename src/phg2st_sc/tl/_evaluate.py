@@ -20,6 +20,7 @@ from .._text import quoted
 from .._threads import limited_threads
 from .._warn import one_message_per_fault, warn_user
 from ..metrics import published_counts, score_published, score_section, summarize
+from ._promise import add_promise
 from ._rivals import Rival, predict_rival, rivals
 from ._stored import HIDE, Stored, check_mask, find_layer, pitch_kept, reading_kept, stored, table_with_prediction
 
@@ -97,6 +98,11 @@ def evaluate(
     ``protocol``, ``layer``, ``means`` by method, and ``sections`` with the number of scored spots and the like. With
     ``extra``, further columns, and in ``.attrs["summary"]`` numbers by method that belong to no single gene, averaged
     over sections, then patients; they are over the whole panel whatever ``genes`` says, and by section in ``sections``.
+
+    Where the prediction was made with ``uncertainty=True`` there is a column ``trust``, the correlation that was promised, and
+    ``.attrs["sections"][section]["promise"]`` compares it with ``pcc``: ``promised`` and ``reached``, means over genes;
+    ``rank_correlation``, how far genes are ranked as they turn out; ``rank_reachable``, how far they could be, given that two halves
+    of the held-out counts rank them differently; ``top_tenth``, the mean of the most trusted tenth.
 
     Held-out spots whose counts are all NaN or all zero were not measured: they are left out, and counted in
     ``.attrs["sections"][section]["n_spots_unmeasured"]``. A section that was measured only in part is scored by hiding
@@ -220,6 +226,9 @@ def _score_honest(slide: Slide, result: Stored, others: Sequence[Rival], call: _
         seed=call.seed,
     )
     scores.attrs.update(n_spots_unmeasured=n_unmeasured, n_spots_empty=int((~counted).sum()))
+    seed = call.seed if call.n_splits else None
+    places = slide.pitch_positions()[heldout]
+    add_promise(scores, result, slide, counts, predictions[result.layer], places, seed=seed)
     return _with_makers(scores, makers)
 
 

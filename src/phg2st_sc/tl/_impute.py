@@ -140,7 +140,9 @@ def impute(
     - with ``uncertainty=True``: ``layers["<key_added>_std"]``, the standard deviation of the rate on the scale of the prediction;
       ``obs["<key_added>_trust"]``, the share of what varies that the prompts tell of a spot, 0 to 1;
       ``obs["<key_added>_unlike"]``, whether a spot looks like no prompt in the image;
-      ``uns[key_added]["trust"]``, what it rests on, by slide;
+      ``var["<key_added>_trust"]``, the held-out correlation that is expected of a gene, ``var["<key_added>_trust_se"]``, its standard
+      error, and ``var["<key_added>_trust_null"]``, the chance that its prediction says nothing;
+      ``uns[key_added]["trust"]``, what it rests on, and what to expect on average, by slide;
     - with ``n_samples``: ``layers["<key_added>_sample_0"]`` and so on;
     - ``var["<key_added>_predicted"]``: the predicted genes;
     - ``obs["<key_added>_prompt"]``: the mask that was used;

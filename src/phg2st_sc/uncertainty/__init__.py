@@ -3,6 +3,17 @@
 from .assess import assess
 from .counts import Curves, below, count_interval, rate_interval
 from .leave_out import leave_out
+from .reliable import chances_below, discoveries
 from .samples import with_samples
 
-__all__ = ["Curves", "assess", "below", "count_interval", "leave_out", "rate_interval", "with_samples"]
+__all__ = [
+    "Curves",
+    "assess",
+    "below",
+    "chances_below",
+    "count_interval",
+    "discoveries",
+    "leave_out",
+    "rate_interval",
+    "with_samples",
+]

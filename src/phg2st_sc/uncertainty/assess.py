@@ -14,6 +14,7 @@ from ..models import Estimator, Prediction
 from .by_place import by_place
 from .leave_out import leave_out
 from .spots import spot_errors
+from .told import told_of_genes
 
 
 def assess(
@@ -55,6 +56,8 @@ def assess(
     if errors.unlike is not None:
         spots[_keys.UNLIKE] = errors.unlike
     facts: dict[str, Any] = {"n_left_out": errors.calibration.n_prompts, _keys.INTERVALS: errors.record()}
+    genes_told = told_of_genes(prediction, slide, prompts, left_out, left)
+    facts |= genes_told.facts
     if left_out is None:
         facts["sentence"] = f"{prompts.n_prompts} prompts are too few to leave some out: errors are taken as usual."
-    return prediction.but(std=errors.std_of(prediction), assessment=Assessment({}, spots, facts))
+    return prediction.but(std=errors.std_of(prediction), assessment=Assessment(genes_told.columns, spots, facts))
