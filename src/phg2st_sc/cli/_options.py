@@ -159,4 +159,5 @@ def _plain_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: click.echo(f"Warning: {message}", err=True)
         warnings.simplefilter("ignore", FutureWarning)  # of libraries, to those who write code
+        warnings.filterwarnings("ignore", message="(Writing zarr v2 data|zarr v3 autosharding)")
         yield
