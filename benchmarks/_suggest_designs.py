@@ -23,7 +23,7 @@ Design = Callable[[int], Index]
 DRAWN = {"random": 5, "grid": 2, "poisson": 2}
 """Ways that depend on a draw, and how many draws are scored."""
 _SPACE = 6.0
-"""Pitches that differ as much as the usual distance in the image, where both count: of 3, 6 and 12 no other was better."""
+"""Pitches that differ as much as the usual distance in the image, where both count."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +57,31 @@ class Choice:
         return {"space": places.positions, "image": image, "both": np.hstack([places.positions / _SPACE, image])}
 
 
-def designs(choice: Choice, numbers: Sequence[int]) -> Iterator[tuple[str, int, Design]]:
+def designs(choice: Choice, numbers: Sequence[int], only: Sequence[str] = ()) -> Iterator[tuple[str, int, Design]]:
     """Name, number of the draw, and the design; ``numbers`` of spots that it will be asked for, ascending."""
+    if only:
+        yield from (one for one in _random_and_suggested(choice, numbers) if one[0] in only)
+        return
+    yield from _rivals(choice, numbers)
+    yield from _random_and_suggested(choice, numbers)
+
+
+def _rivals(choice: Choice, numbers: Sequence[int]) -> Iterator[tuple[str, int, Design]]:
+    most = numbers[-1]
+    for space, points in choice.spaces.items():
+        yield f"k-centre, {space}", 0, _prefix(_farthest_first(points, choice, most))
+        yield f"k-medoids, {space}", 0, lambda n, points=points: _medoids(points, choice, n)
+    yield "determinantal", 0, _prefix(_determinantal(choice, most))
+    equal = replace(choice.survey, expected_noise=np.ones(choice.survey.places.n))
+    yield (
+        "suggested, depth ignored",
+        0,
+        _prefix(suggest(equal, most, choice.candidates, block=False, seed=choice.seed).spots),
+    )
+    yield "suggested, in rounds", 0, _Rounds(choice, np.zeros(0, dtype=np.int64))
+
+
+def _random_and_suggested(choice: Choice, numbers: Sequence[int]) -> Iterator[tuple[str, int, Design]]:
     most, positions = numbers[-1], choice.survey.places.positions[choice.candidates]
     for name, draws in DRAWN.items():
         for draw in range(draws):
@@ -70,14 +93,7 @@ def designs(choice: Choice, numbers: Sequence[int]) -> Iterator[tuple[str, int, 
                     sample_mask(positions, n, name, np.random.default_rng(rng_of))
                 ],
             )
-    for space, points in choice.spaces.items():
-        yield f"k-centre, {space}", 0, _prefix(_farthest_first(points, choice, most))
-        yield f"k-medoids, {space}", 0, lambda n, points=points: _medoids(points, choice, n)
-    yield "determinantal", 0, _prefix(_determinantal(choice, most))
-    equal = replace(choice.survey, expected_noise=np.ones(choice.survey.places.n))
-    for name, survey in (("suggested", choice.survey), ("suggested, depth ignored", equal)):
-        yield name, 0, _prefix(suggest(survey, most, choice.candidates, block=False, seed=choice.seed).spots)
-    yield "suggested, in rounds", 0, _Rounds(choice, np.zeros(0, dtype=np.int64))
+    yield "suggested", 0, _prefix(suggest(choice.survey, most, choice.candidates, block=False, seed=choice.seed).spots)
 
 
 def _prefix(order: Index) -> Design:

@@ -21,7 +21,13 @@ _SHOWN = (OURS, "suggested, in rounds", "k-medoids, both", "k-medoids, space", "
 def curves(scores: pd.DataFrame, score: str = "pcc") -> pd.DataFrame:
     """Mean score by set, design and budget, every section counting the same."""
     by_section = scores.groupby(["set", "section", "design", "budget"])[score].mean()
-    return by_section.groupby(["set", "design", "budget"]).mean().unstack()
+    found = by_section.groupby(["set", "design", "budget"]).mean().unstack()
+    for key in found.index.levels[0]:  # without a picture, to cover space and image is to cover space
+        for way in ("k-centre", "k-medoids"):
+            for space in ("image", "both"):
+                if (key, f"{way}, {space}") not in found.index:
+                    found.loc[(key, f"{way}, {space}"), :] = found.loc[(key, f"{way}, space")].to_numpy()
+    return found.sort_index()
 
 
 def prompts_for(curve: pd.Series, wanted: float) -> float:
@@ -84,6 +90,13 @@ def report(scores: pd.DataFrame) -> str:
         "",
         *_table(100 * pooled.loc[_order(pooled)], ".0f", "% saved at"),
     ]
+    by_section = scores.groupby(["section", "design", "budget"]).pcc.mean().unstack("design")
+    more = by_section[OURS] - by_section[RANDOM]
+    told = ", ".join(
+        f"{int((one > 0).sum())} of {len(one)} at {100 * float(budget):g} % (difference {one.mean():+.3f}, standard error {one.sem():.3f})"
+        for budget, one in more.groupby("budget")
+    )
+    lines += ["", f"Sections in which suggested spots are better than random ones: {told}."]
     for key in [k for k in _TITLES if k in sections.index]:
         one, few = table.loc[key], 100 * less.loc[key]
         both = one.round(3).astype(str) + few.loc[one.index].map(lambda v: f" ({v:.0f} %)" if np.isfinite(v) else "")

@@ -23,6 +23,7 @@ import pandas as pd
 from _accuracy_settings import BY_KEY, Fold, Library
 from _sections import Section
 from _suggest_designs import Choice, designs
+from _suggest_expected import expectation_report, expectations
 from _suggest_report import figure, report
 from tqdm.auto import tqdm
 
@@ -117,10 +118,15 @@ def main() -> None:
             done = pd.concat([done, pd.DataFrame(made)], ignore_index=True)
             done.to_csv(path, index=False, float_format="%.5f")
         print(f"{time.process_time() / 60:.1f} minutes of processor time")
-    text = report(pd.read_csv(path))
+    scores = pd.read_csv(path)
+    beside = path.with_name("suggest_spots_expected.csv")
+    if not options.report_only:
+        library = Library(options.data.resolve(), options.cache, options.genes)
+        expectations(library, scores).to_csv(beside, index=False, float_format="%.5f")
+    text = report(scores) + expectation_report(pd.read_csv(beside))
     path.with_suffix(".md").write_text(text, encoding="utf-8")
     print(text)
-    figure(pd.read_csv(path), path.with_suffix(".png"))
+    figure(scores, path.with_suffix(".png"))
 
 
 if __name__ == "__main__":

@@ -53,6 +53,17 @@ class Survey:
         """The same with some of its measured spots."""
         return replace(self, measured=self.measured[kept], noise=self.noise[kept])
 
+    def within(self, rows: Index) -> Survey:
+        """A part of the slide by itself; ``rows`` ascending."""
+        there = np.isin(self.measured, rows)
+        return Survey(
+            self.places[rows],
+            self.covariance,
+            np.searchsorted(rows, self.measured[there]),
+            self.noise[there],
+            self.expected_noise[rows],
+        )
+
     def posterior(self) -> Posterior:
         """What the measured spots leave open; of very many, an even subset."""
         return Posterior(self.given(even_subset(self.measured.size, MAX_EXACT)))

@@ -8,6 +8,7 @@ from ._benchmark import benchmark
 from ._estimate import estimate
 from ._evaluate import evaluate
 from ._expand import expand
+from ._expected_accuracy import expected_accuracy
 from ._impute import impute
 from ._intervals import intervals
 from ._learn_prior import learn_prior
@@ -23,6 +24,7 @@ __all__ = [
     "estimate",
     "evaluate",
     "expand",
+    "expected_accuracy",
     "impute",
     "intervals",
     "learn_prior",
