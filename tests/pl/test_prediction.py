@@ -61,6 +61,14 @@ def test_a_map_that_says_nothing_does_not_have_all_colors(predicted):
     assert high - low == pytest.approx(0.2, rel=0.01)
 
 
+def test_how_far_a_gene_can_be_believed_stands_beside_it(predicted):
+    predicted.var["kriging_trust"] = np.where(predicted.var_names == "g1", np.nan, 0.314)
+    assert pl.prediction(predicted, "g0", key="kriging")[0, 0].get_ylabel() == "g0"  # the user's own column
+    predicted.uns["kriging"]["trust"] = {}
+    axes = pl.prediction(predicted, ["g0", "g1"], key="kriging")
+    assert [ax.get_ylabel() for ax in axes[:, 0]] == ["g0\ntrust 0.31", "g1"]
+
+
 def test_the_spots_lie_on_the_thumbnail(predicted):
     (ax,) = pl.prediction(predicted, "g0", key="kriging", columns="predicted")[0]
     assert ax.images[0].get_extent() == [0, 560, 480, 0]

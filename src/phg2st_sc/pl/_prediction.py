@@ -77,7 +77,7 @@ def prediction(
 ) -> NDArray[Any]:
     """Draw genes over the tissue: measured, the prompts of the prediction, predicted, and how sure that is.
 
-    A row for each gene. Measured, prompts and predicted share one color scale in each row, so that a color means the same
+    A row for each gene, with its trust (see :func:`phg2st_sc.pl.trust`) where that is known. Measured, prompts and predicted share one color scale in each row, so that a color means the same
     amount of the gene. A measured spot is log1p(s * count / total), with the s of the prediction. That is a few counts of one
     spot, and far more scattered than the prediction, which is the mean that such counts scatter about; ``radius`` evens them out.
 
@@ -121,7 +121,7 @@ def prediction(
 
     Notes
     -----
-    Reads ``layers[key]``, ``layers["<key>_std"]``, ``obs["<key>_prompt"]``, ``uns[key]``, ``obsm["spatial"]``, ``uns["spatial"]``
+    Reads ``layers[key]``, ``layers["<key>_std"]``, ``var["<key>_trust"]``, ``obs["<key>_prompt"]``, ``uns[key]``, ``obsm["spatial"]``, ``uns["spatial"]``
     and raw counts of all spots; writes nothing.
 
     Examples
@@ -146,7 +146,7 @@ def prediction(
             width = size * (_alone(tissue.slide, values[name][0]) if name == _PROMPTS else 1.0)
             _map(axis, tissue, *values[name], row, size=width, cmap=colors, limits=ends)
         _bars(figure, line, list(values))
-        line[0].set_ylabel(gene, fontstyle="italic")
+        line[0].set_ylabel(shown.name_of(gene), fontstyle="italic")
     for name, axis in zip(values, axes[0], strict=True):
         axis.set_title(name, fontsize="medium")
     tissue.scale_bar(axes[-1, 0])

@@ -75,6 +75,14 @@ class Shown:
         """Whether it says how sure it is."""
         return _keys.std(self.key) in self.table.layers
 
+    def name_of(self, gene: str) -> str:
+        """The gene, and how far it can be believed where that is known."""
+        column = _keys.assessed(self.key, _keys.TRUST)
+        if _keys.TRUST not in self.record or column not in self.table.var:
+            return gene
+        trust = float(self.table.var[column][gene])
+        return f"{gene}\ntrust {trust:.2f}" if np.isfinite(trust) else gene
+
     def prompts(self, slide: Slide) -> NDArray[np.bool_]:
         """(n,) which spots it was made from."""
         return full_mask(self.table, _keys.used_prompts(self.key))[slide.rows]
