@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from phg2st_sc._evidence import LeftOut
 from phg2st_sc.linear import Covariance, Kernel, Places, Working, gene_signal, posterior
 from phg2st_sc.models import Prompts, SlideArrays, create
-from phg2st_sc.uncertainty import assess, leave_out
+from phg2st_sc.uncertainty import assess, leave_out, with_samples
 from phg2st_sc.uncertainty.calibration import calibrate
 from phg2st_sc.uncertainty.spots import spot_errors, unlike_prompts
 
@@ -132,3 +133,20 @@ def test_tissue_of_another_kind_is_told(rng):
     assert not unlike[prompted].any()
     seen = unlike_prompts(features, np.append(prompted, [255, 270, 285]))
     assert seen[250:].mean() < 0.5
+
+
+def alike(field, overdispersion):
+    """Correlation of the deviations of neighboring spots in drawn maps."""
+    slide, counts, _ = simulated(field, 4.0, overdispersion)
+    index = np.sort(np.random.default_rng(1).choice(N, 60, replace=False))
+    prompts, estimator = prompts_of(counts, index), create("kriging")
+    made = assess(estimator.predict(slide, prompts), estimator, slide, prompts, np.arange(G), seed=0)
+    drawn = with_samples(made, slide, prompts, np.arange(G), 20, seed=0)
+    off = np.array([(one.whole() - made.mean) / made.std for one in drawn.samples])
+    np.testing.assert_allclose(off.std(), 1.0, atol=0.15)
+    first, second = cKDTree(slide.positions).query_pairs(1.1, output_type="ndarray").T
+    return (off[:, first] * off[:, second]).mean() / (off**2).mean()
+
+
+def test_what_single_spots_depart_by_is_drawn_for_each_by_itself(field):
+    assert alike(field, 1.0) + 0.2 < alike(field, 0.0) < 1.0

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _keys
 from .._arrays import Prompts, SlideArrays
 from .._evidence import Posterior
 from .._row_blocks import RowBlocks
@@ -31,7 +32,8 @@ def with_samples(
 
     At every spot and gene they have the mean and the standard deviation of the prediction, on its own scale and not below
     zero. Errors of places that are close, or look alike, hang together as the covariance of the method says, and so do those of
-    genes that share gene components of a cohort; without a cohort those of different genes are independent.
+    genes that share gene components of a cohort; without a cohort those of different genes are independent. What the rate of a
+    single spot departs from its neighbors by is drawn for every spot by itself.
 
     Parameters
     ----------
@@ -50,19 +52,29 @@ def with_samples(
         return prediction
     left = prediction.posterior or by_place(slide, prompts).take(genes)
     numbers = np.where(left.shared, 1, left.root.shape[1])
-    drawn = [left.fields(numbers, one) for one in np.random.default_rng(seed).spawn(n_samples)]
-    return prediction.but(samples=tuple(_sample(prediction, left, fields) for fields in drawn))
+    drawn = [
+        (left.fields(numbers, one), int(one.integers(2**62))) for one in np.random.default_rng(seed).spawn(n_samples)
+    ]
+    return prediction.but(samples=tuple(_sample(prediction, left, *one) for one in drawn))
 
 
-def _sample(prediction: Prediction, left: Posterior, fields: Callable[[NDArray[np.int64]], list[Array]]) -> RowBlocks:
-    mean, std = prediction.blocks, prediction.std_blocks
-    if std is None:
+def _sample(
+    prediction: Prediction, left: Posterior, fields: Callable[[NDArray[np.int64]], list[Array]], seed: int
+) -> RowBlocks:
+    mean, std, told = prediction.blocks, prediction.std_blocks, prediction.assessment
+    if std is None or told is None:
         return mean
+    kept = told.facts[_keys.INTERVALS]
 
     def make(rows: slice) -> NDArray[np.float32]:
         spots = np.arange(rows.start, rows.stop)
         off = sum(values * root for values, root in zip(fields(spots), left.root, strict=True))
         off /= np.sqrt(np.maximum(left.variance(spots), _LEAST))
-        return np.maximum(mean.make(rows) + std.make(rows) * off, 0.0).astype(np.float32)
+        predicted, wrong = mean.make(rows), std.make(rows)
+        rate = np.expm1(predicted, dtype=np.float64)
+        alone = np.sqrt(kept["alone"]) * np.maximum(rate, kept["least"]) / (1.0 + rate)
+        shared = np.sqrt(np.maximum(wrong**2 - alone**2, 0.0))
+        own = np.random.default_rng([seed, rows.start]).standard_normal(off.shape)
+        return np.maximum(predicted + shared * off + np.minimum(alone, wrong) * own, 0.0).astype(np.float32)
 
     return RowBlocks(mean.n, mean.width, make, mean.step)

@@ -71,6 +71,7 @@ class SpotErrors:
         """What intervals are made of, beside the standard deviation."""
         return {
             "least": self.least.astype(np.float32),
+            "alone": self.calibration.spot.astype(np.float32),
             "curves": self.calibration.curves.values,
             "depth": self.depth,
             "n_left_out": self.calibration.n_prompts,
