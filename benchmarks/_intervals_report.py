@@ -18,7 +18,7 @@ def report(table: pd.DataFrame) -> str:
     parts = [
         "# Intervals of counts at held-out spots",
         f"{whole['section'].nunique()} sections, {int(whole['mask'].max()) + 1} masks of each in each regime; a tenth of the spots are prompts, a fifth in `als`. "
-        f"Constants were chosen on {', '.join(f'`{key}`' for key in TUNED)}; the other sets were looked at with these. The counts of `colon` are corrected for depth.",
+        f"Constants were chosen on {', '.join(f'`{key}`' for key in TUNED)}; the form of the variance (four were compared) on `als` and `colon` too; `her2_image` had no say, but shares patients with `her2`. The counts of `colon` are corrected for depth.",
         "## Coverage in percent, counts spread evenly over their steps",
         _coverage(whole),
         "Worst of a section is the largest distance of the mean over its masks from the nominal level, at any of the four levels.",
@@ -27,7 +27,7 @@ def report(table: pd.DataFrame) -> str:
         "## Width: bounds included, beside intervals of one width for every gene that cover as much",
         _widths(whole),
         "Inclusive: share within the bounds, both included, which is more than nominal where counts are small. Mean width in counts; ratio to intervals of constant "
-        "width from the same left-out prompts, mean over the cases where these reach the same coverage at all.",
+        "width from the same left-out prompts, mean over the cases where these reach the same coverage at all: from few prompts many do not, and in lines without a ratio none does.",
         "## Trust of spots",
         _trust(whole),
         "Explained: of the covariance of neighboring held-out spots, the share that is predicted. Unlike: share of held-out spots flagged as unlike any prompt, "
