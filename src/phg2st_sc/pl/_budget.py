@@ -10,7 +10,7 @@ import pandas as pd
 from .._docs import documented
 from .._text import quoted
 from ._columns import check_columns, have
-from ._style import LINES, MARKERS, finish, new_axes, open_frame, shares_on_x
+from ._style import LINES, MARKERS, finish, legend_above, new_axes, open_frame, shares_on_x
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +71,13 @@ def budget(
     parts = rows.groupby(_DESIGN, sort=False) if _DESIGN in rows else [("", rows)]
     for (name, part), color, marker in zip(parts, cycle(LINES), cycle(MARKERS)):
         axis.plot(
-            part["fraction"], part["expected"], marker=marker, markersize=4, color=color, linewidth=1.4, label=str(name)
+            part["fraction"],
+            part["expected"],
+            marker=marker,
+            markersize=4,
+            color=color,
+            linewidth=1.4,
+            label=str(name) or None,
         )
         if {"lower", "upper"} <= set(part):
             axis.fill_between(part["fraction"], part["lower"], part["upper"], color=color, alpha=0.08, linewidth=0)
@@ -79,9 +85,7 @@ def budget(
                 axis.plot(part["fraction"], part[bound], ":", color=color, linewidth=1.2)
     shares_on_x(axis, rows["fraction"])
     axis.set_ylabel("expected correlation")
-    axis.set_title(title or "")
-    if _DESIGN in rows:
-        axis.legend(fontsize="small", frameon=False)
+    legend_above(axis, title)
     open_frame(axis)
     finish(axis, save=save, show=show)
     return axis
