@@ -151,3 +151,18 @@ def test_few_prompts_say_so_and_a_model_goes_by_what_is_usual(section):
     assert np.isfinite(phg2st.tl.intervals(few).layers["upper"]).all()
     (said,) = few.uns["phg2st"]["trust"].values()
     assert "as usual" in said["sentence"]
+
+
+def test_tissue_of_another_kind_is_flagged():
+    adata = phg2st.datasets.simulate(n_spots=300, n_genes=40, image=False, seed=3, progress=False)
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(300, 24))
+    foreign = adata.obsm["spatial"][:, 0] > np.quantile(adata.obsm["spatial"][:, 0], 0.8)
+    features[foreign] += 5.0
+    adata.obsm["X_own"] = features.astype(np.float32)
+    adata.obs["prompt"] = ~foreign & (rng.random(300) < 0.25)
+    impute(adata, use_rep="X_own", trust_rep=True)
+    unlike = adata.obs["phg2st_unlike"].to_numpy()
+    assert unlike.dtype == bool
+    assert unlike[foreign].mean() > 0.95
+    assert unlike[~foreign].mean() < 0.1
