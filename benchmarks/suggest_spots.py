@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 from _accuracy_settings import BY_KEY, Fold, Library
 from _sections import Section
+from _suggest_blocks import block_report, score_blocks
 from _suggest_designs import Choice, designs
 from _suggest_expected import expectation_report, expectations
 from _suggest_report import figure, report
@@ -123,7 +124,10 @@ def main() -> None:
     if not options.report_only:
         library = Library(options.data.resolve(), options.cache, options.genes)
         expectations(library, scores).to_csv(beside, index=False, float_format="%.5f")
-    text = report(scores) + expectation_report(pd.read_csv(beside))
+    blocks = path.with_name("suggest_spots_blocks.csv")
+    if not options.report_only:
+        score_blocks(library, scores, score).to_csv(blocks, index=False, float_format="%.5f")
+    text = report(scores) + block_report(pd.read_csv(blocks)) + expectation_report(pd.read_csv(beside))
     path.with_suffix(".md").write_text(text, encoding="utf-8")
     print(text)
     figure(scores, path.with_suffix(".png"))
