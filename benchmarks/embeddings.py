@@ -2,9 +2,10 @@
 
 A made section of one resolution is written in several forms; the tiles of a Visium lattice are read from each, in the order
 of the table, which is that of the barcodes, by the package and by a loop that slices the store and resamples. Both in one
-process, in turn; read the ratios, not the seconds::
+process, in turn; read the ratios, not the seconds. With ``--context``, features of a network with and without the tiles around the spots::
 
     python benchmarks/embeddings.py --out benchmarks/results
+    python benchmarks/embeddings.py --context --side 4096 --out benchmarks/results
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import tifffile
@@ -27,6 +30,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm.auto import tqdm
 
+import phg2st_sc as phg2st
 from phg2st_sc._image import TileReads, Tiles, open_image
 
 MPP, TILE_UM, PITCH_UM, OUT_PX = 0.5, 112.0, 100.0, 224
@@ -43,9 +47,9 @@ def made_section(side: int) -> Pixels:
     return np.clip(smooth.astype(np.int16) + grain, 0, 255).astype(np.uint8)
 
 
-def spots(side: int) -> NDArray[np.float64]:
+def spots(side: int, pitch_um: float = PITCH_UM) -> NDArray[np.float64]:
     """Centres (n, 2) of a hexagonal lattice over all of the picture, in no order."""
-    pitch = PITCH_UM / MPP
+    pitch = pitch_um / MPP
     rows = np.arange(pitch, side - pitch, pitch * np.sqrt(0.75))
     centers = [(x + (i % 2) * pitch / 2, y) for i, y in enumerate(rows) for x in np.arange(pitch, side - pitch, pitch)]
     return np.random.default_rng(1).permutation(np.array(centers))
@@ -161,20 +165,67 @@ def to_markdown(table: pd.DataFrame, options: argparse.Namespace) -> str:
     return "\n".join(lines) + "\n"
 
 
+def around_spots(options: argparse.Namespace) -> pd.DataFrame:
+    """Tiles and processor time of a small convolutional network, without and with the tiles around the spots."""
+    import torch
+
+    torch.set_num_threads(1)
+    widths = (3, 32, 64, 128, 256, 512)
+    layers = [torch.nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(widths)]
+    stacked = torch.nn.Sequential(*(part for layer in layers for part in (layer, torch.nn.ReLU())))
+    network = torch.nn.Sequential(stacked, torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()).eval()
+    pixels, rows = made_section(options.side), []
+
+    def random_network(tiles: Pixels) -> NDArray[np.float32]:
+        seen.append(len(tiles))
+        with torch.inference_mode():
+            return network(torch.tensor(tiles).permute(0, 3, 1, 2).float() / 255).numpy()
+
+    for name, pitch_um in (("Visium, 100 µm", 100.0), ("ST, 200 µm", 200.0)):
+        centers = spots(options.side, pitch_um)
+        found: dict[str, Any] = {}
+        for context in (5, None, 5):  # the first warms up
+            table = ad.AnnData(np.ones((len(centers), 1), np.float32), obsm={"spatial": centers})
+            seen: list[int] = []
+            settings = {"image": pixels, "mpp": MPP, "pitch_um": pitch_um, "context": context, "progress": False}
+            _, busy = timed(lambda t=table, s=settings: phg2st.pp.extract_embeddings(t, encoder=random_network, **s))
+            found |= {f"tiles_{context}": sum(seen), f"seconds_{context}": busy}
+        rows.append(
+            {"lattice": name, "spots": len(centers), **found, "ratio": found["seconds_5"] / found["seconds_None"]}
+        )
+    return pd.DataFrame(rows)
+
+
+def around_markdown(table: pd.DataFrame) -> str:
+    """The table as Markdown."""
+    lines = [
+        "| lattice | spots | tiles | tiles with `context=5` | processor time with it, times |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    lines += [f"| {r.lattice} | {r.spots} | {r.tiles_None} | {r.tiles_5} | {r.ratio:.1f} |" for r in table.itertuples()]
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--side", type=int, default=8192, help="of the picture, in pixels")
     parser.add_argument("--loop", type=int, default=150, help="tiles that the plain loop reads")
     parser.add_argument("--rounds", type=int, default=2, help="of which the faster counts")
-    parser.add_argument("--out", type=Path, help="folder for embeddings_reading.csv and .md")
+    parser.add_argument("--context", action="store_true", help="features with and without the tiles around the spots")
+    parser.add_argument("--out", type=Path, help="folder for embeddings_reading or embeddings_context, .csv and .md")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        table = measure(options, Path(folder))
-    print(to_markdown(table, options))
+    if options.context:
+        table, name = around_spots(options), "embeddings_context"
+        told = around_markdown(table)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            table, name = measure(options, Path(folder)), "embeddings_reading"
+        told = to_markdown(table, options)
+    print(told)
     if options.out is not None:
         options.out.mkdir(parents=True, exist_ok=True)
-        table.to_csv(options.out / "embeddings_reading.csv", index=False, float_format="%.3f")
-        (options.out / "embeddings_reading.md").write_text(to_markdown(table, options), encoding="utf-8")
+        table.to_csv(options.out / f"{name}.csv", index=False, float_format="%.3f")
+        (options.out / f"{name}.md").write_text(told, encoding="utf-8")
 
 
 if __name__ == "__main__":

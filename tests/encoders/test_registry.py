@@ -87,3 +87,10 @@ def test_import_is_light():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_function_may_have_several_fields_and_a_registered_encoder_has_its_own():
+    assert get_encoder(color, fields=(1, 5)).card.fields == (1.0, 5.0)
+    assert get_encoder(color).card.fields == (1.0,)
+    with pytest.raises(ValueError, match="'texture' knows its fields of view"):
+        get_encoder("texture", fields=(1, 3))

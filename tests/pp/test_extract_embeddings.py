@@ -8,7 +8,7 @@ from anndata import AnnData, read_h5ad
 
 from phg2st_sc import _keys, datasets, pp
 from phg2st_sc._provenance._versions import names_hash
-from phg2st_sc._reading import Reading, context_of
+from phg2st_sc._reading import Reading, context_of, identity, same_kind
 
 PITCH_PX = 40.0
 
@@ -121,6 +121,30 @@ def test_tiles_around_the_spots_are_encoded_only_where_they_are_asked_for(spot_a
     assert spot_adata.uns[_keys.EMBEDDINGS]["X_texture"]["context"] == 0
 
 
+@pytest.mark.parametrize("mode", ["grid", "lattice"])
+def test_a_function_is_shown_the_fields_that_are_asked_for(spot_adata, he_image, mode):
+    alone = {um: _extract(spot_adata.copy(), he_image, tile_um=um) for um in (90, 270)}
+    if mode == "grid":
+        both = _extract(spot_adata.copy(), he_image, fields_um=(90, 270))
+        expected = np.hstack([one.obsm["X_color"] for one in alone.values()])
+        np.testing.assert_array_equal(both.obsm["X_color"], expected)
+    around = _extract(spot_adata.copy(), he_image, fields_um=(90, 270), context=3, context_mode=mode)
+    assert around.obsm["X_color"].shape == (120, 6)
+    assert around.uns[_keys.TILES]["X_color"]["features"].shape[1] == 6
+    record = around.uns[_keys.EMBEDDINGS]["X_color"]
+    assert (record["tile_um"], list(record["fields"]), record["dim"]) == (90, [1, 3], 6)
+
+
+def test_features_over_other_fields_are_of_another_kind(spot_adata, he_image):
+    kinds = [
+        identity(_extract(spot_adata.copy(), he_image, fields_um=fields).uns[_keys.EMBEDDINGS]["X_color"])
+        for fields in ((112,), (112, 224), (112, 336), (112, 224))
+    ]
+    assert [same_kind(kinds[1], one) for one in kinds] == [False, True, False, True]
+    default = _extract(spot_adata.copy(), he_image).uns[_keys.EMBEDDINGS]["X_color"]
+    assert same_kind(kinds[0], identity(default))
+
+
 def test_a_way_to_lay_tiles_that_are_not_asked_for_is_told(spot_adata, he_image):
     with pytest.warns(UserWarning, match=r"says how they lie, and `context=None` asks for none.*`context=5`"):
         _extract(spot_adata, he_image, context_mode="exact")
@@ -171,6 +195,10 @@ BAD = {
     "no mpp": ({"pitch_um": None}, ValueError, "mpp"),
     "unknown encoder": ({"encoder": "nope", "input_px": None}, ValueError, "no encoder 'nope'"),
     "even context": ({"context": 4}, ValueError, "odd number of tiles"),
+    "fields of a name": ({"encoder": "texture", "fields_um": (112, 560)}, ValueError, "others know theirs"),
+    "fields and a tile": ({"fields_um": (112, 560), "tile_um": 90}, ValueError, "leave `tile_um=90` out"),
+    "the same field twice": ({"fields_um": (112, 112)}, ValueError, "each another one"),
+    "a field of nothing": ({"fields_um": (112, 0)}, ValueError, "`fields_um` must be a number of µm above 0"),
     "negative tile": ({"tile_um": -1}, ValueError, "tile_um"),
     "batch of none": ({"batch_size": 0}, ValueError, "batch_size"),
     "bad key": ({"key_added": "a/b"}, ValueError, "cannot name"),

@@ -11,7 +11,7 @@ from .. import _keys
 
 IDENTITY = (_keys.ENCODER, _keys.REVISION, _keys.TRANSFORM, _keys.TILE_UM)
 """What two embeddings must share to be features of the same kind."""
-_HOW = (_keys.CONTEXT, _keys.CONTEXT_MODE, _keys.LAYOUT)
+_HOW = (_keys.CONTEXT, _keys.CONTEXT_MODE, _keys.LAYOUT, _keys.PARTS)
 """What else the call says that makes such features."""
 POOL_TOLERANCE = 0.05
 """Part by which the squares may differ that patches were pooled over: the distance of spots is measured on every slide anew."""
@@ -21,8 +21,9 @@ _DEFAULT_MODE = "grid"
 
 def identity(record: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a provenance record that tells one kind of features from another, as plain JSON values."""
-    pool = _pool(record)
-    return {key: _plain(record[key]) for key in IDENTITY if key in record} | ({_keys.POOL_UM: pool} if pool else {})
+    pool, widths = _pool(record), [int(width) for width in np.ravel(record.get(_keys.BLOCKS, ()))]
+    found = {key: _plain(record[key]) for key in IDENTITY if key in record}
+    return found | ({_keys.POOL_UM: pool} if pool else {}) | ({_keys.BLOCKS: widths} if widths else {})
 
 
 def how_made(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,12 +58,14 @@ def _within(side: float, other: float) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+    return value.tolist() if isinstance(value, (np.generic, np.ndarray)) else value
 
 
 def embedding_call(record: Any = None, *, more: str = "") -> str:
     """The call that computes features as a record says that they were; by default where there is no record."""
     known = record if isinstance(record, Mapping) else {}
+    if parts := [str(part) for part in np.ravel(known.get(_keys.PARTS, ()))]:
+        return f"`phg2st_sc.pp.join_embeddings(data, {parts}, {more or 'key_added=...'})`"
     encoder, context, mode = (known.get(key) for key in (_keys.ENCODER, _keys.CONTEXT, _keys.CONTEXT_MODE))
     made_elsewhere, tile_um, pool = known.get(_keys.LAYOUT), known.get(_keys.TILE_UM), _pool(known)
     said = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -96,6 +96,7 @@ def get_encoder(
     *,
     name: str | None = None,
     input_px: int | None = None,
+    fields: Sequence[float] | None = None,
     weights: str | Path | None = None,
     revision: str | None = None,
     device: str | torch.device | None = None,
@@ -114,6 +115,9 @@ def get_encoder(
         Name of a wrapped function; by default its ``__name__``.
     input_px
         Tile side for a wrapped function, 224 by default. Registered encoders know theirs.
+    fields
+        Fields of view of a wrapped function, as multiples of the tile side: ``(1, 5)`` shows it every tile and the square five
+        tiles wide around it. One by default.
     {weights:encoder}
     revision
         Branch, tag or commit on the hub.
@@ -167,14 +171,28 @@ def get_encoder(
     elif isinstance(getattr(encoder, "card", None), EncoderCard):
         opened = encoder  # type: ignore[assignment]
     elif callable(encoder):
-        return FunctionEncoder(encoder, name=name or _function_name(encoder), input_px=input_px or _FUNCTION_PX)
+        name = name or _function_name(encoder)
+        return FunctionEncoder(encoder, name=name, input_px=input_px or _FUNCTION_PX, fields=_checked_fields(fields))
     else:
         msg = f"`encoder` must be a name or a function on tiles, got {type(encoder).__name__}."
         raise TypeError(msg)
     if input_px not in (None, opened.card.input_px):
         msg = f"Encoder {opened.card.name!r} takes tiles of {opened.card.input_px} px; leave `input_px` out."
         raise ValueError(msg)
+    if fields is not None:
+        msg = f"Encoder {opened.card.name!r} knows its fields of view, {opened.card.fields}: leave them out."
+        raise ValueError(msg)
     return opened
+
+
+def _checked_fields(fields: Sequence[float] | None) -> tuple[float, ...]:
+    if fields is None:
+        return (1.0,)
+    found = tuple(float(one) for one in fields)
+    if not found or len(set(found)) < len(found) or not all(np.isfinite(one) and one > 0 for one in found):
+        msg = f"Fields of view are widths above 0, each another one, not {fields!r}."
+        raise ValueError(msg)
+    return found
 
 
 def _open(name: str, options: dict[str, Any]) -> Encoder:
@@ -203,11 +221,19 @@ def _listed(options: dict[str, Any]) -> str:
 class FunctionEncoder:
     """A user's function on tiles, with a card of its own."""
 
-    def __init__(self, function: TileFunction, *, name: str, input_px: int) -> None:
+    def __init__(self, function: TileFunction, *, name: str, input_px: int, fields: tuple[float, ...] = (1.0,)) -> None:
         check_name(name)
         self._function = function
+        # the record's `transform` is what tells features of one function over these fields from those over others
+        seen = "" if fields == (1.0,) else f"; over {' and '.join(f'{one:g}' for one in fields)} tiles"
         self.card = EncoderCard(
-            name=name, dim=None, input_px=input_px, tile_um=_FUNCTION_UM, source=f"function {name}", transform="unknown"
+            name=name,
+            dim=None,
+            input_px=input_px,
+            tile_um=_FUNCTION_UM,
+            fields=fields,
+            source=f"function {name}",
+            transform=f"unknown{seen}",
         )
 
     def __call__(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -24,7 +24,17 @@ from ._gaussian import COMPONENT_RATIOS, RATIOS, Covariance, Skill, System
 from ._gene_basis import GeneBasis, beyond, learn_gene_basis, prompt_gene_basis
 from ._groups import groups, surrounding
 from ._image_regression import Radial, within_slide
-from ._image_space import Rows, Standardized, blocks, image_components, map_rows, require_features, sum_of
+from ._image_space import (
+    Rows,
+    Standardized,
+    blocks,
+    feature_blocks,
+    image_components,
+    map_rows,
+    require_features,
+    standardized_features,
+    sum_of,
+)
 from ._judge import MAX_JUDGED, even_subset, neighborhoods
 from ._kernels import LENGTH_SCALES, MIXES, Kernel, Places
 from ._krige import MAX_EXACT, choose, krige_columns, predict_columns
@@ -77,6 +87,7 @@ __all__ = [
     "cohort_levels",
     "episodes",
     "even_subset",
+    "feature_blocks",
     "gene_signal",
     "gene_spread",
     "groups",
@@ -97,6 +108,7 @@ __all__ = [
     "record",
     "require_features",
     "spot_weight",
+    "standardized_features",
     "sum_of",
     "surrounding",
     "within_slide",

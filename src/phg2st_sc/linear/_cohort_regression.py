@@ -9,10 +9,10 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
-from .._arrays import TrainingSlide
+from .._arrays import SlideArrays, TrainingSlide
 from ._cohort import check_training
 from ._image_regression import ALPHAS, Radial
-from ._image_space import Rows, Standardized, map_rows
+from ._image_space import Rows, Standardized, feature_blocks, map_rows, standardized_features
 from ._judge import even_subset
 from ._rates import RateScale
 
@@ -75,6 +75,8 @@ class Lesson:
     centered
         Whether values and regressors are taken about zero over the slide; else over the spots that teach, values of the whole
         cohort at once.
+    widths
+        Columns of each block of features; empty for a single one.
     """
 
     name: str
@@ -85,10 +87,11 @@ class Lesson:
     values: Array
     weight: Array
     centered: bool = True
+    widths: tuple[int, ...] = ()
 
     def design(self, radial: Radial, few: Array) -> Array:
         """(p, m) regressors of the spots that teach, of which ``few`` are the features, standardised over the slide."""
-        return radial.of(few) if self.centered else radial(few.astype(np.float32))
+        return radial.of(few) if self.centered else radial(Standardized.of(few.astype(np.float32), self.widths))
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,31 +238,32 @@ def learn_cohort_regression(
     image.
     """
     check_training(slides, method)
-    imaged = [(slide, slide.arrays.features) for slide in slides if slide.arrays.features is not None]
+    imaged = [slide for slide in slides if slide.arrays.features is not None]
     if not imaged:
         listed = ", ".join(slide.arrays.name for slide in slides)
         msg = f"method {method!r} needs image features, and none of the training slides has any ({listed})"
         raise ValueError(msg)
-    names = [slide.arrays.name for slide, _ in imaged]
-    patients = [slide.arrays.patient for slide, _ in imaged]
+    names = [slide.arrays.name for slide in imaged]
+    patients = [slide.arrays.patient for slide in imaged]
     groups = names if None in patients or len(set(patients)) == 1 else patients
-    measured = [measured_spots(slide, len(imaged)) for slide, _ in imaged]
+    measured = [measured_spots(slide, len(imaged)) for slide in imaged]
     median = float(np.median(np.concatenate([totals for _, totals, _ in measured])))
     weights = [spot_weight(totals, median) for _, totals, _ in measured]
     mean = float(np.concatenate(weights).mean())
     lessons = [
-        _lesson(name, str(group), features, spots, weight / mean)
-        for name, group, (_, features), spots, weight in zip(names, groups, imaged, measured, weights, strict=True)
+        _lesson(slide.arrays, str(group), method, spots, weight / mean)
+        for slide, group, spots, weight in zip(imaged, groups, measured, weights, strict=True)
     ]
     return learn_regression(lessons, views=("",), n_components=n_components, seed=seed).whole
 
 
 def _lesson(
-    name: str,
+    slide: SlideArrays,
     group: str,
-    features: NDArray[np.float32],
+    method: str,
     spots: tuple[NDArray[np.int64], Array, Array],
     weight: Array,
 ) -> Lesson:
     used, _, values = spots
-    return Lesson(name, group, group, lambda _: features, used, values, weight, centered=False)
+    features, widths = standardized_features(slide, method), feature_blocks(slide)
+    return Lesson(slide.name, group, group, lambda _: features, used, values, weight, centered=False, widths=widths)

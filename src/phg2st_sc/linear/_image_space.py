@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _keys
 from .._arrays import SlideArrays
 
 Array = NDArray[np.float64]
@@ -44,6 +45,9 @@ def blocks(values: Rows) -> Iterator[slice]:
 class Standardized:
     """Values of zero mean and unit variance over the slide: differences of stain and scanner between slides go out here.
 
+    Where blocks of columns come from several encoders, each block as a whole has the same variance: a thousand features of a network
+    would drown three hundred of another otherwise.
+
     Attributes
     ----------
     values
@@ -57,14 +61,23 @@ class Standardized:
     spread: Array
 
     @classmethod
-    def of(cls, values: Rows) -> Standardized:
-        """Measure values, in two passes over the spots; what is standardised stays so."""
+    def of(cls, values: Rows, widths: Sequence[int] = ()) -> Standardized:
+        """Measure values, in two passes over the spots; what is standardised stays so.
+
+        Parameters
+        ----------
+        values
+            (n, F) of the spots.
+        widths
+            Columns of each block; empty for a single one.
+        """
         if isinstance(values, cls):
             return values
         n = max(values.shape[0], 1)
         mean = sum_of(values, lambda block: block.sum(axis=0)) / n
         spread = np.sqrt(sum_of(values, lambda block: ((block - mean) ** 2).sum(axis=0)) / n)
-        return cls(values, mean, np.where(spread > 1e-8, spread, 1.0))
+        varies = spread > 1e-8
+        return cls(values, mean, np.where(varies, spread, 1.0) / _weights(varies, widths))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -77,6 +90,22 @@ class Standardized:
     def columns(self, few: slice) -> Array:
         """(n, f) some of the features of all spots."""
         return (np.asarray(self.values[:, few], dtype=np.float64) - self.mean[few]) / self.spread[few]
+
+
+def _weights(varies: NDArray[np.bool_], widths: Sequence[int]) -> Array | float:
+    """(F,) by which standardised features are multiplied so that each block has the same variance, and all as much as before."""
+    if len(widths) < 2:
+        return 1.0
+    block = np.repeat(np.arange(len(widths)), widths)
+    varying = np.bincount(block[varies], minlength=len(widths))
+    share = varies.sum() / max(np.count_nonzero(varying), 1)
+    return np.asarray(np.sqrt(share / np.maximum(varying, 1))[block])
+
+
+def feature_blocks(slide: SlideArrays) -> tuple[int, ...]:
+    """Columns of each block of a slide's features, as their record tells; empty where they are one, or were changed since."""
+    widths = tuple(slide.feature_record.get(_keys.BLOCKS, ()))
+    return widths if slide.features is not None and sum(widths) == slide.features.shape[1] else ()
 
 
 def sum_of(values: Rows, of: Callable[[Array], Array]) -> Array:
@@ -97,7 +126,7 @@ def standardize(features: Rows) -> Array:
     return Standardized.of(features)[:]
 
 
-def image_components(features: NDArray[np.float32], *, n_components: int = N_COMPONENTS) -> Array:
+def image_components(features: Rows, *, n_components: int = N_COMPONENTS) -> Array:
     """Leading principal components (n, k) of the slide's own features, scaled to unit mean square length.
 
     The image of the whole slide is known before anything is measured, so no prompt enters.
@@ -106,6 +135,11 @@ def image_components(features: NDArray[np.float32], *, n_components: int = N_COM
     left, singular, _ = np.linalg.svd(values, full_matrices=False)
     components = left[:, :n_components] * singular[:n_components]
     return components / max(float(np.sqrt((components**2).sum(axis=1).mean())), 1e-12)
+
+
+def standardized_features(slide: SlideArrays, method: str) -> Standardized:
+    """Standardised features of a slide, every block with the same say, or an error that names the call to make."""
+    return Standardized.of(require_features(slide, method), feature_blocks(slide))
 
 
 def require_features(slide: SlideArrays, method: str) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ from ._add_targets import add_targets
 from ._embeddings import extract_embeddings
 from ._genes import select_genes
 from ._hypergraph import build_hypergraph
+from ._join_embeddings import join_embeddings
 from ._normalize import normalize
 from ._prompts import sample_prompts
 
@@ -16,6 +17,7 @@ __all__ = [
     "add_targets",
     "build_hypergraph",
     "extract_embeddings",
+    "join_embeddings",
     "normalize",
     "sample_prompts",
     "select_genes",

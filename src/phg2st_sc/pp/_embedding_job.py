@@ -13,6 +13,7 @@ from .._warn import warn_user
 from ..encoders import Encoder, TokenEncoder, check_name, get_encoder
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from ..encoders import TileFunction
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 ContextMode = Literal["grid", "exact", "lattice", "tokens"]
 _MODES = get_args(ContextMode)
 _PREFIX = _keys.embedding("")
+TILE_UM = 112.0
+"""Side in µm of a tile: 224 pixels at 0.5 µm, as pathology networks take them."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class EncoderOrder:
         Of a function.
     input_px
         Side of the tiles of a function.
+    fields
+        Fields of view of a function, in tiles.
     options
         Of an encoder that is opened by name.
     """
@@ -41,11 +46,12 @@ class EncoderOrder:
     encoder: str | Encoder | TileFunction
     name: str | None
     input_px: int | None
+    fields: tuple[float, ...] | None
     options: dict[str, Any]
 
     def open(self) -> Encoder:
         """Open it."""
-        return get_encoder(self.encoder, name=self.name, input_px=self.input_px, **self.options)
+        return get_encoder(self.encoder, name=self.name, input_px=self.input_px, fields=self.fields, **self.options)
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,7 @@ def job_of(
     key_added: str | None,
     input_px: int | None,
     tile_um: float,
+    fields_um: Sequence[float] | None,
     context: int | str | None,
     context_mode: str,
     pool_um: float | None,
@@ -119,12 +126,13 @@ def job_of(
             'There are no tiles around the spots to lay: `context_mode="exact"` says how they lie, and `context=None` asks for none. '
             "For methods that look at them, pass `context=5`."
         )
-    order = _order(encoder, key_added, input_px, options)
+    tile_um, fields = _fields(fields_um, check_length("tile_um", tile_um), encoder)
+    order = _order(encoder, key_added, input_px, fields, options)
     rep, opened = _open(order, key_added, mode)
     return Job(
         rep,
         opened,
-        check_length("tile_um", tile_um),
+        tile_um,
         _context(context, opened, mode),
         mode,
         _pool(pool_um, mode),
@@ -136,14 +144,34 @@ def job_of(
     )
 
 
+def _fields(
+    fields_um: Sequence[float] | None, tile_um: float, encoder: str | Encoder | TileFunction
+) -> tuple[float, tuple[float, ...] | None]:
+    """Side of a tile, and the fields of view of a function in such tiles."""
+    if fields_um is None:
+        return tile_um, None
+    if isinstance(encoder, str) or hasattr(encoder, "card"):
+        msg = "`fields_um` are the fields of view of an encoder that is a function; others know theirs: leave it out."
+        raise ValueError(msg)
+    widths = [check_length("fields_um", one) for one in np.ravel(np.asarray(fields_um, dtype=object))]
+    if not widths or tile_um not in (TILE_UM, widths[0]):
+        msg = f"The first of `fields_um` is the side of a tile, got {fields_um!r}: leave `tile_um={tile_um:g}` out."
+        raise ValueError(msg)
+    return widths[0], tuple(one / widths[0] for one in widths)
+
+
 def _order(
-    encoder: str | Encoder | TileFunction, key_added: str | None, input_px: int | None, options: dict[str, Any]
+    encoder: str | Encoder | TileFunction,
+    key_added: str | None,
+    input_px: int | None,
+    fields: tuple[float, ...] | None,
+    options: dict[str, Any],
 ) -> EncoderOrder:
     if key_added is not None:
         check_name(key_added)
     is_lambda = getattr(encoder, "__name__", "") == "<lambda>"
     name = key_added.removeprefix(_PREFIX) if key_added is not None and is_lambda else None
-    return EncoderOrder(encoder, name, input_px, options)
+    return EncoderOrder(encoder, name, input_px, fields, options)
 
 
 def _open(order: EncoderOrder, key_added: str | None, mode: ContextMode) -> tuple[str, Encoder]:

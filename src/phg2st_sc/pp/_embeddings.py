@@ -19,7 +19,7 @@ from .._threads import limited_threads
 from .._warn import one_message_per_fault
 from ..encoders import drop_kept, needed
 from ._embedding_cluster import embed_on
-from ._embedding_job import ContextMode, Job, job_of
+from ._embedding_job import TILE_UM, ContextMode, Job, job_of
 from ._embedding_slide import Asked, EmbeddedSlide, embed_here
 from ._embedding_slots import obsm_keys, owner, update
 
@@ -44,7 +44,7 @@ def extract_embeddings(
     mpp: float | None = None,
     pitch_um: float | None = None,
     platform: str | None = None,
-    tile_um: float = 112.0,
+    tile_um: float = TILE_UM,
     context: int | Literal["auto"] | None = None,
     context_mode: ContextMode = "grid",
     pool_um: float | None = None,
@@ -52,6 +52,7 @@ def extract_embeddings(
     skip_glass: bool | None = None,
     key_added: str | None = None,
     input_px: int | None = None,
+    fields_um: Sequence[float] | None = None,
     weights: str | Path | None = None,
     device: str | torch.device | None = None,
     precision: str | None = None,
@@ -110,6 +111,9 @@ def extract_embeddings(
         Key in ``obsm``, by default ``"X_<encoder>"``, and ``"X_<encoder>_tokens"`` for pooled patches.
     input_px
         Tile side in pixels for an encoder that is a function; 224 by default.
+    fields_um
+        Widths in µm of the squares around a spot that an encoder that is a function is shown, each resampled to ``input_px``; their
+        features are put side by side. The first is the tile, in place of ``tile_um``: ``(112, 560)`` shows the spot, and what surrounds it.
     {weights:encoder}
     {device} {precision:encoder}
     batch_size
@@ -171,6 +175,7 @@ def extract_embeddings(
         key_added=key_added,
         input_px=input_px,
         tile_um=tile_um,
+        fields_um=fields_um,
         context=context,
         context_mode=context_mode,
         pool_um=pool_um,

@@ -267,7 +267,9 @@ def _check_pictures(sections: Sequence[Section], methods: Mapping[str, Estimator
     """A method that needs embeddings, or tiles around the spots, is told before anything runs that there are none."""
     embedded = [one for one in sections if one.rep is not None]
     has_features = bool(embedded)
-    record = embedding_records(embedded[0].slide.table).get(str(embedded[0].rep)) if embedded else None
+    record = embedding_records(embedded[0].slide.table).get(str(embedded[0].rep), {}) if embedded else {}
+    if _keys.PARTS in record:  # joined features have no tiles: those of one encoder are asked for
+        record = {}
     has_tiles = any(context_of(one.slide, str(one.rep))[0] is not None for one in embedded)
     for label, method in methods.items():
         lacks_tiles = method.needs_context or (method.uses_context and has_features)

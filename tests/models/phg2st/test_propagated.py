@@ -119,3 +119,42 @@ def test_components_keep_what_neighbors_share(tissue, fields, rng):
     by_shared = np.abs(shared - shared.T)[np.triu_indices(len(tissue), 1)]
     by_own = np.abs(own - own.T)[np.triu_indices(len(tissue), 1)]
     assert np.corrcoef(distance, by_shared)[0, 1] > np.corrcoef(distance, by_own)[0, 1] + 0.3
+
+
+def test_components_of_few_spots_are_those_of_their_features(tissue, fields, rng):
+    """With more features than spots the products of the spots are taken; they are the same components."""
+    features = np.hstack([fields(tissue, 5, 2), rng.normal(size=(len(tissue), len(tissue)))])
+    looks = Looks(SlideArrays("a", tissue, features.astype(np.float32)), "m")
+    both = propagated._SideBySide(looks.own, looks.around, 1.0)
+    mean = both[:].mean(axis=0)
+    of_spots, of_features = (make(both, mean, 40) for make in (propagated._of_spots, propagated._of_features))
+    np.testing.assert_allclose(
+        of_spots @ of_spots.T, of_features @ of_features.T, rtol=0, atol=1e-9 * np.abs(of_spots).max() ** 2
+    )
+    assert propagated_components(looks).shape == (len(tissue), 40)
+
+
+def test_blocks_of_columns_have_the_same_say(tissue, fields, rng):
+    """A thousand columns of one encoder beside three of another: the three are seen, and one block alone stays as it is."""
+    few, many = fields(tissue, 3, 2)[:, :3], rng.normal(size=(len(tissue), 300))
+    many[:, 0] = 1.0  # constants count for nothing
+    features = np.hstack([few, many]).astype(np.float32)
+
+    def looks(**record):
+        return Looks(SlideArrays("a", tissue, features, record), "m")
+
+    weighted = looks(blocks=[3, 300])
+    for view, parts in (("own", 2), ("surroundings", 2), ("both", 4)):
+        variance = weighted.standardized(view)[:].var(axis=0)
+        blocks = np.split(variance, np.cumsum([3, 300] * (parts // 2))[:-1])
+        np.testing.assert_allclose([one.sum() for one in blocks], variance.sum() / parts, rtol=1e-5)
+        np.testing.assert_allclose(variance.sum(), looks().standardized(view)[:].var(axis=0).sum(), rtol=1e-5)
+    np.testing.assert_array_equal(looks(blocks=[303]).own[:], looks().own[:])
+    np.testing.assert_array_equal(looks(blocks=[3, 200]).own[:], looks().own[:])  # columns were taken away since
+
+    def seen(one):
+        target = (few - few.mean(0)) / few.std(0)
+        made = propagated_components(one)[:, :6]
+        return 1 - (target - made @ np.linalg.lstsq(made, target, rcond=None)[0]).var() / target.var()
+
+    assert seen(looks(blocks=[3, 300])) > 0.8 > seen(looks()) + 0.2

@@ -102,7 +102,7 @@ class Knowledge:
         """The features of a slide that the image regression looks at; ``None`` without an image."""
         if looks.slide.features is None or self.regression is None:
             return None
-        return Standardized.of(looks.of(self.regression.view))
+        return looks.standardized(self.regression.view)
 
     def channels(self, looks: Standardized | None) -> Array | None:
         """(n, 8) image components in which sections are compared; ``None`` without an image."""

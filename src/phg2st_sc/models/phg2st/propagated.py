@@ -19,7 +19,7 @@ from scipy.spatial import cKDTree
 
 from ..._arrays import SlideArrays
 from ...graph import PositionKNN
-from ...linear import NEIGHBOR_RADIUS, Rows, Standardized, map_rows, require_features, sum_of
+from ...linear import NEIGHBOR_RADIUS, Rows, Standardized, feature_blocks, map_rows, standardized_features, sum_of
 
 Array = NDArray[np.float64]
 
@@ -85,7 +85,7 @@ class Looks:
     @cached_property
     def own(self) -> Standardized:
         """(n, d) standardised features."""
-        return Standardized.of(require_features(self.slide, self.method))
+        return standardized_features(self.slide, self.method)
 
     @cached_property
     def around(self) -> NDArray[np.float32]:
@@ -102,6 +102,10 @@ class Looks:
         if view == OWN:
             return self.own
         return self.around if view == SURROUNDINGS else _SideBySide(self.own, self.around, _WEIGHT)
+
+    def standardized(self, view: str) -> Standardized:
+        """The same over the slide, blocks of columns of several encoders with the same say."""
+        return Standardized.of(self.of(view), feature_blocks(self.slide) * (2 if view == BOTH else 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,10 +132,22 @@ def propagated_components(looks: Looks) -> Array:
     """
     both = _SideBySide(looks.own, looks.around, 1.0)
     mean = sum_of(both, lambda block: block.sum(axis=0)) / looks.slide.n_spots
-    _, vectors = np.linalg.eigh(_gram(both, mean))
-    kept = vectors[:, ::-1][:, : min(N_COMPONENTS, looks.slide.n_spots)]
-    components = map_rows(both, lambda block: (block - mean) @ kept, kept.shape[1])
+    few = min(N_COMPONENTS, looks.slide.n_spots)
+    components = _of_spots(both, mean, few) if looks.slide.n_spots < mean.size else _of_features(both, mean, few)
     return components * np.sqrt(autocorrelation(looks.slide.positions, components))
+
+
+def _of_spots(values: Rows, mean: Array, few: int) -> Array:
+    """Components from the products of the spots, which are fewer than the features: the same up to rounding and signs, in less time."""
+    centered = np.asarray(values[:]) - mean
+    squares, vectors = np.linalg.eigh(centered @ centered.T)
+    return np.asarray(vectors[:, ::-1][:, :few] * np.sqrt(np.maximum(squares[::-1][:few], 0.0)))
+
+
+def _of_features(values: Rows, mean: Array, few: int) -> Array:
+    _, vectors = np.linalg.eigh(_gram(values, mean))
+    kept = vectors[:, ::-1][:, :few]
+    return map_rows(values, lambda block: (block - mean) @ kept, kept.shape[1])
 
 
 def _gram(values: Rows, mean: Array) -> Array:

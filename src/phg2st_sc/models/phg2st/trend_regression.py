@@ -57,7 +57,7 @@ def learn_cohort_trend(
         name = slide.arrays.name
 
         def features(view: str) -> Rows:
-            return Looks(slide.arrays, method).of(view)
+            return Looks(slide.arrays, method).standardized(view)
 
         return Lesson(name, group, name, features, used, values @ basis, weight / weight.mean())
 

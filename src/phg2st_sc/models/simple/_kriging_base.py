@@ -39,7 +39,7 @@ from ...linear import (
     krige_columns,
     learn_gene_basis,
     posterior,
-    require_features,
+    standardized_features,
 )
 from .._base import Estimator
 from .._limits import AtLeast, Positive
@@ -97,7 +97,7 @@ class KrigingEstimator(Estimator):
     # --- predicting ---------------------------------------------------------------------------------------------------
     def encode(self, slide: SlideArrays) -> Places:
         """Places of the slide, with image components for the methods that look at the image."""
-        image = image_components(require_features(slide, self.name)) if self.uses_image else None
+        image = image_components(standardized_features(slide, self.name)) if self.uses_image else None
         return Places.of(slide.positions, image)
 
     def predict(self, slide: SlideArrays, prompts: Prompts) -> Prediction:

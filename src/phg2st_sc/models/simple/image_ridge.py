@@ -19,7 +19,7 @@ from ...linear import (
     cohort_levels,
     image_components,
     learn_cohort_regression,
-    require_features,
+    standardized_features,
     within_slide,
 )
 from .._base import Estimator
@@ -80,7 +80,7 @@ class ImageRidge(Estimator):
 
     def encode(self, slide: SlideArrays) -> Array:
         """Image components, or the cohort regression's predictions."""
-        features = require_features(slide, self.name)
+        features = standardized_features(slide, self.name)
         return image_components(features) if self.regression is None else self.regression.predict(features)
 
     def predict(self, slide: SlideArrays, prompts: Prompts) -> Prediction:

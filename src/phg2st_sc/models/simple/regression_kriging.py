@@ -12,11 +12,12 @@ from ..._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
 from ..._docs import documented
 from ...linear import (
     CohortRegression,
+    Rows,
     Working,
     check_training,
     image_components,
     learn_cohort_regression,
-    require_features,
+    standardized_features,
     within_slide,
 )
 from .._limits import AtLeast
@@ -85,7 +86,7 @@ class RegressionKriging(KrigingEstimator):
         return self
 
     def _predict(self, slide: SlideArrays, prompts: Prompts, genes: NDArray[np.int64] | None) -> Prediction:
-        features = require_features(slide, self.name)
+        features = standardized_features(slide, self.name)
         working = self._working(prompts)
         if self.regression is None:
             trend, left_out = within_slide(image_components(features), working.index, working.values, working.noise)
@@ -95,7 +96,7 @@ class RegressionKriging(KrigingEstimator):
         residual = self._krige(self._encoded(slide), working, working.values - trend[working.index])
         return _about(trend, residual, working, genes, image_amplitude=amplitude)
 
-    def _trend(self, slide: SlideArrays, features: NDArray[np.float32]) -> Array:
+    def _trend(self, slide: SlideArrays, features: Rows) -> Array:
         if self.regression is None:
             return np.zeros((slide.n_spots, 0))
         trend = self.regression.predict(features)
