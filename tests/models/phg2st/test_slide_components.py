@@ -6,13 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from anndata import AnnData
+from smooth_slides import smooth
 
+import phg2st_sc
 from phg2st_sc.linear import Covariance, Kernel, Places
 from phg2st_sc.models.phg2st import slide_components
 from phg2st_sc.models.phg2st.conditioning import Encoded, condition
+from phg2st_sc.models.phg2st.gene_loadings import own_loadings
 from phg2st_sc.models.phg2st.slide_components import MIN_PROMPTS, _squared_cosine
-
-from .conftest import smooth
 
 N_GENES = 90
 DEPTH = 1000.0
@@ -121,3 +123,56 @@ def test_components_find_the_length_scale(rng):
     assert slide_components._best_kernel(prompts, np.ones(150), noise, np.ones(2), start, 0.1) == start.kernel
     few = prompts[np.arange(50)]
     assert slide_components._best_kernel(few, np.ones(50), columns[:50], np.ones(2), start, 0.1) == start.kernel
+
+
+def test_genes_without_a_pattern_keep_the_loading_of_all_such_genes(rng):
+    """Few genes rise along one gradient, and the shares of all others fall by one factor."""
+    n_prompts, n_genes, n_active = 100, 400, 40
+    level = rng.lognormal(0.0, 1.0, n_genes)
+    flat = np.sqrt(level / level.sum())
+    change = np.zeros(n_genes)
+    change[:n_active] = rng.choice([0.5, 1.0], n_active)
+    true = flat * (change - change @ flat**2)
+    weighted = 40.0 * rng.normal(size=(n_prompts, 1)) * true + rng.normal(size=(n_prompts, n_genes))
+    weighted -= np.outer(weighted @ flat, flat)  # shares add up to one
+    vectors = np.linalg.svd(weighted, full_matrices=False)[2][:1].T
+    vectors *= np.sign(vectors[:, 0] @ true)
+    loadings, own = own_loadings(weighted, vectors, np.ones(1), flat)
+    true /= np.linalg.norm(true)
+    still = np.arange(n_genes) >= n_active
+
+    def missed(found, genes):
+        return float(((found[genes, 0] - true[genes]) ** 2).sum())
+
+    assert missed(loadings, still) < 0.3 * missed(vectors, still)
+    assert missed(loadings, ~still) < 1.5 * missed(vectors, ~still)
+    assert own[~still].mean() > 0.6 > 0.3 > own[still].mean()
+    np.testing.assert_allclose(flat @ loadings, 0.0, atol=1e-12)
+    assert ((own >= 0) & (own <= 1)).all()
+
+
+def test_genes_that_all_follow_the_components_keep_their_loadings(rng):
+    n_prompts, n_genes = 200, 60
+    weighted = rng.normal(size=(n_prompts, 2)) @ rng.normal(scale=3.0, size=(2, n_genes))
+    weighted += rng.normal(size=weighted.shape)
+    vectors = np.linalg.svd(weighted, full_matrices=False)[2][:2].T
+    loadings, own = own_loadings(weighted, vectors, np.ones(2), np.full(n_genes, n_genes**-0.5))
+    assert own.mean() > 0.9
+    np.testing.assert_allclose(loadings, vectors, atol=0.03)
+
+
+def test_genes_that_hardly_vary_do_not_lose_by_those_that_do(rng):
+    """Few genes follow fields; the shares of all others only make room for them, which gene by gene falls out by itself."""
+    x, y = np.meshgrid(np.arange(20.0), np.arange(20.0))
+    positions = np.stack([x.ravel(), y.ravel()], axis=1)
+    change = np.zeros((400, 300))
+    change[:, :20] = smooth(positions, 4, 5) @ rng.normal(size=(4, 20))
+    rates = np.exp(change) / np.exp(change).sum(axis=1, keepdims=True)
+    adata = AnnData(rng.poisson(300 * rates).astype(np.float32), obsm={"spatial": positions * 100.0})
+    phg2st_sc.pp.sample_prompts(adata, fraction=0.25, seed=0)
+    phg2st_sc.tl.impute(adata, key_added="default", without=["guard"])
+    phg2st_sc.tl.impute(adata, key_added="by_gene", without=["guard", "gene_covariance"])
+    unseen = ~adata.obs["prompt"].to_numpy()
+    truth = np.log(rates[unseen, 20:])
+    together, alone = (agreement(adata.layers[key][unseen, 20:], truth) for key in ("default", "by_gene"))
+    assert together > alone + 0.3

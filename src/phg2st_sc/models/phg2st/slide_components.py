@@ -1,8 +1,8 @@
 """Gene components of the slide itself: genes that vary together over its prompts share their evidence.
 
 Kriged one by one, a gene of few counts is drowned by its own noise. The leading components of all genes over the prompts
-have little of it. They are trusted as far as their directions can be told from chance, and predicted as far as left-out
-prompts say that each can be.
+have little of it. They are trusted as far as their directions can be told from chance, predicted as far as left-out prompts
+say that each can be, and speak of a gene as far as its part in them can be told from chance.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from ...linear import (
     neighborhoods,
     prompt_gene_basis,
 )
+from .gene_loadings import own_loadings
 
 Array = NDArray[np.float64]
 
@@ -106,11 +107,12 @@ def share_evidence(places: Places, working: Working, covariance: Covariance, sig
         covariance,
         np.concatenate([ratio, as_genes]),
     )
-    together = _SHARED + _AS_GENES
+    # a gene that has no part in the components hardly varies: its own prompts say no more of it
+    together = 1.0 - (1.0 - _SHARED - _AS_GENES) * found.own
     given_up = together * found.overall * (1.0 - _certainty_of_the_rest(alone, found.vectors, working.noise[kept]))
-    by_genes = (given_up - _SHARED * found.trust) * alone.amplitude
-    weights = np.concatenate([_SHARED * found.trust * factor, by_genes])
-    shared = _in_genes(kriged, np.hstack([found.vectors, found.vectors]) * weights)
+    by_genes = (given_up[:, None] - _SHARED * found.trust) * alone.amplitude
+    weights = np.hstack([np.broadcast_to(_SHARED * found.trust * factor, by_genes.shape), by_genes])
+    shared = _in_genes(kriged, np.hstack([found.loadings, found.loadings]) * weights)
     return alone.prediction.times(1.0 - given_up).plus(shared)
 
 
@@ -133,13 +135,17 @@ class _Components:
     ----------
     vectors
         (G, k) directions.
+    loadings, own
+        (G, k) of the genes, as far as they can be told from chance, and (G,) that share of them.
     trust
-        (k,) in each, from 0 to 1.
+        (k,) in each direction, from 0 to 1.
     overall
         Its mean, weighted by what they vary beyond noise.
     """
 
     vectors: Array
+    loadings: Array
+    own: Array
     trust: Array
     overall: float
 
@@ -164,7 +170,12 @@ class _Components:
         trust = np.clip((_squared_cosine(variance, n_genes / kept.size) - _UNSURE) / (_SURE - _UNSURE), 0.0, 1.0)
         beyond_noise = np.maximum(variance - 1.0, 0.0)
         overall = float(trust @ beyond_noise / max(beyond_noise.sum(), 1e-12))
-        return cls(basis.vectors, trust, overall) if overall > 0.0 else None
+        if overall <= 0.0:
+            return None
+        scale = working.scale
+        flat = np.sqrt(scale.level) if scale.spread is None else np.sqrt(scale.level) / scale.spread
+        loadings, own = own_loadings(weighted, basis.vectors, trust, flat)
+        return cls(basis.vectors, loadings, own, trust, overall)
 
 
 def _squared_cosine(variance: Array, genes_per_prompt: float) -> Array:
