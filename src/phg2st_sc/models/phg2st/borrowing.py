@@ -64,10 +64,10 @@ class _Form:
     encoded: Encoded
 
     def working(self, prompts: Prompts) -> Working:
-        return self.predictor._working(prompts)
+        return self.predictor.working_of(prompts)
 
     def field(self, working: Working) -> tuple[Field, dict[str, Any]]:
-        out = self.predictor._condition(self.encoded, working)
+        out = self.predictor.conditioned(self.encoded, working)
         return out.prediction, out.details
 
     def take(self, rows: NDArray[np.int64]) -> _Form:
@@ -172,7 +172,7 @@ class BorrowingPredictor:
             field, details = alone.field(working)
             details = {"form": SLIDE, **details, **told}
             return working.finish(field, details=details, genes=genes, left_out=left_out)
-        working = common._working(prompts)
+        working = common.working_of(prompts)
         fields, details = self._fields(forms, weights, prompts, working)
         groups = gene_groups(working) if len(weights) > 1 else np.zeros(prompts.n_genes, dtype=np.int64)
         mixed = Stack(groups, weights).combine(fields)
@@ -204,7 +204,7 @@ class BorrowingPredictor:
         forms = {name: _Form(self.alone, one) for name, one in seen.encoded.items()}
         ordered = tuple(forms[name] for name in (SLIDE, SLIDE_WITHOUT_IMAGE) if name in forms)
         judged = len(ordered) > 1 and prompts.n_prompts >= MIN_TO_LEAVE_OUT and not self._unguarded
-        return _Alone(ordered, self.alone._stack(slide, seen.encoded, prompts)[0] if judged else None)
+        return _Alone(ordered, self.alone.stack_of(slide, seen.encoded, prompts)[0] if judged else None)
 
     def _helped(self, prior: Lent, by_image: Array | None, alone: _Alone, prompts: Prompts) -> _Helped | None:
         fitted = prior.to(prompts)
@@ -252,7 +252,7 @@ class BorrowingPredictor:
             return self._brought(form, shown, working)[0].whole()
 
         predict = [partial(of, name) for name in forms]
-        return learn_mixture(predict, before, few, folds, common._working), spots
+        return learn_mixture(predict, before, few, folds, common.working_of), spots
 
 
 def _before(priors: Sequence[Fitted], *, few: bool) -> Array:

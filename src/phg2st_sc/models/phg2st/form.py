@@ -94,36 +94,36 @@ class Predictor:
         self, slide: SlideArrays, encoded: Forms, prompts: Prompts, genes: NDArray[np.int64] | None = None
     ) -> Prediction:
         """Predict every spot of a slide from its prompts; ``genes`` of the panel, by position, or all."""
-        working = self._working(prompts)
+        working = self.working_of(prompts)
         forms = encoded.linear
         details: dict[str, Any] = {}
         if COHORT in forms and GUARD not in self.without:
-            details["level_agreement"] = agreement = self._level_agreement(prompts)
+            details["level_agreement"] = agreement = self.level_agreement(prompts)
             if agreement < LEAST_AGREEMENT:
                 forms = {SLIDE: forms[SLIDE], **forms}
                 details["another_tissue"] = True
         first = next(iter(forms))
-        out = self._condition(forms[first], working)
+        out = self.conditioned(forms[first], working)
         details |= {"form": first, **out.details}
         if first == COHORT and encoded.tokens is not None and not {GENE_COVARIANCE, NETWORK} & self.without:
             out = self._with_network(forms[first], encoded.tokens, working, out)
             details["network"] = True
         if GUARD in self.without or working.index.size < MIN_TO_LEAVE_OUT or PROPAGATION in self.without:
             return working.finish(out.prediction, details=details, genes=genes, posterior=out.posterior)
-        stack, few = self._stack(slide, forms, prompts)
+        stack, few = self.stack_of(slide, forms, prompts)
         if first == COHORT and stack.records[1].beats(stack.records[0], standard_errors=_MISLED):
             # weights are drawn towards the first form: few prompts would hardly leave a cohort that misleads
             first, forms = SLIDE, {SLIDE: forms[SLIDE], **forms}
-            out = self._condition(forms[SLIDE], working)
+            out = self.conditioned(forms[SLIDE], working)
             details = {"level_agreement": details["level_agreement"], "form": first, **out.details}
             details["cohort_misleads"] = True
-            stack, few = self._stack(slide, forms, prompts)
+            stack, few = self.stack_of(slide, forms, prompts)
         details["compared"] = {name: one.scores for name, one in zip(forms, stack.records, strict=True)}
         if not stack.first_alone:
             details["weights"] = [[float(weight) for weight in row] for row in stack.weights]
         others = [one for name, one in forms.items() if name != first]
         used = [
-            self._condition(one, working).prediction if stack.weights[:, number].any() else None
+            self.conditioned(one, working).prediction if stack.weights[:, number].any() else None
             for number, one in enumerate(others, start=1)
         ]
         return working.finish(
@@ -146,14 +146,14 @@ class Predictor:
         )
         return replace(out, prediction=out.prediction.change(lambda values, rows: values + added[rows] @ vectors.T))
 
-    def _level_agreement(self, prompts: Prompts) -> float:
+    def level_agreement(self, prompts: Prompts) -> float:
         """Rank correlation of the genes' levels between prompts and cohort; 1 where there is nothing to compare."""
         if self.knowledge is None:
             return 1.0
         found = level_agreement(prompts.counts.sum(axis=0, dtype=np.float64), self.knowledge.levels)
         return 1.0 if found is None else found
 
-    def _stack(
+    def stack_of(
         self, slide: SlideArrays, forms: dict[str, Encoded], prompts: Prompts
     ) -> tuple[Stack, NDArray[np.int64]]:
         """How far each form is to be trusted, from prompts left out in turn, and their spots; nothing else is predicted."""
@@ -161,11 +161,12 @@ class Predictor:
 
         def predicts(form: Encoded) -> Predict:
             here = form.take(spots)
-            return lambda working: self._condition(here, working).whitened
+            return lambda working: self.conditioned(here, working).whitened
 
-        return learn_stack([predicts(form) for form in forms.values()], few, folds, self._working), spots
+        return learn_stack([predicts(form) for form in forms.values()], few, folds, self.working_of), spots
 
-    def _condition(self, encoded: Encoded, working: Working) -> Conditioned:
+    def conditioned(self, encoded: Encoded, working: Working) -> Conditioned:
+        """The linear prediction of one form of the slide, without the parts that are left out."""
         return condition(
             self.knowledge,
             encoded,
@@ -174,7 +175,8 @@ class Predictor:
             gene_covariance=GENE_COVARIANCE not in self.without,
         )
 
-    def _working(self, prompts: Prompts) -> Working:
+    def working_of(self, prompts: Prompts) -> Working:
+        """Prompts on the working scale, about the cohort's levels where there is one."""
         known = self.knowledge
         if known is None:
             working = Working.of(prompts)

@@ -36,10 +36,10 @@ def survey(predictor: Predictor, slide: SlideArrays, prompts: Prompts | None) ->
     known = predictor.knowledge
     if prompts is None:
         prompts = _no_prompts(2 if known is None else known.levels.size)
-    strange = prompts.n_prompts and predictor._level_agreement(prompts) < LEAST_AGREEMENT
+    strange = prompts.n_prompts and predictor.level_agreement(prompts) < LEAST_AGREEMENT
     form = forms[SLIDE] if strange else forms.get(COHORT, forms[SLIDE])
-    working = predictor._working(prompts)
-    out = predictor._condition(form, working)
+    working = predictor.working_of(prompts)
+    out = predictor.conditioned(form, working)
     ratio = float(np.clip(np.median(out.ratio), *_RATIOS)) if working.index.size else _USUAL_RATIO
     covariance = replace(out.covariance, ratio=ratio)
     noise = expected_noise(slide, form.places, covariance.kernel, working)
