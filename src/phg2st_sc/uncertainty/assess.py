@@ -56,7 +56,7 @@ def assess(
     if errors.unlike is not None:
         spots[_keys.UNLIKE] = errors.unlike
     facts: dict[str, Any] = {"n_left_out": errors.calibration.n_prompts, _keys.INTERVALS: errors.record()}
-    genes_told = told_of_genes(prediction, slide, prompts, left_out, left)
+    genes_told = told_of_genes(prediction, slide, prompts, left_out, left, errors.calibration)
     facts |= genes_told.facts
     if left_out is None:
         facts["sentence"] = f"{prompts.n_prompts} prompts are too few to leave some out: errors are taken as usual."

@@ -2,7 +2,7 @@
 
 The scores of a section correlate a predicted map with Pearson residuals of counts, averaged over neighbors. Of a prediction that is
 right on average, the covariance with these is its own variance, and what stands against it is known: counting noise, and what
-the prompts leave open. Left-out prompts then correct all genes by one factor. What they show of a single gene is mostly the noise of
+the prompts leave open, as large as errors at left-out prompts were. Left-out prompts then correct all genes by one factor. What they show of a single gene is mostly the noise of
 its counts there, and ranks genes worse than its predicted map does.
 """
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from .._evidence import LeftOut, Posterior
 from ..linear import even_subset
+from .calibration import Calibration
 from .maps import GeneMaps
 from .shown import Shown
 
@@ -62,7 +63,13 @@ class GeneTrust:
 
 
 def gene_trust(
-    maps: GeneMaps, left_out: LeftOut, left: Posterior, *, amplitude: float = 1.0, doubt: float = DOUBT
+    maps: GeneMaps,
+    left_out: LeftOut,
+    left: Posterior,
+    calibration: Calibration,
+    *,
+    amplitude: float = 1.0,
+    doubt: float = DOUBT,
 ) -> GeneTrust:
     """Expected held-out correlation of every gene.
 
@@ -74,14 +81,17 @@ def gene_trust(
         How left-out prompts were predicted.
     left
         What the prompts leave open.
+    calibration
+        How much larger errors are than that.
     amplitude
         Common factor by which the method drew its maps towards the level. Correlations do not change with it.
     doubt
         Standard deviation of the factor before left-out prompts are asked.
     """
     depth, stretch = float(left_out.totals.mean()), 1.0 / amplitude
-    open_ = depth * _open(maps, left)
-    noise = maps.noise * (1.0 if left_out.spread is None else left_out.spread**2)
+    spread = 1.0 if left_out.spread is None else left_out.spread**2
+    open_ = depth * spread * calibration.rate * _open(maps, left)
+    noise = maps.noise * (spread + depth * calibration.spot * left_out.level)
     variance = depth * stretch**2 * maps.averaged + _AVERAGED * open_ + noise
     claimed = np.sqrt(depth) * stretch * maps.covariance / np.sqrt(variance)
     shown = Shown.of(left_out, stretch)

@@ -13,6 +13,7 @@ from .. import _keys
 from .._arrays import Prompts, SlideArrays
 from .._evidence import LeftOut, Posterior
 from ..models import Prediction
+from .calibration import Calibration
 from .genes import DOUBT, DOUBT_WITHOUT_COVARIANCE, GeneTrust, gene_trust
 from .maps import GeneMaps
 from .reliable import chances_below, discoveries
@@ -37,7 +38,12 @@ class ToldOfGenes:
 
 
 def told_of_genes(
-    prediction: Prediction, slide: SlideArrays, prompts: Prompts, left_out: LeftOut | None, left: Posterior
+    prediction: Prediction,
+    slide: SlideArrays,
+    prompts: Prompts,
+    left_out: LeftOut | None,
+    left: Posterior,
+    calibration: Calibration,
 ) -> ToldOfGenes:
     """What is said of the genes; nothing where every spot was measured, or no prompt could be left out.
 
@@ -51,6 +57,8 @@ def told_of_genes(
         How left-out prompts were predicted; ``None`` where they are too few.
     left
         What the prompts leave open.
+    calibration
+        How much larger errors are than that.
     """
     if left_out is None:
         return ToldOfGenes({}, {})
@@ -60,7 +68,7 @@ def told_of_genes(
         return ToldOfGenes({}, {})
     doubt = DOUBT_WITHOUT_COVARIANCE if prediction.posterior is None else DOUBT
     amplitude = float(prediction.details.get("amplitude", 1.0))
-    found = gene_trust(maps, left_out, left, amplitude=amplitude, doubt=doubt)
+    found = gene_trust(maps, left_out, left, calibration, amplitude=amplitude, doubt=doubt)
     columns = {_keys.TRUST: found.expected, _keys.TRUST_SE: found.error, _keys.TRUST_NULL: found.nothing}
     facts = {
         "expected_correlation": found.mean,
