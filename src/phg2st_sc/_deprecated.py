@@ -1,13 +1,14 @@
-"""Old names that still work for one release, with one warning."""
+"""Old names, and settings without effect, that still work for one release, with one warning."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from functools import wraps
 from importlib import import_module
 from typing import Any, TypeVar
 
+from ._text import quoted
 from ._warn import warn_user
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -40,6 +41,47 @@ def renamed_parameters(**names: str) -> Callable[[_Function], _Function]:
         return call  # type: ignore[return-value]
 
     return decorate
+
+
+def dropped_parameters(*names: str) -> Callable[[_Function], _Function]:
+    """Let a function, or the constructor of a class, take parameters that have no effect any more, with a warning.
+
+    Parameters
+    ----------
+    *names
+        Parameters that it took.
+    """
+
+    def decorate(function: _Function) -> _Function:
+        @wraps(function)
+        def call(*args: Any, **settings: Any) -> Any:
+            of = f"`{function.__qualname__.removesuffix('.__init__')}`"
+            return function(*args, **without_dropped(settings, names, of))
+
+        return call  # type: ignore[return-value]
+
+    return decorate
+
+
+def without_dropped(settings: Mapping[str, Any], dropped: Collection[str], of: str) -> dict[str, Any]:
+    """Settings but for those that have no effect any more, of which a warning tells.
+
+    Parameters
+    ----------
+    settings
+        Values by name.
+    dropped
+        Names of those without effect.
+    of
+        Whose settings they were, as the warning says it.
+    """
+    if gone := [name for name in settings if name in dropped]:
+        effect, them = ("has", "it") if len(gone) == 1 else ("have", "them")
+        warn_user(
+            f"{quoted(gone)} of {of} {effect} no effect any more, and will be refused by the next release: leave {them} out.",
+            FutureWarning,
+        )
+    return {name: value for name, value in settings.items() if name not in dropped}
 
 
 def deprecated_names(module: str, **names: str) -> Callable[[str], Any]:

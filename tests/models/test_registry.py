@@ -85,7 +85,7 @@ def test_limits_of_a_class_are_its_own_and_those_of_its_bases():
         ("stnet", {"fine_tune_lr": -1.0}, "fine_tune_lr=-1.0 .* above 0"),
         ("stnet", {"max_epochs": 0}, "max_epochs=0 .* at least 1"),
         ("stnet", {"validation_fraction": float("nan")}, "validation_fraction=nan .* a finite number"),
-        ("phg2st", {"n_neighbors": 0}, "n_neighbors=0 .* at least 1"),
+        ("phg2st_paper", {"n_neighbors": 0}, "n_neighbors=0 .* at least 1"),
         ("tuned", {"depth": 1}, "depth=1 of method 'tuned' must be at least 2"),
     ],
 )

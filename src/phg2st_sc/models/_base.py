@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
+from .._deprecated import without_dropped
 from .._state import pack, unpack
 from .._text import quoted
 from .._warn import warn_user
@@ -66,6 +67,8 @@ class Estimator(ABC):
     """What numbers among the settings may be, by setting; those of base classes hold too."""
     renamed: ClassVar[Mapping[str, str]] = {}
     """Settings by the names that they had in the last release; :func:`create` takes both."""
+    dropped: ClassVar[tuple[str, ...]] = ()
+    """Settings of the last release that have no effect any more; :func:`create` takes and leaves them out, with a warning."""
     needs_image: bool = False
     """Whether the method has no form that works without image features."""
     uses_image: bool = False
@@ -136,13 +139,13 @@ class Estimator(ABC):
                 raise TypeError(msg)
             if old in settings:
                 warn_user(f"Setting `{old}` of method {cls.name!r} is called `{new}` now: write {new}=.", FutureWarning)
-        return cls.name, cls.under_new_names(settings)
+        return cls.name, cls.under_new_names(without_dropped(settings, cls.dropped, f"method {cls.name!r}"))
 
     @classmethod
     def under_new_names(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Settings, or what is known of each, by the names that they have now."""
+        """Settings, or what is known of each, by the names that they have now, but for those without effect."""
         renamed = declared(cls, "renamed")
-        return {renamed.get(name, name): value for name, value in settings.items()}
+        return {renamed.get(name, name): value for name, value in settings.items() if name not in cls.dropped}
 
     @property
     def is_fitted(self) -> bool:

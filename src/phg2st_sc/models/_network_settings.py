@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from .._deprecated import without_dropped
 from .._text import quoted
 from ._base import FOLDERS, Estimator
 from ._limits import AtLeast, Positive
@@ -87,9 +88,10 @@ def check_nested(
 
 
 def check_prompted(method: NetworkEstimator, config: type[Any]) -> None:
-    """The same for a method whose network is shown prompts, and trained as ``config`` says."""
-    from ..nn import NetworkConfig
+    """The same for a method whose network is shown prompts, and trained as ``config`` says; sizes without effect are left out."""
+    from ..nn import DROPPED, NetworkConfig
 
     check_nested(method.training, config, argument="training", method=method.name, hidden=("seed",))
     sizes = ("n_genes", "n_features", "fusion", "branches")
+    method.network = without_dropped(method.network, DROPPED, f"`network` of method {method.name!r}")
     check_nested(method.network, NetworkConfig, argument="network", method=method.name, hidden=sizes)

@@ -4,6 +4,7 @@ Public is what methods take as settings; the blocks may change from release to r
 """
 
 from ._config import CONTEXT_SIDE as CONTEXT_SIDE
+from ._config import DROPPED as DROPPED
 from ._config import MEMBER as MEMBER
 from ._config import NetworkConfig
 from ._context import ContextEncoder as ContextEncoder

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from .._deprecated import dropped_parameters
 from .._docs import documented
 
 BRANCHES = ("both", "spot", "context")
+DROPPED = ("propagation", "histology", "residual_head")
+"""Settings of an earlier release that have no effect."""
 CONTEXT_SIDE = 5
 """Tiles along a side of the block around a spot."""
 
@@ -85,8 +88,6 @@ class NetworkConfig:
     propagation_blocks, kernel_width
         Of the networks in the default model: transformer blocks in which spots look at prompts, and width of the
         likeness of tokens in the kernel that spreads what is left at the prompts.
-    propagation, histology, residual_head
-        No longer used.
 
     Examples
     --------
@@ -116,10 +117,7 @@ class NetworkConfig:
     prompt_head: bool = False
     distillation: float = 0.3
     hypergraph: bool = True
-    propagation: bool = True
     propagation_blocks: int = 2
-    histology: bool = True
-    residual_head: bool = True
     kernel_width: int = 8
 
     def __post_init__(self) -> None:
@@ -141,7 +139,7 @@ class NetworkConfig:
             msg = f"Unknown preset {name!r}; available: {', '.join(sorted(PRESETS))}."
             raise ValueError(msg)
         known = {f.name for f in fields(cls)}
-        unknown = sorted(set(changes) - known)
+        unknown = sorted(set(changes) - known - set(DROPPED))
         if unknown:
             msg = f"The network has no setting {unknown[0]!r}; it has: {', '.join(sorted(known))}."
             raise ValueError(msg)
@@ -158,5 +156,13 @@ class NetworkConfig:
         return self.branches != "spot"
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain record, from which ``NetworkConfig(**record)`` makes the same."""
+        """Plain record, from which :meth:`of_record` makes the same."""
         return asdict(self)
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> NetworkConfig:
+        """Sizes that :meth:`as_dict` wrote down, in this release or an earlier one."""
+        return cls(**{name: value for name, value in record.items() if name not in DROPPED})
+
+
+NetworkConfig.__init__ = dropped_parameters(*DROPPED)(NetworkConfig.__init__)  # type: ignore[method-assign]

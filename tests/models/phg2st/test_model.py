@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
+from folders import change_settings
 
 import phg2st_sc as phg2st
 from phg2st_sc import models
@@ -419,6 +422,45 @@ def test_the_network_is_trained_where_two_patients_have_images(sections):
     assert "networks" in PHG2ST(**quick).fit(sections[:2]).record
     assert PHG2ST(**quick).fit([sections[0], blind(sections[1]), blind(sections[2])]).record == {}
     assert PHG2ST(**quick, without=["network"]).fit(sections[:2]).record == {}
+
+
+@pytest.mark.parametrize("name", PHG2ST.dropped)
+def test_settings_without_effect_are_taken_with_one_warning(name):
+    for make in (PHG2ST, partial(phg2st.models.create, "phg2st")):
+        with pytest.warns(FutureWarning, match=f"'{name}' of .* has no effect") as told:
+            made = make(n_components=7, **{name: 4})
+        assert [one.filename for one in told] == [__file__]
+        assert repr(made) == "PHG2ST(n_components=7)"
+        assert name not in made.kept_parameters()
+    with pytest.raises(TypeError, match="unexpected keyword argument 'neighbors'"):
+        PHG2ST(neighbors=4)
+
+
+def test_imputing_with_a_setting_without_effect_warns_once():
+    adata = phg2st.datasets.simulate(n_spots=60, n_genes=5, image=False, progress=False)
+    phg2st.pp.sample_prompts(adata, fraction=0.3, seed=0)
+    with pytest.warns(FutureWarning, match="'branches', 'n_neighbors' of .* have no effect") as told:
+        phg2st.tl.impute(adata, branches="spot", n_neighbors=4, progress=False)
+    assert [one.filename for one in told if one.category is FutureWarning] == [__file__]
+    assert not set(PHG2ST.dropped) & set(adata.uns["phg2st"]["parameters"])
+
+
+def test_sizes_without_effect_within_network_are_left_out_with_one_warning():
+    method = PHG2ST(network={"residual_head": False, "width": 32})
+    with pytest.warns(FutureWarning, match="'residual_head' of `network` of method 'phg2st' has no effect") as told:
+        method.check_settings()
+    method.check_settings()
+    assert (len(told), method.network) == (1, {"width": 32})
+
+
+def test_a_model_saved_with_settings_without_effect_loads(model, tmp_path):
+    folder = model.save(tmp_path / "model")
+    former = {"branches": "spot", "n_neighbors": 0, "patience": None, "validation_fraction": 0.2}
+    change_settings(folder, lambda record: record["parameters"].update(former))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again = phg2st.models.load(folder)
+    assert again.kept_parameters() == model.kept_parameters()
 
 
 def test_the_former_correction_is_told_of_and_left_behind(model, new, draw):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ... import _keys
 from ..._arrays import Prediction, Prompts, SlideArrays, TrainingSlide
+from ..._deprecated import dropped_parameters
 from ..._docs import documented
 from ..._state import Later
 from ..._warn import warn_user
@@ -39,6 +40,7 @@ _FEWEST_IMAGED = 2
 _FORMER = {"propagate": "phg2st", "paper": "phg2st_paper"}
 """Methods by the name that each had as a ``fusion`` of this one."""
 _OF_THE_PAPER = ("preset", "prompt_fraction")
+_DROPPED = ("branches", "n_neighbors", "patience", "validation_fraction")
 _CORRECTION = (
     "`correction=` goes with the next release: the network no longer corrects the linear prediction but is averaged into it, "
     "use `use_network=`."
@@ -80,14 +82,6 @@ class PHG2ST(NetworkEstimator):
     {training}
         See :class:`phg2st_sc.training.EpisodeConfig`, whose values stand where ``None`` is given above.
     {accelerator} {devices} {precision} {strategy} {checkpoint_dir} {resume_from} {progress:method} {seed}
-    {branches}
-        No effect any more: it was of the network that corrected the linear prediction.
-    {n_neighbors:hyperedge}
-        No effect any more.
-    {patience}
-        No effect any more: every epoch is run.
-    {validation_fraction}
-        No effect any more: each network leaves out a third of the patients.
     correction
         Deprecated: ``use_network``.
     fusion
@@ -111,16 +105,15 @@ class PHG2ST(NetworkEstimator):
     name = "phg2st"
     kind = "default"
     paper = "arXiv 2503.16816"
-    limits: ClassVar = {"n_components": AtLeast(0), "n_neighbors": AtLeast(1)}
+    limits: ClassVar = {"n_components": AtLeast(0)}
     uses_image = True
     renamed: ClassVar = {"correction": "use_network"}
+    dropped = _DROPPED
     learns: ClassVar = {"_knowledge": Knowledge | None, "_member": Later(_member)}
     n_components: int
     use_network: bool | None
     without: tuple[str, ...]
-    branches: str
     engine: str
-    n_neighbors: int
 
     def __new__(cls, *, fusion: str | None = None, **settings: Any) -> Any:
         """A :class:`PHG2STPaper` where ``fusion="paper"`` asks for it, as it did before that was a method of its own."""
@@ -129,19 +122,16 @@ class PHG2ST(NetworkEstimator):
         name, settings = cls.called_today({"fusion": fusion, **settings})
         return super().__new__(cls) if name == cls.name else get_method(name)(**settings)
 
+    @dropped_parameters(*_DROPPED)
     def __init__(
         self,
         *,
         n_components: int = 30,
         use_network: bool | None = None,
         without: Iterable[str] = (),
-        branches: str = "both",
         engine: str = "auto",
-        n_neighbors: int = 4,
         max_epochs: int | None = None,
-        patience: int | None = None,
         lr: float | None = None,
-        validation_fraction: float | None = None,
         network: Mapping[str, Any] | None = None,
         training: Mapping[str, Any] | None = None,
         accelerator: str = "auto",
@@ -172,12 +162,11 @@ class PHG2ST(NetworkEstimator):
     @classmethod
     def called_today(cls, settings: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """Name and settings of the method that is meant: the published network was a ``fusion`` of this one."""
-        _, rest = super().called_today({name: value for name, value in settings.items() if name != "fusion"})
         if "fusion" not in settings:
             if wrong := [name for name in _OF_THE_PAPER if name in settings]:
                 msg = f"`{wrong[0]}` is a setting of the published network: use method='phg2st_paper', or leave it out."
                 raise TypeError(msg)
-            return cls.name, rest
+            return super().called_today(settings)
         fusion = settings["fusion"]
         if fusion not in _FORMER:
             msg = f"Unknown fusion {fusion!r}; available: {', '.join(map(repr, _FORMER))}."
@@ -185,7 +174,8 @@ class PHG2ST(NetworkEstimator):
         name = _FORMER[fusion]
         instead = f"use method={name!r}" if name != cls.name else "it is what method='phg2st' does, leave it out"
         warn_user(f"`fusion={fusion!r}` goes with the next release: {instead}.", FutureWarning)
-        return name, rest
+        rest = {setting: value for setting, value in settings.items() if setting != "fusion"}
+        return super().called_today(rest) if name == cls.name else (name, rest)
 
     def check_settings(self) -> None:
         """Raise where ``network`` or ``training`` names what the networks or their training do not have."""

@@ -54,7 +54,7 @@ class PHG2STNetwork(nn.Module):
     @classmethod
     def of_config(cls, config: Mapping[str, Any]) -> Self:
         """A network that weights are loaded into."""
-        return cls(NetworkConfig(**config))
+        return cls(NetworkConfig.of_record(config))
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()

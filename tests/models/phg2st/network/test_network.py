@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -147,9 +149,21 @@ def test_groups_are_quarters_by_scale():
 
 
 def test_records_of_older_networks_still_load():
-    parts = ("propagation", "hypergraph", "residual_head", "histology", "kernel_width")
-    old = {k: v for k, v in NetworkConfig(6, K).as_dict().items() if k not in parts}
-    assert NetworkConfig(**old) == NetworkConfig(6, K)
+    record = NetworkConfig(6, K).as_dict()
+    before = {name: value for name, value in record.items() if name not in ("hypergraph", "kernel_width")}
+    gone = {"propagation": True, "histology": False, "residual_head": True}
+    for old in (before, {**record, **gone}):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert NetworkConfig.of_record(old) == NetworkConfig(6, K)
+            assert ComponentNetwork(NetworkConfig.of_record({**old, **MEMBER}), torch.ones(K)).state_dict()
+
+
+def test_sizes_without_effect_are_taken_with_one_warning():
+    for made in (NetworkConfig, partial(NetworkConfig.preset, "default")):
+        with pytest.warns(FutureWarning, match="'residual_head' of `NetworkConfig` has no effect") as told:
+            assert made(n_features=6, n_genes=K, residual_head=False) == NetworkConfig(6, K)
+        assert [one.filename for one in told] == [__file__]
 
 
 def test_a_large_slide_is_predicted_by_parts_of_its_image(monkeypatch):

@@ -160,7 +160,7 @@ class Committee(nn.Module):
         """A committee that weights are loaded into, among them the groups of the components."""
         sizes = dict(config)
         n = sizes.pop("networks")
-        made = NetworkConfig(**sizes)
+        made = NetworkConfig.of_record(sizes)
         return cls(made, torch.ones(made.n_genes), n)
 
     def forward(self, slide: SlideInput, evidence: Evidence) -> Tensor:
