@@ -28,8 +28,6 @@ N_NEIGHBORS = 8
 """Spots in a hyperedge beside its centre: the ring around it on a square lattice."""
 SURROUNDINGS, BOTH, OWN = VIEWS = ("surroundings", "both", "own")
 """What may be looked at: the propagated features, the spot's own, or both."""
-_WEIGHT = 1.5
-"""Of propagated features beside those of the spot itself, for image regressions: saved models count on it."""
 _MAX_SPOTS = 20_000
 """That the directions of the components are found from."""
 _FEW_SPOTS = 4096
@@ -101,7 +99,7 @@ class Looks:
         """Features (n, d) of the surroundings of every spot, of the spot itself, or (n, 2d) of both."""
         if view == OWN:
             return self.own
-        return self.around if view == SURROUNDINGS else _SideBySide(self.own, self.around, _WEIGHT)
+        return self.around if view == SURROUNDINGS else _SideBySide(self.own, self.around)
 
     def standardized(self, view: str) -> Standardized:
         """The same over the slide, blocks of columns of several encoders with the same say."""
@@ -112,14 +110,13 @@ class Looks:
 class _SideBySide:
     own: Standardized
     around: NDArray[np.float32]
-    weight: float
 
     @property
     def shape(self) -> tuple[int, ...]:
         return self.own.shape[0], 2 * self.own.shape[1]
 
     def __getitem__(self, rows: Any) -> Array:
-        return np.hstack([self.own[rows], np.float64(self.weight) * self.around[rows]])
+        return np.hstack([self.own[rows], self.around[rows]])
 
 
 def propagated_components(looks: Looks) -> Array:
@@ -130,7 +127,7 @@ def propagated_components(looks: Looks) -> Array:
     same: more weight to what surrounds a spot makes smoother maps, which follow single spots less. The image of the whole
     slide is known before anything is measured, so no prompt enters.
     """
-    both = _SideBySide(looks.own, looks.around, 1.0)
+    both = _SideBySide(looks.own, looks.around)
     mean = sum_of(both, lambda block: block.sum(axis=0)) / looks.slide.n_spots
     few = min(N_COMPONENTS, looks.slide.n_spots)
     components = _of_spots(both, mean, few) if looks.slide.n_spots < mean.size else _of_features(both, mean, few)
