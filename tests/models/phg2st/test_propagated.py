@@ -125,7 +125,7 @@ def test_components_of_few_spots_are_those_of_their_features(tissue, fields, rng
     """With more features than spots the products of the spots are taken; they are the same components."""
     features = np.hstack([fields(tissue, 5, 2), rng.normal(size=(len(tissue), len(tissue)))])
     looks = Looks(SlideArrays("a", tissue, features.astype(np.float32)), "m")
-    both = propagated._SideBySide(looks.own, looks.around, 1.0)
+    both = propagated._SideBySide(looks.own, looks.around)
     mean = both[:].mean(axis=0)
     of_spots, of_features = (make(both, mean, 40) for make in (propagated._of_spots, propagated._of_features))
     np.testing.assert_allclose(
