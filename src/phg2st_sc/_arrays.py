@@ -140,6 +140,12 @@ class Prompts:
         """Size of the panel."""
         return int(self.counts.shape[1])
 
+    @property
+    def panel_share(self) -> float:
+        """Share of the panel in all counts of the prompts."""
+        everything = float(self.totals.sum())
+        return float(self.counts.sum(dtype=np.float64)) / everything if everything > 0 else 1.0
+
     def subset(self, keep: NDArray[np.int64]) -> Prompts:
         """Return the prompts at positions ``keep`` of this object (used by cross-validation)."""
         return replace(self, index=self.index[keep], counts=self.counts[keep], totals=self.totals[keep])
@@ -229,8 +235,6 @@ class Prediction:
         when they are asked for.
     std
         (n, G) float32 standard deviation of the rate on the same scale, as ``mean``; or ``None``.
-    trust
-        (G,) float32 expected held-out correlation per gene, or ``None``.
     details
         JSON-like facts on how the prediction was made (chosen method, fitted range, ...), kept as provenance.
     latent
@@ -256,7 +260,6 @@ class Prediction:
         self,
         mean: NDArray[np.float32] | RowBlocks,
         std: NDArray[np.float32] | RowBlocks | None = None,
-        trust: NDArray[np.float32] | None = None,
         details: Mapping[str, Any] | None = None,
         latent: Latent | None = None,
         left_out: LeftOut | Callable[[], LeftOut | None] | None = None,
@@ -265,7 +268,7 @@ class Prediction:
         samples: Sequence[RowBlocks] = (),
     ) -> None:
         self._mean = mean if isinstance(mean, RowBlocks) else np.asarray(mean)
-        self._std, self.trust, self.latent = std, trust, latent
+        self._std, self.latent = std, latent
         self._left_out, self.posterior, self.assessment = left_out, posterior, assessment
         self.samples = tuple(samples)
         self.details: Mapping[str, Any] = {} if details is None else details
@@ -315,7 +318,6 @@ class Prediction:
         return self.but(
             mean=_columns(self._mean, genes),
             std=None if self._std is None else _columns(self._std, genes),
-            trust=None if self.trust is None else self.trust[genes],
             latent=None if self.latent is None else self.latent.take(genes),
             left_out=lambda: None if self.left_out is None else self.left_out.take(genes),
             posterior=None if self.posterior is None else self.posterior.take(genes),
@@ -325,7 +327,7 @@ class Prediction:
 
     def but(self, **changes: Any) -> Prediction:
         """The same prediction with some of its parts changed."""
-        open_ = ("trust", "details", "latent", "posterior", "assessment", "samples")
+        open_ = ("details", "latent", "posterior", "assessment", "samples")
         parts = {name: getattr(self, name) for name in open_}
         hidden = {"mean": self._mean, "std": self._std, "left_out": self._left_out}
         return Prediction(**{**hidden, **parts, **changes})

@@ -29,8 +29,8 @@ class LeftOut:
         (p,) counts of the whole panel.
     rate
         (p, G) predicted shares of the panel's counts: every row adds up to 1.
-    spread
-        (G,) noise of the genes in units of the Poisson one; ``None`` where all are taken as Poisson.
+    among
+        Rows of the slide that all prompts are which were shown, or left out, in any fold; ``None`` where they are ``spots``.
     """
 
     spots: Index
@@ -38,7 +38,7 @@ class LeftOut:
     counts: NDArray[np.float32]
     totals: Array
     rate: NDArray[np.float32]
-    spread: Array | None = None
+    among: Index | None = None
 
     @property
     def level(self) -> Array:
@@ -53,8 +53,7 @@ class LeftOut:
 
     def take(self, genes: Index) -> LeftOut:
         """The same of some genes; their shares stay those of the whole panel."""
-        spread = None if self.spread is None else self.spread[genes]
-        return replace(self, counts=self.counts[:, genes], rate=self.rate[:, genes], spread=spread)
+        return replace(self, counts=self.counts[:, genes], rate=self.rate[:, genes])
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +78,8 @@ class Posterior:
         Draws (L,) numbers of fields of each ratio: their values (rows, number) at some spots, of unit variance before any prompt.
     prompts
         (p,) rows of the slide that the prompts are.
+    spread
+        (G,) noise of the genes in units of the Poisson one; ``None`` where all are taken as Poisson.
     """
 
     open: Callable[[Index], Array]
@@ -87,11 +88,17 @@ class Posterior:
     given: Callable[[Index], Posterior]
     fields: Callable[[Index, np.random.Generator], Callable[[Index], list[Array]]]
     prompts: Index
+    spread: Array | None = None
 
     @property
     def loading(self) -> Array:
         """(L, G) variance of a gene that belongs to each ratio."""
         return np.asarray(self.root**2)
+
+    @property
+    def noise(self) -> Array | float:
+        """(G,) variance of the noise of the genes in units of the Poisson one."""
+        return 1.0 if self.spread is None else np.asarray(self.spread**2)
 
     def variance(self, rows: Index) -> Array:
         """(rows, G) variance of the whitened rates of some spots."""
@@ -100,15 +107,17 @@ class Posterior:
     def at_left_out(self, left_out: LeftOut) -> Array:
         """(p, L) what is open at prompts that were left out, given those that were shown then."""
         out = np.empty((left_out.spots.size, self.shared.size))
+        among = left_out.spots if left_out.among is None else left_out.among
         for fold in np.unique(left_out.folds):
             here = left_out.folds == fold
-            shown = np.flatnonzero(np.isin(self.prompts, left_out.spots[~here]))
+            shown = np.flatnonzero(np.isin(self.prompts, np.setdiff1d(among, left_out.spots[here])))
             out[here] = self.given(shown).open(left_out.spots[here])
         return out
 
     def take(self, genes: Index) -> Posterior:
         """The same of some genes."""
-        return replace(self, root=self.root[:, genes], given=lambda kept: self.given(kept).take(genes))
+        spread = None if self.spread is None else self.spread[genes]
+        return replace(self, root=self.root[:, genes], given=lambda kept: self.given(kept).take(genes), spread=spread)
 
 
 @dataclass(frozen=True, eq=False)

@@ -47,9 +47,9 @@ def test_nothing_is_made_before_it_is_asked_for_and_once_only(blocks, asked):
 
 
 def test_genes_taken_of_blocks_are_those_of_the_whole(blocks):
-    few = Prediction(blocks, trust=np.array([1, 2, 3], dtype=np.float32), details={"a": 1}).take(np.array([2, 0]))
+    few = Prediction(blocks, std=blocks, details={"a": 1}).take(np.array([2, 0]))
     np.testing.assert_array_equal(few.mean, np.arange(60).reshape(20, 3)[:, [2, 0]])
-    assert few.trust.tolist() == [3, 1]
+    np.testing.assert_array_equal(few.std, few.mean)
     assert few.but(details={"b": 2}).details == {"b": 2}
 
 

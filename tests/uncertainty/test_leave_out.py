@@ -7,7 +7,7 @@ import pytest
 
 from phg2st_sc.linear import Working
 from phg2st_sc.models import create
-from phg2st_sc.uncertainty import leave_out
+from phg2st_sc.uncertainty import assess, leave_out
 
 
 def alone(name):
@@ -94,3 +94,33 @@ def test_genes_are_taken_with_the_totals_of_the_panel(slide_and_prompts):
     np.testing.assert_array_equal(few.totals, found.counts.sum(axis=1))
     np.testing.assert_array_equal(few.rate, found.rate[:, [4, 2]])
     np.testing.assert_allclose(few.level, found.level[[4, 2]])
+
+
+def test_a_method_that_trains_on_every_slide_leaves_one_fold_out(slide_and_prompts):
+    slide, prompts = slide_and_prompts
+    slow = create("kriging")
+    slow.trains_alone = True
+    every = leave_out(create("kriging"), slide, prompts, seed=0)
+    once = leave_out(slow, slide, prompts, seed=0)
+    np.testing.assert_array_equal(once.spots, every.spots[every.folds == every.folds[0]])
+    posterior = slow.predict(slide, prompts).posterior
+    expected = posterior.at_left_out(every)[every.folds == every.folds[0]]
+    np.testing.assert_allclose(posterior.at_left_out(once), expected)
+    made = assess(slow.predict(slide, prompts), slow, slide, prompts, np.arange(prompts.n_genes), seed=0)
+    assert np.isfinite(made.std).all()
+
+
+def test_noise_of_the_genes_counts_however_prompts_were_left_out(make_training):
+    slides = [make_training(seed) for seed in range(3)]
+    model = create("phg2st", use_network=False).fit(slides)
+    bare = create("phg2st", use_network=False, without=["guard"]).fit(slides)
+    new = make_training(9)
+    prompts = new.prompts(np.arange(0, new.arrays.n_spots, 4), target_sum=1e4)
+    stds = []
+    for one in (model, bare):
+        made = one.predict(new.arrays, prompts)
+        assert made.posterior.spread is not None
+        stds.append(assess(made, one, new.arrays, prompts, np.arange(prompts.n_genes), seed=0).std.mean(axis=0))
+    assert bare.predict(new.arrays, prompts).left_out is None
+    assert model.predict(new.arrays, prompts).left_out is not None
+    np.testing.assert_allclose(stds[0], stds[1], rtol=0.35)

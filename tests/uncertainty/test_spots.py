@@ -141,7 +141,7 @@ def alike(field, overdispersion):
     index = np.sort(np.random.default_rng(1).choice(N, 60, replace=False))
     prompts, estimator = prompts_of(counts, index), create("kriging")
     made = assess(estimator.predict(slide, prompts), estimator, slide, prompts, np.arange(G), seed=0)
-    drawn = with_samples(made, slide, prompts, np.arange(G), 20, seed=0)
+    drawn = with_samples(made, 20, seed=0)
     off = np.array([(one.whole() - made.mean) / made.std for one in drawn.samples])
     np.testing.assert_allclose(off.std(), 1.0, atol=0.15)
     first, second = cKDTree(slide.positions).query_pairs(1.1, output_type="ndarray").T

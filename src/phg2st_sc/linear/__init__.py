@@ -41,7 +41,7 @@ from ._krige import MAX_EXACT, choose, krige_columns, predict_columns
 from ._landmarks import LEAST_SPOTS, without_spots
 from ._left_out import MIN_TO_LEAVE_OUT, around_prompts, left_out_prompts
 from ._posterior import posterior
-from ._rates import RateScale
+from ._rates import N_LEVEL_GROUPS, RateScale, level_groups
 from ._stretch import MIN_TO_CHOOSE, MIN_TO_LENGTHEN
 from ._working import Working, gene_signal
 
@@ -56,6 +56,7 @@ __all__ = [
     "MIN_TO_LENGTHEN",
     "MIXES",
     "NEIGHBOR_RADIUS",
+    "N_LEVEL_GROUPS",
     "PRIOR_COUNTS",
     "RATIOS",
     "CohortRegression",
@@ -98,6 +99,7 @@ __all__ = [
     "learn_gene_basis",
     "learn_regression",
     "left_out_prompts",
+    "level_groups",
     "map_rows",
     "matched_folds",
     "measured_spots",

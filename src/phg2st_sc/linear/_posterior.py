@@ -64,7 +64,9 @@ def posterior(
         shares = np.vstack([vectors.T, np.sqrt(missed)])
         shared = np.arange(ratios.size) < ratios.size - 1
     root = np.sqrt(ratios / working.depth)[:, None] * shares
-    return _Open(places, working.index, working.noise, covariance, ratios).as_posterior(root, shared)
+    return _Open(places, working.index, working.noise, covariance, ratios, working.scale.spread).as_posterior(
+        root, shared
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +78,7 @@ class _Open:
     noise: Array
     covariance: Covariance
     ratios: Array
+    spread: Array | None
 
     def as_posterior(self, root: Array, shared: NDArray[np.bool_]) -> Posterior:
         def given(kept: Index) -> Posterior:
@@ -93,7 +96,7 @@ class _Open:
                 known.append(self._system(np.arange(self.index.size)))
             return self._left(rows, known[0])
 
-        return Posterior(at, root, shared, given, fields, self.index)
+        return Posterior(at, root, shared, given, fields, self.index, self.spread)
 
     def _by_place(self, rows: Index) -> Array:
         out = np.empty((rows.size, self.ratios.size))

@@ -97,7 +97,7 @@ class Working:
         some, ``genes``, are to be returned.
         """
         field = whitened if isinstance(whitened, Field) else Field.of(whitened)
-        known = Prediction(np.empty((0, field.width), np.float32), None, None, details, None, left_out, posterior)
+        known = Prediction(np.empty((0, field.width), np.float32), None, details, None, left_out, posterior)
         if genes is not None and field.narrow is not None and genes.size <= _FEW:
             return known.take(genes).but(mean=self._few(field, genes))
 

@@ -75,8 +75,7 @@ class Question:
 
             checked = assess(checked, estimator, arrays, self.prompts, self.genes, seed=self.seed)
             if self.n_samples:
-                known = (arrays, self.prompts, self.genes)
-                checked = with_samples(checked, *known, self.n_samples, seed=self.seed)
+                checked = with_samples(checked, self.n_samples, seed=self.seed)
         return _with_gaps(checked, self.lacking)
 
 
@@ -92,7 +91,6 @@ def _with_gaps(prediction: Prediction, lacking: NDArray[np.bool_]) -> Prediction
     return prediction.but(
         mean=prediction.blocks.change(spread, width=lacking.size),
         std=None if std is None else std.change(spread, width=lacking.size),
-        trust=None if prediction.trust is None else spread(prediction.trust),
         assessment=None if assessment is None else assessment.of_genes(spread),
         samples=tuple(one.change(spread, width=lacking.size) for one in prediction.samples),
     )

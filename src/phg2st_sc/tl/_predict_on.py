@@ -153,7 +153,7 @@ def _answer(
     if low_rank is not None:
         return Factored(found.details, found.assessment, *factored(found, low_rank, question.lacking, target_sum))
     samples = [RowBlocks.of(one.whole()) for one in found.samples]
-    return Prediction(found.mean, found.std, found.trust, found.details, assessment=found.assessment, samples=samples)
+    return Prediction(found.mean, found.std, found.details, assessment=found.assessment, samples=samples)
 
 
 def _parts(arrays: SlideArrays) -> list[Any]:

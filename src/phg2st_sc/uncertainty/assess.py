@@ -60,4 +60,6 @@ def assess(
     facts |= genes_told.facts
     if left_out is None:
         facts["sentence"] = f"{prompts.n_prompts} prompts are too few to leave some out: errors are taken as usual."
-    return prediction.but(std=errors.std_of(prediction), assessment=Assessment(genes_told.columns, spots, facts))
+    return prediction.but(
+        std=errors.std_of(prediction), posterior=left, assessment=Assessment(genes_told.columns, spots, facts)
+    )

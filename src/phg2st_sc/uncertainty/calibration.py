@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from .._evidence import LeftOut, Posterior
-from ..linear import MIN_TO_LEAVE_OUT
+from ..linear import MIN_TO_LEAVE_OUT, level_groups
 from .counts import OVERDISPERSION, Curves
 
 Array = NDArray[np.float64]
 
 LEAST_RATE = 0.05
 """Of the level of a gene: a method may predict nothing at all, and a gene is nowhere surely absent."""
-_N_GROUPS = 3
 _USUAL_RATE = 2.3
 """Error of rates in variances of the posterior, as found on three open data sets, alone and trained."""
 _USUAL_SPOT = (0.15, 0.4, 2.0)
@@ -86,12 +85,6 @@ class _Errors:
         return _Errors(self.counts[:, genes], self.expected[:, genes], self.told[:, genes], self.near)
 
 
-def gene_groups(level: Array) -> NDArray[np.int64]:
-    """(G,) group of every gene by its level, the most counted first: a third in each."""
-    ranks = np.argsort(np.argsort(-level, kind="stable"), kind="stable")
-    return np.asarray(ranks * _N_GROUPS // max(ranks.size, 1), dtype=np.int64)
-
-
 def calibrate(left_out: LeftOut | None, posterior: Posterior, positions: Array, level: Array) -> Calibration:
     """Learn from left-out prompts what errors are; below ten of them, what they usually are.
 
@@ -106,13 +99,13 @@ def calibrate(left_out: LeftOut | None, posterior: Posterior, positions: Array, 
     level
         (G,) shares of the genes in the counts of the panel.
     """
-    groups = gene_groups(level)
+    groups = level_groups(level)
     if left_out is None or left_out.spots.size < MIN_TO_LEAVE_OUT:
         rate = np.full(level.size, _USUAL_RATE)
         prior = float((posterior.loading @ rate).sum())
         return Calibration(rate, np.asarray(_USUAL_SPOT)[groups], prior, Curves.straight(), 0)
     left = posterior.at_left_out(left_out) @ posterior.loading
-    errors = _errors(left_out, left, positions, level)
+    errors = _errors(left_out, left * posterior.noise, positions, level)
     rate, spot = np.empty(level.size), np.empty(level.size)
     for group in np.unique(groups):
         some = groups == group
@@ -121,9 +114,8 @@ def calibrate(left_out: LeftOut | None, posterior: Posterior, positions: Array, 
     curves = Curves.of(
         errors.counts, errors.expected, rate * errors.told + (spot + OVERDISPERSION) * errors.expected**2
     )
-    spread = 1.0 if left_out.spread is None else left_out.spread
     # what predictions vary by, and their errors, is what there is to be predicted
-    departs = (left_out.rate - level) ** 2 / level / spread**2 + rate * left
+    departs = (left_out.rate - level) ** 2 / level / posterior.noise + rate * left
     signal = float(departs.sum(axis=1).mean())
     return Calibration(rate, spot, signal, curves, int(left_out.spots.size))
 
@@ -132,7 +124,7 @@ def _errors(left_out: LeftOut, left: Array, positions: Array, level: Array) -> _
     totals, at = left_out.totals[:, None], positions[left_out.spots]
     rate = np.maximum(left_out.rate, LEAST_RATE * level)
     # of a rate below its level less is wrong than of one above it
-    told = totals**2 * rate * left * (1.0 if left_out.spread is None else left_out.spread**2)
+    told = totals**2 * rate * left
     distance = cdist(at, at)
     near = np.exp(-distance / _LENGTH) * (distance < _REACH) * (left_out.folds[:, None] == left_out.folds)
     np.fill_diagonal(near, 0.0)

@@ -89,9 +89,8 @@ def gene_trust(
         Standard deviation of the factor before left-out prompts are asked.
     """
     depth, stretch = float(left_out.totals.mean()), 1.0 / amplitude
-    spread = 1.0 if left_out.spread is None else left_out.spread**2
-    open_ = depth * spread * calibration.rate * _open(maps, left)
-    noise = maps.noise * (spread + depth * calibration.spot * left_out.level)
+    open_ = depth * left.noise * calibration.rate * _open(maps, left)
+    noise = maps.noise * (left.noise + depth * calibration.spot * left_out.level)
     variance = depth * stretch**2 * maps.averaged + _AVERAGED * open_ + noise
     claimed = np.sqrt(depth) * stretch * maps.covariance / np.sqrt(variance)
     shown = Shown.of(left_out, stretch)

@@ -41,7 +41,7 @@ def leave_out(estimator: Estimator, slide: SlideArrays, prompts: Prompts, *, see
     rows = np.concatenate([np.flatnonzero(folds == number) for number in numbers])
     counts = few.counts[rows]
     totals = counts.sum(axis=1, dtype=np.float64)
-    return LeftOut(spots[rows], folds[rows], counts, totals, np.vstack(made)).where(totals > 0)
+    return LeftOut(spots[rows], folds[rows], counts, totals, np.vstack(made), among=spots).where(totals > 0)
 
 
 def _fold(

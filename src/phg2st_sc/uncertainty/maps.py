@@ -34,8 +34,6 @@ class GeneMaps:
         (G,) variance of the whitened prediction, averaged over neighbors as the truth is.
     covariance
         (G,) covariance of that with the prediction as it is returned, over the standard deviation of the latter.
-    smoothness
-        (G,) what is left of the standard deviation after averaging over neighbors.
     noise
         Variance of counting noise of unit variance after that.
     """
@@ -44,7 +42,6 @@ class GeneMaps:
     n_spots: int
     averaged: Array
     covariance: Array
-    smoothness: Array
     noise: float
 
     @classmethod
@@ -74,8 +71,8 @@ class GeneMaps:
         parts = [
             _moments(values[:, start : start + _GENES], mean, scale) for start in range(0, values.shape[1], _GENES)
         ]
-        averaged, covariance, smoothness = (np.concatenate(one) for one in zip(*parts, strict=True))
-        return cls(rows, open_.size, averaged, covariance, smoothness, float((1.0 / size).mean()))
+        averaged, covariance = (np.concatenate(one) for one in zip(*parts, strict=True))
+        return cls(rows, open_.size, averaged, covariance, float((1.0 / size).mean()))
 
 
 def _chosen(prediction: Prediction, open_: Index) -> list[slice]:
@@ -91,7 +88,7 @@ def _inside(rows: Index, block: slice) -> Index:
     return np.asarray(rows[(rows >= block.start) & (rows < block.stop)] - block.start)
 
 
-def _moments(values: NDArray[np.float32], mean: sparse.csr_array, scale: float) -> tuple[Array, Array, Array]:
+def _moments(values: NDArray[np.float32], mean: sparse.csr_array, scale: float) -> tuple[Array, Array]:
     log = values.astype(np.float64)
     share = np.expm1(log) / scale
     level = np.maximum(share.mean(axis=0), 1e-12)
@@ -103,5 +100,4 @@ def _moments(values: NDArray[np.float32], mean: sparse.csr_array, scale: float) 
     both = (around * log).mean(axis=0)
     varies = (spread > 1e-6) & (own > 0)
     covariance = np.divide(both, spread, out=np.zeros_like(both), where=varies)
-    smoothness = np.divide(np.sqrt(averaged), own, out=np.zeros_like(both), where=varies)
-    return averaged, covariance, smoothness
+    return averaged, covariance

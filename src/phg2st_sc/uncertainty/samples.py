@@ -2,69 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._arrays import Prompts, SlideArrays
 from .._evidence import Posterior
 from .._row_blocks import RowBlocks
 from ..models import Prediction
-from .by_place import by_place
 
 Array = NDArray[np.float64]
 
 _LEAST = 1e-12
 
 
-def with_samples(
-    prediction: Prediction,
-    slide: SlideArrays,
-    prompts: Prompts,
-    genes: NDArray[np.int64],
-    n_samples: int,
-    *,
-    seed: int,
-) -> Prediction:
-    """The prediction with maps drawn from what is not known of it; as it is where it has no standard deviation.
+def with_samples(prediction: Prediction, n_samples: int, *, seed: int) -> Prediction:
+    """The prediction with maps drawn from what is not known of it; as it is where its errors are not known.
 
-    At every spot and gene they have the mean and the standard deviation of the prediction, on its own scale and not below
-    zero. Errors of places that are close, or look alike, hang together as the covariance of the method says, and so do those of
-    genes that share gene components of a cohort; without a cohort those of different genes are independent. What the rate of a
-    single spot departs from its neighbors by is drawn for every spot by itself.
+    At every spot and gene they have the mean and the standard deviation of the prediction, on its own scale, cut off at zero:
+    where the standard deviation is about as large as the prediction, that raises the mean. Errors of places that are close, or
+    look alike, hang together as the covariance of the method says, and so do those of genes that share gene components of a
+    cohort; without a cohort those of different genes are independent. What the rate of a single spot departs from its
+    neighbors by is drawn for every spot by itself.
 
     Parameters
     ----------
     prediction
-        Of the slide, with a standard deviation.
-    slide, prompts
-        From what it was made.
-    genes
-        Which genes of the panel are predicted.
+        Of a slide, as :func:`assess` returns it.
     n_samples
         How many maps.
     seed
         Of the drawing.
     """
-    if prediction.std_blocks is None:
+    left, told = prediction.posterior, prediction.assessment
+    if left is None or told is None or _keys.INTERVALS not in told.facts:
         return prediction
-    left = prediction.posterior or by_place(slide, prompts).take(genes)
     numbers = np.where(left.shared, 1, left.root.shape[1])
     drawn = [
         (left.fields(numbers, one), int(one.integers(2**62))) for one in np.random.default_rng(seed).spawn(n_samples)
     ]
-    return prediction.but(samples=tuple(_sample(prediction, left, *one) for one in drawn))
+    kept = told.facts[_keys.INTERVALS]
+    return prediction.but(samples=tuple(_sample(prediction, left, kept, *one) for one in drawn))
 
 
 def _sample(
-    prediction: Prediction, left: Posterior, fields: Callable[[NDArray[np.int64]], list[Array]], seed: int
+    prediction: Prediction,
+    left: Posterior,
+    kept: Mapping[str, Any],
+    fields: Callable[[NDArray[np.int64]], list[Array]],
+    seed: int,
 ) -> RowBlocks:
-    mean, std, told = prediction.blocks, prediction.std_blocks, prediction.assessment
-    if std is None or told is None:
+    mean, std = prediction.blocks, prediction.std_blocks
+    if std is None:
         return mean
-    kept = told.facts[_keys.INTERVALS]
 
     def make(rows: slice) -> NDArray[np.float32]:
         spots = np.arange(rows.start, rows.stop)

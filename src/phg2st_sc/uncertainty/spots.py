@@ -103,27 +103,20 @@ def spot_errors(
     """
     panel, totals = prompts.counts.sum(axis=0, dtype=np.float64), prompts.totals
     level = np.maximum(panel[genes], 0.5) / panel.sum()
-    scale = panel.sum() / totals.sum() * prompts.target_sum
+    scale = prompts.panel_share * prompts.target_sum
     calibration = calibrate(left_out, left, slide.positions, level)
     opened = left.open(np.arange(slide.n_spots)).astype(np.float32)
     whitened = left.loading * calibration.rate
     explained = 1.0 - opened @ whitened.sum(axis=1) / max(calibration.signal, 1e-300)
-    spread = _spread(prediction, left_out)
     return SpotErrors(
         opened,
-        whitened * (1.0 if spread is None else spread**2) * scale,
+        whitened * left.noise * scale,
         LEAST_RATE * level * scale,
         calibration,
         np.clip(explained, 0.0, 1.0).astype(np.float32),
         None if slide.features is None else unlike_prompts(slide.features, prompts.index),
         float(np.median(totals[totals > 0])),
     )
-
-
-def _spread(prediction: Prediction, left_out: LeftOut | None) -> Array | None:
-    if left_out is not None:
-        return left_out.spread
-    return None if prediction.latent is None else prediction.latent.spread
 
 
 def unlike_prompts(features: NDArray[np.float32], index: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -62,7 +62,7 @@ def told_of_genes(
     """
     if left_out is None:
         return ToldOfGenes({}, {})
-    scale = _panel_share(prompts) * prompts.target_sum
+    scale = prompts.panel_share * prompts.target_sum
     maps = GeneMaps.of(prediction, slide, prompts.index, scale=scale)
     if maps is None:
         return ToldOfGenes({}, {})
@@ -77,12 +77,6 @@ def told_of_genes(
         "sentence": _sentence(found),
     }
     return ToldOfGenes({name: values.astype(np.float32) for name, values in columns.items()}, facts)
-
-
-def _panel_share(prompts: Prompts) -> float:
-    """Share of the panel in all counts."""
-    everything = float(prompts.totals.sum())
-    return float(prompts.counts.sum(dtype=np.float64)) / everything if everything > 0 else 1.0
 
 
 def _sentence(found: GeneTrust) -> str:

@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._arrays import Prediction, Prompts, SlideArrays
-from ...linear import MIN_TO_LEAVE_OUT, Field, RateScale, Working, left_out_prompts
+from ...linear import MIN_TO_LEAVE_OUT, Field, RateScale, Working, left_out_prompts, level_groups
 from .conditioning import Encoded
 from .form import SLIDE, SLIDE_WITHOUT_IMAGE, Predictor, looked_at
 from .knowledge import Expectations
 from .lent import Fitted, Lent
 from .parts import COHORT_IMAGE, GUARD, PROPAGATION
 from .propagated import Looks
-from .stacking import Stack, gene_groups, learn_mixture
+from .stacking import Stack, learn_mixture
 from .trends import OTHER_PATIENTS
 
 Array = NDArray[np.float64]
@@ -174,7 +174,7 @@ class BorrowingPredictor:
             return working.finish(field, details=details, genes=genes, left_out=left_out)
         working = common.working_of(prompts)
         fields, details = self._fields(forms, weights, prompts, working)
-        groups = gene_groups(working) if len(weights) > 1 else np.zeros(prompts.n_genes, dtype=np.int64)
+        groups = level_groups(working.scale.level) if len(weights) > 1 else np.zeros(prompts.n_genes, dtype=np.int64)
         mixed = Stack(groups, weights).combine(fields)
         return working.finish(mixed, details={**details, **told}, genes=genes, left_out=left_out)
 

@@ -17,7 +17,7 @@ from scipy.optimize import nnls
 from ..._arrays import Prompts
 from ..._evidence import LeftOut
 from ..._progress import part
-from ...linear import Field, RateScale, Record, Working, join, record
+from ...linear import N_LEVEL_GROUPS, Field, RateScale, Record, Working, join, level_groups, record
 
 Array = NDArray[np.float64]
 Predict = Callable[[Working], Array]
@@ -27,7 +27,6 @@ _PRIOR_PROMPTS = 25.0
 """Prompts that trusting the first prediction alone is worth."""
 _WORTH = 500.0
 """Of the weights that a mixture is trusted with before, in variances of the counting noise of one gene at one spot."""
-_N_GROUPS = 3
 _STANDARD_ERRORS = 3.0
 """By which another prediction must be better before it has a say: three comparisons are made on few prompts."""
 
@@ -87,13 +86,7 @@ class Stack:
         rows = np.concatenate([fold.rows for fold in self.folds])
         numbers = np.repeat(np.arange(len(self.folds)), [fold.rows.size for fold in self.folds])
         counts, totals = (np.concatenate([getattr(fold, what) for fold in self.folds]) for what in ("counts", "totals"))
-        return LeftOut(spots[rows], numbers, counts, totals, np.vstack(rates), self.folds[0].scale.spread)
-
-
-def gene_groups(working: Working) -> NDArray[np.int64]:
-    """Group of every gene by the counts expected of it: a third of the genes in each."""
-    ranks = np.argsort(np.argsort(-working.scale.level, kind="stable"), kind="stable")
-    return np.asarray(ranks * _N_GROUPS // ranks.size, dtype=np.int64)
+        return LeftOut(spots[rows], numbers, counts, totals, np.vstack(rates))
 
 
 def learn_stack(
@@ -113,7 +106,7 @@ def learn_stack(
     working_of
         Brings prompts to the working scale.
     """
-    groups = gene_groups(working_of(prompts))
+    groups = level_groups(working_of(prompts).scale.level)
     parts = _folds(predict, prompts, folds, working_of)
     prior = _PRIOR_PROMPTS / prompts.n_prompts
     weigh = _by_group(groups, lambda some: _group_weights(some, prior))
@@ -142,7 +135,7 @@ def learn_mixture(
     -------
     Weights; of the records the first is that of the mixture with the weights ``before``.
     """
-    groups = gene_groups(working_of(prompts))
+    groups = level_groups(working_of(prompts).scale.level)
     parts = _folds(predict, prompts, folds, working_of)
     weigh = _by_group(groups, lambda some: _group_mixture(some, before))
     mixed = [replace(part, made=[_mix(part.made, before), *part.made]) for part in parts]
@@ -153,7 +146,7 @@ def _by_group(
     groups: NDArray[np.int64], weights: Callable[[Sequence[_Fold]], Array]
 ) -> Callable[[Sequence[_Fold]], Array]:
     def weigh(folds: Sequence[_Fold]) -> Array:
-        return np.stack([weights([fold.of(groups == group) for fold in folds]) for group in range(_N_GROUPS)])
+        return np.stack([weights([fold.of(groups == group) for fold in folds]) for group in range(N_LEVEL_GROUPS)])
 
     return weigh
 
