@@ -14,7 +14,7 @@ from .._cluster import check_client
 from .._deprecated import renamed_parameters
 from .._docs import documented
 from .._reading import Reading, warn_of_one_picture
-from .._slide import KEPT_IN_STORE, THUMBNAILS, refuse_foreign, store_behind, write_slots
+from .._slide import KEPT_IN_STORE, THUMBNAILS, Slide, refuse_foreign, store_behind, write_slots
 from .._threads import limited_threads
 from .._warn import one_message_per_fault
 from ..encoders import drop_kept, needed
@@ -185,19 +185,12 @@ def extract_embeddings(
         progress=progress,
         keep_in=None if cache is None else Path(cache).expanduser().absolute(),
     )
-    for target in {id(slide.table): slide.table for slides in opened for slide in slides}.values():
-        refuse_foreign(target, [("obsm", key) for key in obsm_keys(job.rep)], owner(job.rep))
+    _check_slots(opened, job.rep)
     asked = [
         Asked(slides, replace(job, keep_in=job.keep_in or store), partial(_write, one, job, write))
         for one, slides, store in zip(objects, opened, stores, strict=True)
     ]
-    with ExitStack() as held:
-        for one in asked:
-            held.enter_context(needed(one.job.keep_in, job.rep))
-        if client is None:
-            embed_here(asked)
-        else:
-            embed_on(client, asked)
+    _embed(asked, client)
     for store in stores:
         if store is not None and cache is None:
             drop_kept(store, job.rep)
@@ -221,6 +214,23 @@ def _objects(data: Any, image: Any) -> list[Any]:
         )
         raise TypeError(msg)
     return objects
+
+
+def _check_slots(opened: Sequence[Sequence[Slide]], rep: str) -> None:
+    """Raise where a table holds slots of these names that are not of this function."""
+    for table in {id(slide.table): slide.table for slides in opened for slide in slides}.values():
+        refuse_foreign(table, [("obsm", key) for key in obsm_keys(rep)], owner(rep))
+
+
+def _embed(asked: Sequence[Asked], client: Client | None) -> None:
+    """Embed here or on a cluster; what is kept on the way stays until all is done."""
+    with ExitStack() as held:
+        for one in asked:
+            held.enter_context(needed(one.job.keep_in, one.job.rep))
+        if client is None:
+            embed_here(asked)
+        else:
+            embed_on(client, asked)
 
 
 def _write(data: AnnData | SpatialData, job: Job, write: bool, embedded: Sequence[EmbeddedSlide]) -> None:

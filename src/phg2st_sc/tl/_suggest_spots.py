@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -140,14 +140,12 @@ def suggest_spots(
     _check(n, region)
     estimator = default_alone(choose_estimator(model, None, seed, {}, suggest_spots))
     target = copied(data) if copy else data
-    owner = Owner((_keys.suggestion_record(key_added),), (_keys.DESIGN,))
     if write:
         store_behind(target)
     if is_table(target):
         check_table(target)
-        refuse_foreign(target, _slots(key_added), owner)
+        refuse_foreign(target, _slots(key_added), _owner(key_added))
     slides, rep = surveyed(target, reading, estimator, prompt_mask)
-    table = slides[0].slide.table
     asked = [_asked(one, within, n) for one in slides]
     with parts(progress):
         each = bar(
@@ -157,10 +155,6 @@ def suggest_spots(
             unit="slide",
         )
         made = [_suggested(one, candidates, n, region == _BLOCK, estimator, seed) for one, candidates in each]
-    mask, ranks = np.zeros(table.n_obs, dtype=bool), np.zeros(table.n_obs, dtype=np.int32)
-    for one, done in zip(slides, made, strict=True):
-        rows = one.slide.rows[done.chosen.spots]
-        mask[rows], ranks[rows] = True, np.arange(1, rows.size + 1)
     record = {
         "seed": int(seed),
         "n": int(n),
@@ -169,12 +163,7 @@ def suggest_spots(
     }
     if rep is not None:
         record[_keys.FEATURES] = rep
-    update = SlotUpdate(
-        obs={key_added: mask, _keys.rank(key_added): ranks},
-        uns={_keys.suggestion_record(key_added): record},
-        owner=owner,
-    )
-    write_slots(target, table, update, write=write)
+    write_slots(target, slides[0].slide.table, _update(slides, made, key_added, record), write=write)
     return target if copy else None
 
 
@@ -195,6 +184,24 @@ def _check(n: Any, region: Any) -> None:
 
 def _slots(key: str) -> list[tuple[str, str]]:
     return [("obs", key), ("obs", _keys.rank(key)), ("uns", _keys.suggestion_record(key))]
+
+
+def _owner(key: str) -> Owner:
+    return Owner((_keys.suggestion_record(key),), (_keys.DESIGN,))
+
+
+def _update(slides: Sequence[Surveyed], made: Sequence[_Suggested], key: str, record: dict[str, Any]) -> SlotUpdate:
+    """Slots with what is suggested on all slides."""
+    n_obs = slides[0].slide.table.n_obs
+    mask, ranks = np.zeros(n_obs, dtype=bool), np.zeros(n_obs, dtype=np.int32)
+    for one, done in zip(slides, made, strict=True):
+        rows = one.slide.rows[done.chosen.spots]
+        mask[rows], ranks[rows] = True, np.arange(1, rows.size + 1)
+    return SlotUpdate(
+        obs={key: mask, _keys.rank(key): ranks},
+        uns={_keys.suggestion_record(key): record},
+        owner=_owner(key),
+    )
 
 
 def _asked(one: Surveyed, within: Any, n: int) -> NDArray[np.int64]:
