@@ -158,6 +158,6 @@ def test_systems_and_tables_of_a_spatialdata_are_said_to_every_function():
         for name in names:
             if name in ("summarize_benchmark", "sample_mask", "nested_masks", "register_strategy", "learn_prior"):
                 continue  # they take no object of places; a reference of single cells has none
-            # to expand what is kept takes no places
-            needed = {"table_key"} if name == "expand" else set(reading)
+            # to expand what is kept, and to rank genes, takes no places
+            needed = {"table_key"} if name in ("expand", "reliable_genes") else set(reading)
             assert needed <= set(signature(getattr(room, name)).parameters), name

@@ -39,6 +39,7 @@ def intervals(
     layer: str | None = None,
     slide_key: str | None = None,
     table_key: str | None = None,
+    coordinate_system: str | None = None,
 ) -> AnnData:
     """Bounds between which the rate of a gene at a spot, or the count that a spot would show, is expected.
 
@@ -60,7 +61,7 @@ def intervals(
         Which of the predicted genes. ``None``: all.
     layer
         Name of the prediction, its ``key_added``. ``None``: ``"phg2st"``, or the only one there is.
-    {slide_key} {table_key}
+    {slide_key} {table_key} {coordinate_system}
 
     Returns
     -------
