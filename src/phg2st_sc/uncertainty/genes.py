@@ -1,9 +1,10 @@
 """How far each gene can be trusted: the correlation that its prediction is expected to reach at spots that were not measured.
 
 The scores of a section correlate a predicted map with Pearson residuals of counts, averaged over neighbors. Of a prediction that is
-right on average, the covariance with these is its own variance, and what stands against it is known: counting noise, and what
-the prompts leave open, as large as errors at left-out prompts were. Left-out prompts then correct all genes by one factor. What they show of a single gene is mostly the noise of
-its counts there, and ranks genes worse than its predicted map does.
+right on average, the covariance with these is its own variance, and what stands against it is known: counting noise, what the rates of
+single spots depart from their neighbors by, as left-out prompts show it, and what the prompts leave open. Left-out prompts then correct
+all genes by one factor. What they show of a single gene is mostly the noise of its counts there, and ranks genes worse than its predicted
+map does.
 """
 
 from __future__ import annotations
@@ -82,14 +83,15 @@ def gene_trust(
     left
         What the prompts leave open.
     calibration
-        How much larger errors are than that.
+        What single spots depart from their neighbors by.
     amplitude
         Common factor by which the method drew its maps towards the level. Correlations do not change with it.
     doubt
         Standard deviation of the factor before left-out prompts are asked.
     """
     depth, stretch = float(left_out.totals.mean()), 1.0 / amplitude
-    open_ = depth * left.noise * calibration.rate * _open(maps, left)
+    # enlarged by the spread of the genes' noise and as errors of left-out prompts are, it promises too little on open sections
+    open_ = depth * _open(maps, left)
     noise = maps.noise * (left.noise + depth * calibration.spot * left_out.level)
     variance = depth * stretch**2 * maps.averaged + _AVERAGED * open_ + noise
     claimed = np.sqrt(depth) * stretch * maps.covariance / np.sqrt(variance)

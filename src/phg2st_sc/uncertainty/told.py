@@ -58,7 +58,7 @@ def told_of_genes(
     left
         What the prompts leave open.
     calibration
-        How much larger errors are than that.
+        What single spots depart from their neighbors by.
     """
     if left_out is None:
         return ToldOfGenes({}, {})
