@@ -191,6 +191,20 @@ def test_a_spatialdata_gets_new_slots_in_place_or_in_a_copy(run, tmp_path):
     assert "--out ends in .zarr" in err
 
 
+def test_prompts_are_stored_with_the_prediction_or_not_at_all(run, tmp_path):
+    path = tmp_path / "section.zarr"
+    phg2st.datasets.simulate(**QUICK, image=False, container="spatialdata").write(path)
+    before = content(path)
+    words = ("impute", path, "--fraction", "0.3", "--method", "kriging", "--in-place")
+    assert run(*words, "--set", "a=1")[0] == 1
+    assert content(path) == before
+    code, _, err = run(*words)
+    assert code == 0, err
+    table = next(iter(read_zarr(path).tables.values()))
+    assert table.obs["prompt"].sum() == 18
+    assert "kriging" in table.layers
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [

@@ -70,13 +70,13 @@ def test_left_out_spots_are_predicted_as_well_as_is_said():
 
 
 def test_more_signal_and_more_prompts_make_better_maps():
-    random = correlations(survey(), [10, 40, 120], seed=0)["random"]
+    random = correlations(survey(), np.arange(SIDE**2), [10, 40, 120], seed=0)["random"]
     assert (np.diff(random, axis=0) > 0).all()
     assert (np.diff(random[1]) > 0).all()
 
 
 def test_suggested_spots_are_expected_to_be_better():
-    made = correlations(survey(), [12, 40], seed=0)
+    made = correlations(survey(), np.arange(SIDE**2), [12, 40], seed=0)
     assert (np.array(made["suggested"]) > np.array(made["random"]))[:, NUMBER].all()
 
 
@@ -119,8 +119,23 @@ def test_left_out_prompts_narrow_the_bounds_and_move_them():
 
 def test_parts_stand_for_a_large_slide(monkeypatch):
     known = survey(30, kernel=Kernel(1.5))
-    whole = correlations(known, [45, 180], seed=0)
+    whole = correlations(known, np.arange(900), [45, 180], seed=0)
     monkeypatch.setattr(accuracy, "_WINDOW", 300)
-    parts = correlations(known, [45, 180], seed=0)
+    parts = correlations(known, np.arange(900), [45, 180], seed=0)
     for design in ("random", "suggested"):
         np.testing.assert_allclose(np.array(parts[design])[:, NUMBER], np.array(whole[design])[:, NUMBER], rtol=0.2)
+
+
+@pytest.mark.parametrize("window", [2000, 60])
+def test_only_spots_that_can_be_measured_are_chosen_and_scored(monkeypatch, window):
+    monkeypatch.setattr(accuracy, "_WINDOW", window)
+    known, seen = survey(), []
+    there = np.flatnonzero(known.places.positions[:, 0] % 2 == 0)
+
+    def noted(survey, spots, scored):
+        seen.extend(survey.places.positions[np.concatenate([spots, scored])])
+        return expected_correlation(survey, spots, scored)
+
+    monkeypatch.setattr(accuracy, "expected_correlation", noted)
+    correlations(known, there, [20], seed=0)
+    assert (np.array(seen)[:, 0] % 2 == 0).all()

@@ -119,3 +119,14 @@ def test_parts_that_were_measured_get_fewer(monkeypatch):
     free = np.setdiff1d(np.arange(576), known.measured)
     chosen = suggest(known, 60, free, block=False, seed=0).spots
     assert np.isin(chosen, left).sum() < 10
+
+
+def test_what_is_open_counts_every_part_by_its_size(monkeypatch):
+    for name, value in {"_MOST_TOGETHER": 250, "_MOST_SPARSE": 30, "_PART": 300}.items():
+        monkeypatch.setattr(sizes, name, value)
+    known = survey(24, measured=np.arange(0, 200, 10))
+    some = np.setdiff1d(np.flatnonzero(known.places.positions[:, 0] < 8), known.measured)
+    less = suggest(known, 40, some, block=False, seed=0)
+    more = suggest(known, 200, np.setdiff1d(np.arange(576), known.measured), block=False, seed=0)
+    assert less.before == pytest.approx(more.before)
+    assert less.before > less.after > more.after > 0

@@ -88,3 +88,16 @@ def test_spatialdata_says_the_same():
 def test_what_cannot_be_is_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         expected(phg2st.datasets.simulate(**SETTINGS), **settings)
+
+
+def test_shares_are_of_spots_that_can_be_measured():
+    adata = phg2st.datasets.simulate(**SETTINGS)
+    phg2st.pp.sample_prompts(adata, n=30)
+    counts = adata.X.toarray()
+    counts[np.flatnonzero(adata.obs["prompt"])[:3]] = 0
+    adata.X = counts
+    both = phg2st.pp.add_targets(adata, pitch_um=50, platform="Visium", region="capture")
+    with pytest.warns(UserWarning, match="3 of 30 prompts have no counts"):
+        made = expected(both, fractions=[0.4])
+    assert made["n_prompts"].tolist() == [30, 60, 30, 60]
+    np.testing.assert_allclose(made["fraction"], [0.2, 0.4, 0.2, 0.4])

@@ -91,10 +91,12 @@ def impute(
     settings = {"genes": names(genes), "prior": _priors(prior), **said, **parameters(given)}
 
     def work(data: Any, write: bool) -> None:
+        where = {name: said[name] for name in ("seed", "slide_key", "table_key", "coordinate_system")}
         if fraction is not None:
-            where = {name: said[name] for name in ("seed", "slide_key", "table_key", "coordinate_system")}
-            sample_prompts(data, fraction=fraction, strategy=strategy, write=write, **where)
+            sample_prompts(data, fraction=fraction, strategy=strategy, **where)
         predict(data, write=write, **settings)
+        if fraction is not None and write:  # a prediction that fails leaves no prompts in the store
+            sample_prompts(data, fraction=fraction, strategy=strategy, write=True, **where)
 
     path = change(store, work, out=out, in_place=in_place, overwrite=overwrite)
     return as_json({"out": path})

@@ -18,9 +18,9 @@ from .._evidence import LeftOut
 from .._progress import part
 from ..linear import groups
 from ..prompts import sample_mask
-from ._expected import RATIOS, about, equally_deep, expected_correlation, left_out_correlation
+from ._expected import RATIOS, equally_deep, expected_correlation, left_out_correlation
 from ._suggest import suggest
-from ._survey import Index, Survey
+from ._survey import Index, Survey, about_mean
 
 Array = NDArray[np.float64]
 
@@ -94,21 +94,29 @@ def observed_correlation(left_out: LeftOut) -> tuple[float, float]:
 def _within_folds(values: Array, folds: Index) -> Array:
     out = np.asarray(values, dtype=np.float64).copy()
     for fold in np.unique(folds):
-        out[folds == fold] = about(out[folds == fold])
+        out[folds == fold] = about_mean(out[folds == fold])
     spread = np.sqrt(np.square(out).mean(axis=0))
     return np.divide(out, spread, out=np.zeros_like(out), where=spread > 0)
 
 
-def correlations(survey: Survey, numbers: Sequence[int], seed: int) -> Mapping[str, list[Array]]:
-    """Correlations by ratio that random and suggested spots lead one to expect, for each number of measured spots.
+def correlations(survey: Survey, candidates: Index, numbers: Sequence[int], seed: int) -> Mapping[str, list[Array]]:
+    """Correlations by ratio that random and suggested spots lead one to expect, for each number of spots.
 
-    The spots that were measured already are among them.
+    Parameters
+    ----------
+    survey
+        The slide.
+    candidates
+        Spots that can be measured and were not; those that are not chosen are predicted and scored.
+    numbers
+        How many of them to measure, beside the spots that were measured already.
+    seed
+        Of the random spots.
     """
-    windows = _windows(survey)
-    share = [number / survey.places.n for number in numbers]
+    share = [number / candidates.size for number in numbers]
     made = [
-        _in_window(one, [round(one_share * one.places.n) for one_share in share], seed)
-        for one in part(windows, desc="expect", unit="part")
+        _in_window(one, free, [round(one_share * free.size) for one_share in share], seed)
+        for one, free in part(_windows(survey, candidates), desc="expect", unit="part")
     ]
     return {
         name: [np.mean(several, axis=0) for several in zip(*(one[name] for one in made), strict=True)]
@@ -116,17 +124,20 @@ def correlations(survey: Survey, numbers: Sequence[int], seed: int) -> Mapping[s
     }
 
 
-def _windows(survey: Survey) -> list[Survey]:
-    """The slide, or two parts of one that is too large to be gone through."""
+def _windows(survey: Survey, candidates: Index) -> list[tuple[Survey, Index]]:
+    """The slide and its candidates, or two parts of one that is too large to be gone through, with theirs."""
     if survey.places.n <= 1.5 * _WINDOW:
-        return [survey]
+        return [(survey, candidates)]
     parts = groups(survey.places.positions, _WINDOW)
-    return [survey.within(parts[len(parts) // 3]), survey.within(parts[2 * len(parts) // 3])]
+    parts = [one for one in parts if np.isin(one, candidates).sum() > _LEAST_PROMPTS]
+    if not parts:
+        return [(survey, candidates)]
+    few = (parts[len(parts) // 3], parts[2 * len(parts) // 3])
+    return [(survey.within(one), np.flatnonzero(np.isin(one, candidates))) for one in few]
 
 
-def _in_window(survey: Survey, numbers: Sequence[int], seed: int) -> dict[str, list[Array]]:
-    free = np.setdiff1d(np.arange(survey.places.n), survey.measured)
-    more = [int(np.clip(number - survey.measured.size, 0, free.size - 1)) for number in numbers]
+def _in_window(survey: Survey, free: Index, numbers: Sequence[int], seed: int) -> dict[str, list[Array]]:
+    more = [min(number, free.size - 1) for number in numbers]
     if not survey.measured.size:
         more = [max(number, _LEAST_PROMPTS) for number in more]
     order = suggest(survey, max(more), free, block=False, seed=seed).spots if max(more) else free[:0]

@@ -9,8 +9,8 @@ from scipy.linalg import cholesky, solve_triangular
 from .._progress import part
 from ..linear import even_subset
 from ..prompts import nearest_in_a_square, sample_mask
-from ._greedy import Chosen, about_mean, open_variance
-from ._survey import Index, Posterior, Seen, Survey
+from ._greedy import Chosen, open_variance
+from ._survey import ConditionalCovariance, Index, Seen, Survey, about_mean
 
 Array = NDArray[np.float64]
 
@@ -42,7 +42,7 @@ def _centers(positions: Array, rng: np.random.Generator) -> Index:
     return np.flatnonzero(sample_mask(positions, _MOST_AREAS, "poisson", rng))
 
 
-def _gain(posterior: Posterior, wanted: Seen, area: Index) -> float:
+def _gain(posterior: ConditionalCovariance, wanted: Seen, area: Index) -> float:
     """Variance that an area takes off, over all targets."""
     few = area[even_subset(area.size, _MOST_SPOTS)]
     seen = posterior.see(few)

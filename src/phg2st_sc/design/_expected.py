@@ -16,7 +16,7 @@ from scipy.linalg import eigh
 from scipy.spatial import cKDTree
 
 from ..linear import MAX_EXACT, NEIGHBOR_RADIUS, even_subset
-from ._survey import Index, Survey
+from ._survey import Index, Survey, about_mean
 
 Array = NDArray[np.float64]
 
@@ -45,11 +45,11 @@ def expected_correlation(survey: Survey, spots: Index, scored: Index) -> Array:
     prompts, places = survey.places[spots], survey.places[scored]
     signal = survey.covariance.signal
     values, vectors = eigh(signal(prompts, prompts) / np.outer(root, root), check_finite=False)
-    towards = about(around @ (signal(places, prompts) / root)) @ vectors
+    towards = about_mean(around @ (signal(places, prompts) / root)) @ vectors
     power = np.square(towards).mean(axis=0)
     few = around[even_subset(scored.size, _FEW)]
-    whole = about(few @ signal(places, places)) @ few.T
-    total = float(np.trace(about(np.asarray(whole).T))) / few.shape[0]
+    whole = about_mean(few @ signal(places, places)) @ few.T
+    total = float(np.trace(about_mean(np.asarray(whole).T))) / few.shape[0]
     explained = (power / (np.maximum(values, 0.0) + 1.0 / RATIOS[:, None])).sum(axis=1)
     return np.sqrt(np.clip(explained / (total + molecules / RATIOS), 0.0, 1.0))
 
@@ -73,15 +73,12 @@ def left_out_correlation(survey: Survey, spots: Index, folds: Index) -> Array:
         there = folds == fold
         root = np.sqrt(noise[~there])
         values, vectors = eigh(among[np.ix_(~there, ~there)] / np.outer(root, root), check_finite=False)
-        power = np.square(about(among[np.ix_(there, ~there)] / root) @ vectors).sum(axis=0)
+        power = np.square(about_mean(among[np.ix_(there, ~there)] / root) @ vectors).sum(axis=0)
         explained += (power / (np.maximum(values, 0.0) + 1.0 / RATIOS[:, None])).sum(axis=1)
-        whole += np.trace(about(among[np.ix_(there, there)])) + (1.0 - 1.0 / there.sum()) * noise[there].sum() / RATIOS
+        whole += (
+            np.trace(about_mean(among[np.ix_(there, there)])) + (1.0 - 1.0 / there.sum()) * noise[there].sum() / RATIOS
+        )
     return np.sqrt(np.clip(explained / np.maximum(whole, 1e-300), 0.0, 1.0))
-
-
-def about(columns: Array) -> Array:
-    """Columns less their means."""
-    return np.asarray(columns - columns.mean(axis=0))
 
 
 def _noise(survey: Survey, spots: Index) -> Array:

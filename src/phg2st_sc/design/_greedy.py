@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._progress import part
-from ._survey import Index, Posterior, Seen, Survey
+from ._survey import ConditionalCovariance, Index, Seen, Survey, about_mean
 
 Array = NDArray[np.float64]
 
@@ -57,12 +57,7 @@ def greedy_spots(survey: Survey, n: int, candidates: Index, targets: Index) -> C
     return Chosen(candidates[order], gains / targets.size, state.before)
 
 
-def about_mean(cross: Array) -> Array:
-    """Covariance (targets, spots) of what the targets have beyond their mean."""
-    return cross - cross.mean(axis=0)
-
-
-def open_variance(posterior: Posterior, wanted: Seen) -> float:
+def open_variance(posterior: ConditionalCovariance, wanted: Seen) -> float:
     """Mean variance of what the targets have beyond their mean."""
     return float(posterior.variance(wanted).mean() - posterior.between(wanted, wanted).mean())
 
@@ -80,7 +75,7 @@ class _State:
     before: float
 
     @classmethod
-    def of(cls, posterior: Posterior, n: int, candidates: Index, targets: Index) -> _State:
+    def of(cls, posterior: ConditionalCovariance, n: int, candidates: Index, targets: Index) -> _State:
         seen, wanted = posterior.see(candidates), posterior.see(targets)
         cross = about_mean(posterior.between(wanted, seen))
         return cls(

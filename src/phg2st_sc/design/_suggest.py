@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..linear import groups, surrounding
 from ..prompts import sample_mask
 from ._block import best_block
-from ._greedy import Chosen, greedy_spots
+from ._greedy import Chosen, greedy_spots, open_variance
 from ._survey import Index, Survey
 
 _MOST_TOGETHER = 3000
@@ -60,25 +60,30 @@ def _evenly(positions: NDArray[np.float64], spots: Index, most: int, rng: np.ran
 
 
 def _by_parts(survey: Survey, n: int, candidates: Index) -> Chosen:
-    """Choose in one part of the slide after the other, as many in each as its size and what was measured there ask for."""
+    """Choose in one part of the slide after the other, as many in each as its size and what was measured there ask for.
+
+    What is open before and after is a mean over all spots of the slide, each about the mean of its part.
+    """
     positions = survey.places.positions
     parts = groups(positions, _PART)
     free = [one[np.isin(one, candidates)] for one in parts]
     shares = _shares(n, parts, free, survey.measured)
     made = [
-        greedy_spots(_around(survey, positions, one), share, these, one)
+        _in_part(_around(survey, positions, one), share, these, one)
         for one, these, share in zip(parts, free, shares, strict=True)
-        if share
     ]
-    weight = np.repeat(
-        [len(one) / len(positions) for one, share in zip(parts, shares, strict=True) if share],
-        [share for share in shares if share],
-    )
-    gains = weight * np.concatenate([one.gains for one in made])
+    weights = np.array([len(one) for one in parts]) / len(positions)
+    gains = np.repeat(weights, shares) * np.concatenate([one.gains for one in made])
     order = np.argsort(-gains, kind="stable")
     spots = np.concatenate([one.spots for one in made])
-    before = float(np.average([one.before for one in made], weights=[one.spots.size for one in made]))
-    return Chosen(spots[order], gains[order], before)
+    return Chosen(spots[order], gains[order], float(weights @ [one.before for one in made]))
+
+
+def _in_part(survey: Survey, n: int, candidates: Index, targets: Index) -> Chosen:
+    if n:
+        return greedy_spots(survey, n, candidates, targets)
+    posterior = survey.posterior()
+    return Chosen(candidates[:0], np.zeros(0), open_variance(posterior, posterior.see(targets)))
 
 
 def _around(survey: Survey, positions: NDArray[np.float64], one: Index) -> Survey:

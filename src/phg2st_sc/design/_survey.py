@@ -64,9 +64,9 @@ class Survey:
             self.expected_noise[rows],
         )
 
-    def posterior(self) -> Posterior:
+    def posterior(self) -> ConditionalCovariance:
         """What the measured spots leave open; of very many, an even subset."""
-        return Posterior(self.given(even_subset(self.measured.size, MAX_EXACT)))
+        return ConditionalCovariance(self.given(even_subset(self.measured.size, MAX_EXACT)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +90,7 @@ class Seen:
 
 
 @dataclass(frozen=True, eq=False)
-class Posterior:
+class ConditionalCovariance:
     """Covariance of the signal given the spots that were measured.
 
     Attributes
@@ -126,3 +126,8 @@ class Posterior:
     def variance(self, spots: Seen) -> Array:
         """(m,) variance of the signal at some spots."""
         return np.asarray(self.survey.prior - (spots.taken**2).sum(axis=0))
+
+
+def about_mean(values: Array) -> Array:
+    """Columns less their means: of a covariance (targets, spots), that of what the targets have beyond their mean."""
+    return np.asarray(values - values.mean(axis=0))

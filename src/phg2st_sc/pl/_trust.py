@@ -70,8 +70,8 @@ def trust(
     rows = have(_of_method(scores, method), "trust", score)
     if rows.empty:
         raise ValueError(
-            f"No gene has both a trust and a {score!r}: predict with `phg2st_sc.tl.impute(data)` by a method that says how far "
-            f"it can be believed, and score it with `{_CALL}`."
+            f"No gene has both a trust and a {score!r}: predict with `phg2st_sc.tl.impute(data, uncertainty=True)` "
+            f"and score it with `{_CALL}`."
         )
     axis = new_axes(ax)
     promised, reached = rows["trust"].to_numpy(dtype=float), rows[score].to_numpy(dtype=float)

@@ -64,7 +64,8 @@ def expected_accuracy(
     ----------
     {data}
     fractions
-        Shares of the spots that will have been measured in all, each above 0 and below 1. Those below what was measured
+        Shares of the spots that will have been measured in all, each above 0 and below 1: of those that were measured, with
+        counts or without, and those that can be. Targets of :func:`phg2st_sc.pp.add_targets` are none of them. Those below what was measured
         already are left out, and the present share is added.
     {prompt_mask:so_far}
     model
@@ -145,15 +146,17 @@ def _of_slide(
     survey = estimator.survey(one.arrays, one.prompts)
     left_out = None if one.prompts is None else estimator.predict(one.arrays, one.prompts).left_out
     belief = Belief.of(survey, left_out)
-    n, now = one.slide.n_spots, int(one.mask.sum())
+    candidates, now = one.candidates, int(one.mask.sum())
+    n = now + candidates.size
     numbers = {max(_LEAST, round(share * n)): share for share in shares}
     numbers = {number: share for number, share in numbers.items() if now < number < n}
     if now and now < n:
         numbers = {now: now / n, **numbers}
+    made = correlations(survey, candidates, [number - now for number in numbers], seed) if numbers else {}
     rows = [
         {"slide": one.slide.name, "design": design, "fraction": share, "n_prompts": number}
         | dict(zip(("expected", "lower", "upper"), belief.summary(correlation, number, level), strict=True))
-        for design, several in (correlations(survey, list(numbers), seed) if numbers else {}).items()
+        for design, several in made.items()
         for (number, share), correlation in zip(numbers.items(), several, strict=True)
     ]
     columns = ["slide", "design", "fraction", "n_prompts", "expected", "lower", "upper"]

@@ -10,6 +10,7 @@ import pandas as pd
 from .. import _keys
 from .._docs import documented
 from .._slide import spots_table
+from ..uncertainty import chances_below, discoveries
 from ._stored import find_layer, table_with_prediction
 
 if TYPE_CHECKING:
@@ -69,8 +70,6 @@ def reliable_genes(
     >>> bool(reliable["wrong"].mean() <= 0.1)
     True
     """
-    from ..uncertainty import chances_below, discoveries
-
     if not 0 < fdr < 1:
         raise ValueError(f"`fdr` must be a number above 0 and below 1, not {fdr!r}.")
     if not 0 <= above < 1:

@@ -14,7 +14,7 @@ from .. import _keys
 from .._docs import documented
 from .._progress import bar, is_shown, parts
 from .._reading import Reading, full_mask
-from .._slide import Owner, SlotUpdate, check_table, is_target, refuse_foreign, store_behind, write_slots
+from .._slide import Owner, SlotUpdate, check_table, refuse_foreign, store_behind, write_slots
 from .._threads import limited_threads
 from .._warn import one_message_per_fault
 from ..design import Chosen, suggest
@@ -94,7 +94,7 @@ def suggest_spots(
     ``None``, or the copy. Writes ``obs[key_added]``, bool; ``obs["<key_added>_rank"]``, int, 1 for the spot to measure first and
     0 for spots that are not suggested (in a block all are of one measurement, and the order means nothing); and
     ``uns["phg2st_<key_added>"]``: how they were chosen, with ``open_before`` and ``open_after``, the variance that is open
-    over the slide without and with them, in units of the signal's.
+    over the slide without and with them, in units of the signal's (where a slide is planned part by part, about the mean of each part).
 
     Raises
     ------
@@ -206,11 +206,12 @@ def _update(slides: Sequence[Surveyed], made: Sequence[_Suggested], key: str, re
 
 def _asked(one: Surveyed, within: Any, n: int) -> NDArray[np.int64]:
     """Spots of a slide that may be suggested."""
-    table, rows = one.slide.table, one.slide.rows
-    open_to = ~is_target(table, rows) if within is None else full_mask(table, within)[rows]
-    free = np.flatnonzero(open_to & ~one.mask)
-    if within is not None and not open_to.any():
-        return free
+    free = one.candidates
+    if within is not None:
+        open_to = full_mask(one.slide.table, within)[one.slide.rows]
+        free = np.flatnonzero(open_to & ~one.mask)
+        if not open_to.any():
+            return free
     if free.size < n:
         msg = (
             f"n={n} spots are asked for, and slide {one.slide.name!r} has {free.size} that "

@@ -22,6 +22,7 @@ from .._reading import (
     why_ignored,
     without_features,
 )
+from .._slide import is_target
 from .._warn import warn_user
 from ..models import PHG2ST
 from ._predict_slides import features_of_method, reading_of
@@ -56,6 +57,11 @@ class Surveyed:
     arrays: SlideArrays
     mask: NDArray[np.bool_]
     prompts: Prompts | None
+
+    @property
+    def candidates(self) -> NDArray[np.int64]:
+        """Spots that can be measured and were not: no targets of ``pp.add_targets``."""
+        return np.flatnonzero(~is_target(self.slide.table, self.slide.rows) & ~self.mask)
 
 
 def default_alone(estimator: Estimator) -> PHG2ST:
