@@ -139,6 +139,8 @@ image
     pictures, :func:`phg2st_sc.io.open_image` says which is meant.
 image:drawn
     Draw the picture. Counts are the same with and without it.
+slide:drawn
+    Which slide to draw, where ``data`` holds several; by default the first.
 image:under
     Draw the picture of the tissue under the spots, where there is one: the thumbnail in ``uns["spatial"]`` of an AnnData, the
     image of a SpatialData.

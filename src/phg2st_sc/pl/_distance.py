@@ -81,8 +81,7 @@ def distance(
     {n_splits}
         0 leaves it out.
     {seed}
-    slide
-        Which slide to draw, where ``data`` holds several; by default the first.
+    {slide:drawn}
     {counts_layer:kept} {gex_only:kept} {slide_key} {table_key} {coordinate_system} {pitch:kept} {pitch_um} {ax} {title} {show}
     {save}
 

@@ -66,8 +66,7 @@ def hypergraph(
     spots
         Spots whose hyperedges are drawn in colors, by their names; by default the hyperedges of all, in one color. Of thousands
         of spots only some can be told apart.
-    slide
-        Which slide to draw, where ``data`` holds several; by default the first.
+    {slide:drawn}
     {image:under} {slide_key} {table_key} {coordinate_system}
     linewidth
         Width of the lines in points. ``None``: the thinner, the more spots there are.

@@ -92,8 +92,7 @@ def prediction(
     columns
         What to draw, of ``"measured"``, ``"prompts"``, ``"predicted"`` and ``"std"``, in this order. ``None``: all that there
         is; ``"measured"`` where spots other than the prompts were measured.
-    slide
-        Which slide to draw, where ``data`` holds several; by default the first.
+    {slide:drawn}
     {image:under} {counts_layer:kept} {gex_only:kept} {slide_key} {table_key} {coordinate_system} {pitch:kept} {pitch_um}
     {radius}
         Column ``"measured"`` shows the counts of all measured spots within it together, 1.5 as :func:`phg2st_sc.tl.evaluate`

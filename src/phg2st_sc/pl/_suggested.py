@@ -59,8 +59,7 @@ def suggested(
         Column of ``obs`` with the suggested spots, the ``key_added`` of :func:`phg2st_sc.tl.suggest_spots`. Up to 25 are numbered
         in the order in which to measure them; a block is of one measurement.
     {prompt_mask:so_far}
-    slide
-        Which slide to draw, where ``data`` holds several; by default the first.
+    {slide:drawn}
     {image:under} {slide_key} {table_key} {coordinate_system}
     size
         Factor on the width of the spots.

@@ -60,8 +60,7 @@ def tiles(
     Parameters
     ----------
     {data} {image}
-    slide
-        Which slide to draw, where ``data`` holds several; by default the first.
+    {slide:drawn}
     {mpp} {pitch_um} {platform} {pitch}
         Where µm per pixel stay unknown, spots are drawn without tiles.
     {tile_um}
