@@ -8,7 +8,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _keys
 from .._evidence import Assessment
+from .._warn import warn_of_each
 
 Assessed: TypeAlias = Mapping[str, Mapping[str, NDArray[Any]]]
 """Columns by slot, ``"var"`` or ``"obs"``, and name."""
@@ -38,6 +40,15 @@ def assessed_columns(
             for column in sorted(spots)
         },
     }
+
+
+def warn_of_untold(name: str, assessment: Assessment | None) -> None:
+    """Say where it was asked how far a prediction can be trusted, and nothing tells."""
+    if assessment is None or _keys.INTERVALS in assessment.facts:
+        return
+    msg = f"No uncertainty on slide {name!r}: {assessment.facts['sentence']}"
+    several = "No uncertainty on slides {which}: too few prompts to leave some out and see how they are predicted."
+    warn_of_each(msg, each=repr(name), several=several)
 
 
 def _mean(of_slides: list[NDArray[Any] | None], n_genes: int) -> NDArray[np.float32]:

@@ -129,7 +129,7 @@ def impute(
     UserWarning
         With neither ``model`` nor ``method``, if slides that have an image have no embeddings with a record. If ``model``
         was trained on the very slide. If the default finds on 10 or more prompts that nothing is predictable from them. If a
-        layer would be large, and nearly all of it NaN.
+        layer would be large, and nearly all of it NaN. If uncertainty is asked for, and too few prompts tell of it.
 
     Notes
     -----

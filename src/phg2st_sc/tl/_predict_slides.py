@@ -39,6 +39,7 @@ from .._slide import embedding_records, n_columns
 from .._text import quoted
 from .._warn import warn_of_each, warn_user
 from ..models import DEFAULT_METHOD
+from ._assessed import warn_of_untold
 from ._low_rank import Factored
 from ._memory import sizes_of, warn_of_memory
 from ._one_slide import Question
@@ -352,6 +353,7 @@ def _warn_without_image(slides: Sequence[Slide], rep: str | None, *, by_default:
 def _report(measured: Sequence[Measured], predictions: Mapping[str, Prediction | Factored]) -> None:
     for one in measured:
         _report_slide(one, predictions[one.slide.name])
+        warn_of_untold(one.slide.name, predictions[one.slide.name].assessment)
 
 
 def _report_slide(measured: Measured, prediction: Prediction | Factored) -> None:
