@@ -53,7 +53,7 @@ def test_true_rates_fall_between_the_bounds(section):
 
 def test_a_count_is_less_certain_than_a_rate(section):
     depth = float(section.uns["phg2st"]["target_sum"])
-    rate, count = (phg2st.tl.intervals(section, kind=kind, depth=depth) for kind in ("rate", "count"))
+    rate, count = phg2st.tl.intervals(section), phg2st.tl.intervals(section, kind="count", depth=depth)
     many = np.log1p(5.0) < rate.X
     width = (np.expm1(rate.layers["upper"]) - np.expm1(rate.layers["lower"]))[many]
     assert ((count.layers["upper"] - count.layers["lower"])[many] + 1.0).mean() > width.mean()
@@ -166,3 +166,25 @@ def test_tissue_of_another_kind_is_flagged():
     assert unlike.dtype == bool
     assert unlike[foreign].mean() > 0.95
     assert unlike[~foreign].mean() < 0.1
+
+
+def test_a_slide_of_another_name_is_refused(section):
+    section = section.copy()
+    section.obs["other"] = "another"
+    with pytest.raises(ValueError, match="Slide 'another' is none of those"):
+        phg2st.tl.intervals(section, slide_key="other")
+
+
+def test_a_depth_is_of_counts_and_of_every_spot(section):
+    with pytest.raises(ValueError, match="kind='count'"):
+        phg2st.tl.intervals(section, depth=5000)
+    with pytest.raises(ValueError, match="shape is"):
+        phg2st.tl.intervals(section, kind="count", depth=np.ones(3))
+
+
+def test_where_every_spot_is_a_prompt_genes_are_not_told(section):
+    section = section.copy()
+    section.obs["prompt"] = True
+    impute(section)
+    with pytest.raises(KeyError, match="Every spot is a prompt"):
+        phg2st.tl.reliable_genes(section)

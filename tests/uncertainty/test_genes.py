@@ -71,7 +71,7 @@ def test_too_few_prompts_are_told():
     (told,) = adata.uns["phg2st"]["trust"].values()
     assert "too few" in told["sentence"]
     assert "phg2st_trust" not in adata.var
-    with pytest.raises(KeyError, match="fewer than 10 prompts"):
+    with pytest.raises(KeyError, match="8 prompts are too few"):
         phg2st.tl.reliable_genes(adata)
 
 

@@ -91,7 +91,7 @@ def intervals(
     >>> bool((bounds.layers["lower"] <= bounds.layers["upper"]).all())
     True
     """
-    _check(level, kind)
+    _check(level, kind, depth)
     check_gene_names(genes)
     table_key = table_key or table_with_prediction(data, layer)
     said = Reading.among(locals())
@@ -124,6 +124,7 @@ class _Bounds:
 
     def fill(self, slide: Slide, kind: str) -> None:
         """Those of a slide, some rows at a time."""
+        _check_slide(self.result.record, slide.name, self.result.layer)
         kept = _Kept.of(self.result.record, _keys.slide_entry(slide.name), self.genes)
         if kept is None:
             return
@@ -185,13 +186,24 @@ class _Kept:
         return [*count_interval(level, mean, std**2, self.curves), mean]
 
 
-def _check(level: Any, kind: Any) -> None:
+def _check_slide(facts: Mapping[str, Any], name: str, key: str) -> None:
+    if _keys.slide_entry(name) not in facts[_keys.TRUST]:
+        msg = (
+            f"Slide {name!r} is none of those that layers[{key!r}] was predicted on ({quoted(facts[_keys.TRUST])}): leave `slide_key` out, or "
+            f"{_AGAIN.format(key)}"
+        )
+        raise ValueError(msg)
+
+
+def _check(level: Any, kind: Any, depth: Any) -> None:
     if isinstance(level, bool) or not isinstance(level, (int, float, np.number)) or not 0.0 < level < 1.0:
         msg = f"level={level!r} must be a share above 0 and below 1, e.g. 0.9."
         raise ValueError(msg)
     if kind not in ("rate", "count"):
         msg = f"kind={kind!r} must be 'rate' or 'count'."
         raise ValueError(msg)
+    if kind == "rate" and depth is not None:
+        raise ValueError("`depth` is of counts: pass kind='count' with it, or leave it out.")
 
 
 def _check_told(table: AnnData, key: str) -> None:
@@ -225,7 +237,12 @@ def _depths(table: AnnData, depth: Any) -> Array | None:
             msg = f"No column {depth!r} in obs with the depth; there are: {quoted(table.obs.columns)}."
             raise KeyError(msg)
         depth = table.obs[depth]
-    values = np.broadcast_to(np.asarray(depth, dtype=np.float64), (table.n_obs,))
+    values = np.asarray(depth, dtype=np.float64)
+    if values.shape not in ((), (table.n_obs,)):
+        raise ValueError(
+            f"`depth` must be one number, or one for each of the {table.n_obs} spots; its shape is {values.shape}."
+        )
+    values = np.broadcast_to(values, (table.n_obs,))
     if not (values > 0).all():
         raise ValueError("`depth` must be above 0 at every spot: it is the total count of a spot.")
     return values

@@ -79,8 +79,12 @@ def reliable_genes(
     names = [_keys.assessed(key, name) for name in (_keys.TRUST, _keys.TRUST_SE, _keys.TRUST_NULL)]
     missing = [name for name in names if name not in table.var]
     if missing:
+        told = (table.uns.get(key) or {}).get(_keys.TRUST) or {}
+        reasons = sorted({str(one["sentence"]) for one in told.values() if "sentence" in one})
         msg = (
-            f"var[{missing[0]!r}] is missing: run `phg2st_sc.tl.impute(data, uncertainty=True, key_added={key!r})`; from fewer than 10 "
+            f"var[{missing[0]!r}] is missing: {reasons[0]}"
+            if reasons
+            else f"var[{missing[0]!r}] is missing: run `phg2st_sc.tl.impute(data, uncertainty=True, key_added={key!r})`; from fewer than 10 "
             "prompts it cannot tell how far genes are to be trusted."
         )
         raise KeyError(msg)

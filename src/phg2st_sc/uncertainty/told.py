@@ -65,7 +65,8 @@ def told_of_genes(
     scale = prompts.panel_share * prompts.target_sum
     maps = GeneMaps.of(prediction, slide, prompts.index, scale=scale)
     if maps is None:
-        return ToldOfGenes({}, {})
+        said = "Every spot is a prompt: nothing is left that genes could be trusted on, and `trust` of genes is not written."
+        return ToldOfGenes({}, {"sentence": said})
     doubt = DOUBT_WITHOUT_COVARIANCE if prediction.posterior is None else DOUBT
     amplitude = float(prediction.details.get("amplitude", 1.0))
     found = gene_trust(maps, left_out, left, calibration, amplitude=amplitude, doubt=doubt)
