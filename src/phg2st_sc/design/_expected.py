@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.linalg import eigh
-from scipy.spatial import cKDTree
 
 from ..linear import MAX_EXACT, NEIGHBOR_RADIUS, even_subset
+from ..metrics import neighbor_operator
 from ._survey import Index, Survey, about_mean
 
 Array = NDArray[np.float64]
@@ -88,16 +88,11 @@ def _noise(survey: Survey, spots: Index) -> Array:
     return noise[spots]
 
 
-def _around(survey: Survey, scored: Index) -> tuple[sparse.csr_matrix, float]:
+def _around(survey: Survey, scored: Index) -> tuple[sparse.csr_array, float]:
     """Means over the scored spots around each, and the noise that they leave of that of one spot."""
-    tree = cKDTree(survey.places.positions[scored])
-    pairs = tree.query_pairs(NEIGHBOR_RADIUS, output_type="ndarray")
-    every = np.arange(scored.size)
-    rows = np.concatenate([pairs[:, 0], pairs[:, 1], every])
-    columns = np.concatenate([pairs[:, 1], pairs[:, 0], every])
-    near = sparse.csr_matrix((np.ones(rows.size), (rows, columns)), shape=(scored.size, scored.size))
-    number = np.asarray(near.sum(axis=1)).ravel()
-    return sparse.csr_matrix(sparse.diags(1.0 / number) @ near), float((1.0 / number).mean())
+    near = neighbor_operator(survey.places.positions[scored], radius=NEIGHBOR_RADIUS)
+    number = near.sum(axis=1)
+    return sparse.csr_array(near.multiply(1.0 / number[:, None])), float((1.0 / number).mean())
 
 
 def equally_deep(survey: Survey) -> Survey:

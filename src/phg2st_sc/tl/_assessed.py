@@ -42,6 +42,12 @@ def assessed_columns(
     }
 
 
+def reasons_untold(facts: Mapping[str, Any]) -> list[str]:
+    """What the record of a prediction says on slides of which it could not tell how far to trust it."""
+    told: Mapping[str, Any] = facts.get(_keys.TRUST, {})
+    return sorted({str(one["sentence"]) for one in told.values() if "sentence" in one})
+
+
 def warn_of_untold(name: str, assessment: Assessment | None) -> None:
     """Say where it was asked how far a prediction can be trusted, and nothing tells."""
     if assessment is None or _keys.INTERVALS in assessment.facts:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _keys
+from .._checks import is_positive
 from .._docs import documented
 from .._reading import Reading, check_gene_names
 from .._row_blocks import block_rows
@@ -17,6 +18,7 @@ from .._slide import Slide, new_table, numbers, spots_table
 from .._text import quoted
 from .._warn import one_message_per_fault
 from ..uncertainty import Curves, count_interval, rate_interval
+from ._assessed import reasons_untold
 from ._stored import Stored, find_layer, pitch_kept, reading_kept, stored, table_with_prediction
 
 if TYPE_CHECKING:
@@ -196,7 +198,7 @@ def _check_slide(facts: Mapping[str, Any], name: str, key: str) -> None:
 
 
 def _check(level: Any, kind: Any, depth: Any) -> None:
-    if isinstance(level, bool) or not isinstance(level, (int, float, np.number)) or not 0.0 < level < 1.0:
+    if not is_positive(level) or level >= 1:
         msg = f"level={level!r} must be a share above 0 and below 1, e.g. 0.9."
         raise ValueError(msg)
     if kind not in ("rate", "count"):
@@ -212,7 +214,7 @@ def _check_told(table: AnnData, key: str) -> None:
         msg = f"layers[{key!r}] was predicted without its uncertainty: {_AGAIN.format(key)}"
         raise KeyError(msg)
     if not any(_keys.INTERVALS in one for one in told.values()) or _keys.std(key) not in table.layers:
-        reasons = sorted({str(one["sentence"]) for one in told.values() if "sentence" in one})
+        reasons = reasons_untold(table.uns[key])
         msg = (
             f"layers[{_keys.std(key)!r}] is not there. {' '.join(reasons)} Measure more spots, or {_AGAIN.format(key)}"
         )

@@ -11,6 +11,7 @@ from .. import _keys
 from .._docs import documented
 from .._slide import spots_table
 from ..uncertainty import chances_below, discoveries
+from ._assessed import reasons_untold
 from ._stored import find_layer, table_with_prediction
 
 if TYPE_CHECKING:
@@ -79,8 +80,7 @@ def reliable_genes(
     names = [_keys.assessed(key, name) for name in (_keys.TRUST, _keys.TRUST_SE, _keys.TRUST_NULL)]
     missing = [name for name in names if name not in table.var]
     if missing:
-        told = (table.uns.get(key) or {}).get(_keys.TRUST) or {}
-        reasons = sorted({str(one["sentence"]) for one in told.values() if "sentence" in one})
+        reasons = reasons_untold(table.uns.get(key, {}))
         msg = (
             f"var[{missing[0]!r}] is missing: {reasons[0]}"
             if reasons
