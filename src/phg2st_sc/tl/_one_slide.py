@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._reading import Measured, Panel
+from ._results import MOST_IN_MEMORY
 
 if TYPE_CHECKING:
     from .._arrays import Prompts, SlideArrays
@@ -73,10 +74,16 @@ class Question:
         if self.assessed:
             from ..uncertainty import assess, with_samples
 
-            checked = assess(checked, estimator, arrays, self.prompts, self.genes, seed=self.seed)
+            checked = assess(_held(checked), estimator, arrays, self.prompts, self.genes, seed=self.seed)
             if self.n_samples:
                 checked = with_samples(checked, self.n_samples, seed=self.seed)
         return _with_gaps(checked, self.lacking)
+
+
+def _held(prediction: Prediction) -> Prediction:
+    """The prediction with its values worked out once: its standard deviation and every drawn map are made of them."""
+    n_spots, n_genes = prediction.shape
+    return prediction if n_spots * n_genes >= MOST_IN_MEMORY else prediction.but(mean=prediction.mean)
 
 
 def _with_gaps(prediction: Prediction, lacking: NDArray[np.bool_]) -> Prediction:
